@@ -1,0 +1,1 @@
+"""Scripts that check and measure the repository; the package never imports them."""
