@@ -1,0 +1,48 @@
+"""What every test shares: reproducible examples, shared data, an untouched random state."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Same examples in every run; look for new ones with `pytest --hypothesis-profile=explore`.
+# Machines differ in speed, so no example has a deadline.
+settings.register_profile(
+    "fixed", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "explore", settings.get_profile("fixed"), derandomize=False, max_examples=1000
+)
+settings.load_profile("fixed")
+
+SHARED = "CHAINRULE_SHARED"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of data that is too large for the repository; tests without it are skipped."""
+    beside = Path(__file__).resolve().parent.parent.parent / "shared"
+    folder = Path(os.environ.get(SHARED, beside))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"needs the shared data: set {SHARED} to the folder that holds data/")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def global_random_state_is_left_alone() -> Iterator[None]:
+    """Nothing in the package or its tests may draw from NumPy's global generator."""
+    before = np.random.get_state(legacy=False)
+    yield
+    after = np.random.get_state(legacy=False)
+    assert _position(before) == _position(after), "NumPy's global random state was touched"
+
+
+def _position(state: dict[str, object]) -> tuple[object, ...]:
+    twister = state["state"]
+    assert isinstance(twister, dict)
+    return twister["pos"], twister["key"].tobytes(), state["has_gauss"]
