@@ -1,0 +1,216 @@
+"""Pictures for the terminal, from characters: with colour where it is allowed, readable without.
+
+A cell of the terminal is about twice as high as wide, so that with colour one character, the
+upper half block, shows two pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from chainrule.errors import ShapeError, unknown_name
+from chainrule.explain.fields import Field, Floats, Points, checked_extent, field, points_of
+from chainrule.explain.palette import LIGHT, RGB, rgb
+
+Colour = Literal["none", "256", "truecolor"]
+COLOURS = ("none", "256", "truecolor")
+
+HALF_BLOCK = "▀"
+RESET = "\x1b[0m"
+SHADES = " ░▒▓█"
+POINT_GLYPHS = "●■▲"  # with colour
+PLAIN_POINT_GLYPHS = "oxA"
+PLAIN_FIELD_GLYPHS = (" .", "-=", "+#")  # per class: where it is unsure, where it is sure
+SURE = 0.5  # certainty; for two classes the probabilities 1/4 and 3/4
+FIELD_STRENGTH = 0.75  # of the colour of a class where it is certain; the rest is paper
+CUBE = np.array([0, 95, 135, 175, 215, 255])  # levels of the colour cube of 256-colour terminals
+CUBE_START, GREY_START, GREYS = 16, 232, 24
+
+Pixels = NDArray[np.uint8]
+
+
+def boundary_blocks(
+    grid_probabilities: ArrayLike,
+    extent: Sequence[float],
+    points: ArrayLike,
+    labels: ArrayLike,
+    *,
+    columns: int = 64,
+    rows: int = 24,
+    colour: Colour = "none",
+) -> str:
+    """The decision boundary of a classifier as lines of text.
+
+    Parameters
+    ----------
+    grid_probabilities, extent, points, labels
+        As for ``boundary_svg``.
+    columns, rows : int
+        Size in characters.
+    colour : {"none", "256", "truecolor"}
+        What the terminal can show. Without colour each class has glyphs of its own, one where
+        it is unsure and one where it is sure; points differ by their glyph in every case.
+
+    Returns
+    -------
+    str
+        ``rows`` lines, without a line break at the end.
+
+    Raises
+    ------
+    UnknownNameError
+        Another ``colour``.
+    ShapeError, ParameterError, DataError
+        As ``boundary_svg`` says.
+
+    Examples
+    --------
+    >>> print(boundary_blocks([[0, 1], [0, 1]], (0, 1, 0, 1), [[0.1, 0.9]], [0], columns=8, rows=2))
+    .o  --==
+    ..  --==
+    """
+    shown = field(grid_probabilities)
+    data = points_of(points, labels, shown.classes)
+    marks = _marks(data, checked_extent(extent), columns, rows)
+    if _checked(colour) == "none":
+        return _plain_field(_resampled(shown, columns, rows), marks)
+    return _coloured_field(_resampled(shown, columns, 2 * rows), marks, colour)
+
+
+def digit_blocks(image: ArrayLike, *, colour: Colour = "none") -> str:
+    """A greyscale picture, such as a digit of 8 x 8 pixels, as lines of text.
+
+    Parameters
+    ----------
+    image : (rows, columns) float
+        Brightness; 0 or less is paper, the largest value is ink.
+    colour : {"none", "256", "truecolor"}
+        With colour one character shows two rows; without, two characters of one of five shades
+        show one pixel.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ShapeError
+        Not two axes, or no pixel.
+    UnknownNameError
+        Another ``colour``.
+
+    Examples
+    --------
+    >>> print(digit_blocks([[0, 8], [16, 4]]).replace(" ", "."))
+    ..▒▒
+    ██░░
+    """
+    brightness = np.asarray(image, dtype=np.float64)
+    if brightness.ndim != 2 or not brightness.size:
+        raise ShapeError(f"a picture of blocks has the shape (rows, columns), not {brightness.shape}")
+    peak = float(brightness.max())
+    darkness = np.clip(brightness / peak, 0.0, 1.0) if peak > 0 else np.zeros_like(brightness)
+    if _checked(colour) == "none":
+        shades = np.rint(darkness * (len(SHADES) - 1)).astype(int).tolist()
+        return "\n".join("".join(2 * SHADES[shade] for shade in row) for row in shades)
+    pixels = _mixed(np.broadcast_to(rgb(LIGHT.ink), (*darkness.shape, 3)), darkness)
+    return _half_blocks(pixels, {}, colour)
+
+
+def _checked(colour: str) -> str:
+    if colour not in COLOURS:
+        raise unknown_name("colour", colour, COLOURS)
+    return colour
+
+
+def _resampled(shown: Field, columns: int, rows: int) -> Field:
+    """The samples nearest to the middles of ``rows`` x ``columns`` cells, the top row first."""
+    height, width = shown.winners.shape
+    down = np.rint((np.arange(rows)[::-1] + 0.5) / rows * (height - 1)).astype(int)
+    across = np.rint((np.arange(columns) + 0.5) / columns * (width - 1)).astype(int)
+    return Field(shown.probabilities[np.ix_(down, across)])
+
+
+def _marks(
+    data: Points, extent: tuple[float, float, float, float], columns: int, rows: int
+) -> dict[tuple[int, int], int]:
+    """The class of the last point in each (row, column) of characters."""
+    x_low, x_high, y_low, y_high = extent
+    across = (data.xy[:, 0] - x_low) / (x_high - x_low)
+    up = (data.xy[:, 1] - y_low) / (y_high - y_low)
+    inside = (across >= 0) & (across <= 1) & (up >= 0) & (up <= 1)
+    column = np.minimum((across[inside] * columns).astype(int), columns - 1)
+    row = np.minimum(((1 - up[inside]) * rows).astype(int), rows - 1)
+    places = zip(row.tolist(), column.tolist(), strict=True)
+    return dict(zip(places, data.labels[inside].tolist(), strict=True))
+
+
+def _plain_field(shown: Field, marks: dict[tuple[int, int], int]) -> str:
+    sure = (shown.certainty >= SURE).astype(int).tolist()
+    winners = shown.winners.tolist()
+    lines = [
+        [PLAIN_FIELD_GLYPHS[label][certain] for label, certain in zip(*row, strict=True)]
+        for row in zip(winners, sure, strict=True)
+    ]
+    for (row, column), label in marks.items():
+        lines[row][column] = PLAIN_POINT_GLYPHS[label]
+    return "\n".join("".join(line).rstrip() for line in lines)
+
+
+def _coloured_field(shown: Field, marks: dict[tuple[int, int], int], colour: str) -> str:
+    classes = np.array([rgb(token) for token in LIGHT.classes], dtype=np.float64)
+    pixels = _mixed(classes[shown.winners], FIELD_STRENGTH * shown.certainty)
+    return _half_blocks(pixels, {at: POINT_GLYPHS[label] for at, label in marks.items()}, colour)
+
+
+def _mixed(colours: NDArray[np.generic], strength: Floats) -> Pixels:
+    """Colours laid over paper."""
+    paper = np.array(rgb(LIGHT.paper), dtype=np.float64)
+    return np.rint(paper + strength[:, :, None] * (colours - paper)).astype(np.uint8)
+
+
+def _half_blocks(pixels: Pixels, glyphs: dict[tuple[int, int], str], colour: str) -> str:
+    """Two rows of pixels a line; an odd last row stands on paper; glyphs are drawn in ink."""
+    if len(pixels) % 2:
+        paper = np.broadcast_to(np.array(rgb(LIGHT.paper), np.uint8), (1, *pixels.shape[1:]))
+        pixels = np.concatenate([pixels, paper])
+    lines = []
+    for row, (upper, lower) in enumerate(zip(pixels[::2], pixels[1::2], strict=True)):
+        cells = [
+            _cell(glyphs.get((row, column)), above, below, colour)
+            for column, (above, below) in enumerate(zip(upper.tolist(), lower.tolist(), strict=True))
+        ]
+        lines.append("".join(cells) + RESET)
+    return "\n".join(lines)
+
+
+def _cell(glyph: str | None, above: RGB, below: RGB, colour: str) -> str:
+    front = rgb(LIGHT.ink) if glyph else above
+    return f"\x1b[38;{_code(front, colour)};48;{_code(below, colour)}m{glyph or HALF_BLOCK}"
+
+
+def _code(channels: RGB, colour: str) -> str:
+    """The parameters of a terminal colour: three channels, or the nearest of 256."""
+    if colour == "truecolor":
+        return "2;" + ";".join(map(str, channels))
+    return f"5;{nearest_of_256(channels)}"
+
+
+def nearest_of_256(channels: RGB) -> int:
+    """Number of the terminal colour nearest to red, green and blue: of the cube or a grey.
+
+    >>> nearest_of_256((255, 0, 0)), nearest_of_256((118, 118, 118))
+    (196, 243)
+    """
+    wanted = np.array(channels)
+    steps = np.abs(wanted[:, None] - CUBE).argmin(axis=1)
+    grey = int(np.clip(round((wanted.mean() - 8) / 10), 0, GREYS - 1))
+    cube_miss = np.square(CUBE[steps] - wanted).sum()
+    grey_miss = np.square(8 + 10 * grey - wanted).sum()
+    if grey_miss < cube_miss:
+        return GREY_START + grey
+    return int(CUBE_START + steps @ (36, 6, 1))

@@ -1,0 +1,304 @@
+"""The circuit of a computation, as on the CS231n slides: values above its wires, gradients below.
+
+Sources are names or plain numbers, operations are small gates with their symbol, and what
+nothing reads ends in a stub that carries its own value and gradient. Where several wires leave
+one node, the sum of the gradients that they bring back stands below that node.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from chainrule.explain.advances import text_width
+from chainrule.explain.layout import Box, Edge, Layout, Node, Wire, layout
+from chainrule.explain.palette import SIZES
+from chainrule.explain.svg import MINUS, document, element, number, text
+
+MARGIN = 24.0
+BASELINE = 0.35  # of the size of a text: from its middle down to its baseline
+GATE = 32.0
+SYMBOL_PADDING = 16.0
+LEAF_PADDING = 8.0
+CAPTION_HEIGHT = 24.0
+STUB = "\0stub\0"  # before the id of a node: the id of the end of its stub
+LONGEST_CLAIM = 90
+SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+INDEXED_LETTER = re.compile("[A-Za-zα-ω][0-9]+")
+SPELLED_SUM = 3  # contributions of a fan-out that are written one by one
+
+
+@dataclass(frozen=True)
+class NodeMark:
+    """A node as it is drawn. A node that reads nothing is a leaf, drawn by its name or value.
+
+    All fields are finished text; an empty one is not drawn.
+    """
+
+    id: str
+    symbol: str = ""
+    name: str = ""
+    value: str = ""
+    gradient: str = ""
+    formula: str = ""
+
+
+@dataclass(frozen=True)
+class EdgeMark:
+    """One use of ``source`` as operand number ``operand`` of ``target``, with what flows there."""
+
+    source: str
+    target: str
+    operand: int
+    value: str = ""
+    gradient: str = ""
+
+
+def draw_graph(
+    nodes: Sequence[NodeMark], edges: Sequence[EdgeMark], *, title: str, description: str
+) -> str:
+    """The SVG picture of a computation graph.
+
+    Parameters
+    ----------
+    nodes : sequence of NodeMark
+        Unique ids, any order; among equal choices an earlier node is drawn higher.
+    edges : sequence of EdgeMark
+        Every operand of every node; the same source may appear twice (``x × x``).
+    title : str
+        One line, drawn on top; empty for none.
+    description : str
+        One sentence for those who do not see the picture.
+
+    Returns
+    -------
+    str
+        A complete SVG document. Nodes carry ``data-node``, wires ``data-source``,
+        ``data-target`` and ``data-operand``; labels have the classes ``forward``, ``gradient``.
+
+    Raises
+    ------
+    GraphError
+        The edges do not form a directed acyclic graph over the nodes.
+
+    Examples
+    --------
+    >>> picture = draw_graph(
+    ...     [NodeMark("x", name="x"), NodeMark("y", "exp", value="1", gradient="1")],
+    ...     [EdgeMark("x", "y", 0, value="0", gradient="1")],
+    ...     title="y = exp(x)",
+    ...     description="One exponential.",
+    ... )
+    >>> picture.count('class="gate"'), picture.count("∂ 1")
+    (1, 2)
+    """
+    scene = _Scene(nodes, edges)
+    plan = scene.plan
+    top = MARGIN + (SIZES["claim"] + MARGIN if title else 0.0)
+    claim = title if len(title) <= LONGEST_CLAIM else title[: LONGEST_CLAIM - 1] + "…"
+    width = max(plan.width, _text_width("claim", claim)) + 2 * MARGIN
+    key = _key(title, nodes, edges)
+    left = (width - plan.width) / 2 if not title else MARGIN
+    shift = f"translate({number(left)} {number(top)})"
+    body = [
+        *([_claim(claim)] if title else []),
+        element("g", "\n", *scene.wires(), *scene.nodes(), transform=shift),
+    ]
+    return document(
+        width, plan.height + top + MARGIN, body, title=title, description=description, key=key
+    )
+
+
+def _claim(claim: str) -> str:
+    return element("text", text(claim), class_="claim", x=MARGIN, y=MARGIN + SIZES["claim"] - 4)
+
+
+def _key(title: str, nodes: Sequence[NodeMark], edges: Sequence[EdgeMark]) -> str:
+    """A prefix for ids that depends on the structure only, so that it survives new values."""
+    structure = (
+        title,
+        [(node.id, node.symbol, node.name) for node in nodes],
+        [(edge.source, edge.target, edge.operand) for edge in edges],
+    )
+    return "graph-" + sha256(repr(structure).encode("utf-8", "replace")).hexdigest()[:8]
+
+
+def _text_width(style: str, content: str) -> float:
+    return text_width(content, SIZES[style])
+
+
+def _with_sign(gradient: str) -> str:
+    return f"∂ {gradient}" if gradient else ""
+
+
+class _Scene:
+    """The marks of one picture, and where they go."""
+
+    def __init__(self, nodes: Sequence[NodeMark], edges: Sequence[EdgeMark]) -> None:
+        self.marks = {node.id: node for node in nodes}
+        self.leaves = self.marks.keys() - {edge.target for edge in edges}
+        self.uses: defaultdict[str, list[EdgeMark]] = defaultdict(list)
+        for edge in edges:
+            self.uses[edge.source].append(edge)
+        stubs = [node for node in nodes if node.id not in self.uses]
+        self.plan: Layout = layout(
+            [*map(self._box, nodes), *map(self._stub_end, stubs)],
+            [*map(self._edge, edges), *map(_stub, stubs)],
+        )
+
+    def _box(self, mark: NodeMark) -> Node:
+        caption_width = max(
+            _text_width("gradient", self._sum(mark)), _text_width("name", self._gate_name(mark))
+        )
+        caption_height = CAPTION_HEIGHT if caption_width else 0.0
+        if mark.id in self.leaves:
+            width, height = _leaf_width(mark), GATE - 8
+        else:
+            width = max(GATE, _text_width(_symbol_style(mark), mark.symbol) + SYMBOL_PADDING)
+            height = GATE
+        floating = not mark.name
+        return Node(mark.id, width, height, caption_width, caption_height, floating)
+
+    def _gate_name(self, mark: NodeMark) -> str:
+        """The name above a gate; a leaf shows its name itself, an output at its stub."""
+        inner = mark.id in self.uses and mark.id not in self.leaves
+        return _subscripted(mark.name) if inner else ""
+
+    def _stub_name(self, mark: NodeMark) -> str:
+        return "" if mark.id in self.leaves else _subscripted(mark.name)
+
+    def _stub_end(self, mark: NodeMark) -> Node:
+        name = self._stub_name(mark)
+        width = _text_width("name", name) + LEAF_PADDING if name else 0.0
+        return Node(STUB + mark.id, width, GATE / 2)
+
+    def _edge(self, mark: EdgeMark) -> Edge:
+        """Labels of a wire; a plain number needs no value on its wire, for it is the value."""
+        source = self.marks[mark.source] if mark.source in self.marks else NodeMark(mark.source)
+        plain = source.id in self.leaves and not source.name
+        above = "" if plain else mark.value
+        return Edge(mark.source, mark.target, mark.operand, above, _with_sign(mark.gradient))
+
+    def _sum(self, mark: NodeMark) -> str:
+        """The gradients that several wires bring back, and their sum."""
+        parts = [use.gradient for use in self.uses.get(mark.id, ())]
+        if len(parts) < 2 or not mark.gradient or not all(parts):
+            return ""
+        if len(parts) > SPELLED_SUM:
+            return f"∂ sum of {len(parts)} = {mark.gradient}"
+        return f"∂ {_added(parts)} = {mark.gradient}"
+
+    def wires(self) -> Iterator[str]:
+        """Every wire with its two labels."""
+        for wire in self.plan.wires:
+            edge = wire.edge
+            target = "" if edge.target.startswith(STUB) else edge.target
+            yield element(
+                "g",
+                element("path", class_="wire", d=_path(wire)),
+                *_written("forward", edge.above, wire.above.centre),
+                *_written("gradient", edge.below, wire.below.centre),
+                class_="edge",
+                data_source=edge.source,
+                data_target=target,
+                data_operand=edge.operand,
+            ) + "\n"
+
+    def nodes(self) -> Iterator[str]:
+        """Every node with its captions, and the names of the outputs at the ends of their stubs."""
+        for name, box in self.plan.boxes.items():
+            if name.startswith(STUB):
+                end = self.marks[name.removeprefix(STUB)]
+                yield from _written("name", self._stub_name(end), box.centre)
+            else:
+                yield self._node(self.marks[name], box)
+
+    def _node(self, mark: NodeMark, box: Box) -> str:
+        x, y = box.centre
+        return element(
+            "g",
+            *_tooltip(mark),
+            *(_leaf(mark, box) if mark.id in self.leaves else _gate(mark, box)),
+            *_written("name", self._gate_name(mark), (x, box.y - CAPTION_HEIGHT / 2)),
+            *_written("gradient", self._sum(mark), (x, box.y + box.height + CAPTION_HEIGHT / 2)),
+            class_="node",
+            data_node=mark.id,
+        ) + "\n"
+
+
+def _stub(mark: NodeMark) -> Edge:
+    return Edge(mark.id, STUB + mark.id, 0, mark.value, _with_sign(mark.gradient))
+
+
+def _added(parts: Iterable[str]) -> str:
+    """Numbers as a sum: a minus sign inside it is an operator.
+
+    >>> _added(["3", "−4"])
+    '3 − 4'
+    """
+    return " + ".join(parts).replace(f"+ {MINUS}", f"{MINUS} ")
+
+
+def _subscripted(name: str) -> str:
+    """A letter and digits as an indexed letter.
+
+    >>> _subscripted("w10"), _subscripted("relu1")
+    ('w₁₀', 'relu1')
+    """
+    return name.translate(SUBSCRIPTS) if INDEXED_LETTER.fullmatch(name) else name
+
+
+def _tooltip(mark: NodeMark) -> Iterator[str]:
+    facts = [mark.formula or mark.name or mark.symbol]
+    facts += [f"value {mark.value}"] if mark.value else []
+    facts += [f"gradient {mark.gradient}"] if mark.gradient else []
+    yield element("title", text(", ".join(facts)))
+
+
+def _leaf_text(mark: NodeMark) -> tuple[str, str]:
+    """Class and content of a leaf: a name in serifs, or a plain number in the ink of values."""
+    return ("name", _subscripted(mark.name)) if mark.name else ("forward", mark.value or mark.symbol)
+
+
+def _leaf_width(mark: NodeMark) -> float:
+    style, content = _leaf_text(mark)
+    return _text_width(style, content) + LEAF_PADDING
+
+
+def _leaf(mark: NodeMark, box: Box) -> Iterator[str]:
+    style, content = _leaf_text(mark)
+    x, y = box.centre
+    yield from _written(style, content, (x - LEAF_PADDING / 4, y))
+
+
+def _symbol_style(mark: NodeMark) -> str:
+    return "sign" if len(mark.symbol) == 1 else "symbol"
+
+
+def _gate(mark: NodeMark, box: Box) -> Iterator[str]:
+    yield element("rect", class_="gate", x=box.x, y=box.y, width=box.width, height=box.height, rx=2)
+    yield from _written(_symbol_style(mark), mark.symbol, box.centre)
+
+
+def _written(style: str, content: str, centre: tuple[float, float]) -> Iterator[str]:
+    """A text around ``centre``, if there is any."""
+    if content:
+        x, y = centre
+        yield element("text", text(content), class_=style, x=x, y=y + BASELINE * SIZES[style])
+
+
+def _path(wire: Wire) -> str:
+    """Level stretches and bends in turn, as SVG path data."""
+    (x, y), *rest = wire.knots
+    data = [f"M{number(x)} {number(y)}"]
+    for index, (next_x, next_y) in enumerate(rest):
+        if index % 2 == 0 or next_y == y:
+            data.append(f"H{number(next_x)}")
+        else:
+            middle, end = number((x + next_x) / 2), f"{number(next_x)} {number(next_y)}"
+            data.append(f"C{middle} {number(y)} {middle} {number(next_y)} {end}")
+        x, y = next_x, next_y
+    return "".join(data)
