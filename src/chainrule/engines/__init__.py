@@ -1,0 +1,1 @@
+"""Engines give graphs their meaning. Every engine is a few methods and a table."""

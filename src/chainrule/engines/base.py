@@ -1,0 +1,153 @@
+"""What an engine is: it compiles graphs, and runs programs.
+
+A **program** is a step graph and how it is iterated: which outputs feed which inputs of the next
+step, which inputs are rows of data sets, and in which order the rows come. The reference engine
+runs it with a Python loop; a compiling engine makes one function of it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Generic, Protocol, TypeVar
+
+from chainrule.errors import ShapeError
+from chainrule.graph.graph import Graph
+from chainrule.shapes import ROWS, Array, TensorType
+
+Executable = Callable[[Sequence[Array]], list[Array]]
+"""A compiled graph: the values of its inputs in, the values of its outputs out."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A step graph and how it is iterated.
+
+    Attributes
+    ----------
+    step : Graph
+        Inputs, in this order: the carried values, the row inputs, ``key``. Outputs, in this
+        order: the next carried values, then what is recorded of each step, the loss first.
+    carried : int
+        How many inputs (and outputs) are carried from step to step.
+    batch : int
+        Rows a step.
+    shuffled : bool
+        Whether each epoch has an order of its own, from the seed and the epoch's number.
+    merge_single_row : bool
+        Whether a tail of one row joins the batch before it.
+    drop_last : bool
+        Whether a tail shorter than ``batch`` is left out.
+    replacement : bool
+        Whether rows are drawn anew for each step, so that some come twice.
+    """
+
+    step: Graph
+    carried: int
+    batch: int
+    shuffled: bool = True
+    merge_single_row: bool = False
+    drop_last: bool = False
+    replacement: bool = False
+
+    def bounds(self, rows: int) -> list[tuple[int, int]]:
+        """Where each batch of an epoch over ``rows`` rows begins and ends."""
+        found = [(low, min(low + self.batch, rows)) for low in range(0, rows, self.batch)]
+        if self.drop_last and len(found) > 1 and found[-1][1] - found[-1][0] < self.batch:
+            found.pop()
+        if self.merge_single_row and len(found) > 1 and found[-1][1] - found[-1][0] == 1:
+            (low, _), (_, high) = found[-2:]
+            found[-2:] = [(low, high)]
+        return found
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What running a program gave.
+
+    Attributes
+    ----------
+    carried : list of arrays
+        The carried values after the last step.
+    records : list of arrays
+        For each step output an array with axes (epochs, steps, ...).
+    finite : bool
+        False if a step's loss was not; the carried values are those before that step.
+    """
+
+    carried: list[Array]
+    records: list[Array]
+    finite: bool = True
+
+
+class Engine(Protocol):
+    """An engine: a name, and two methods."""
+
+    name: str
+
+    def compile(self, graph: Graph) -> Executable:
+        """A function from the graph's input values to its output values."""
+
+    def run(
+        self,
+        program: Program,
+        carried: Sequence[Array],
+        rows: Sequence[Array],
+        *,
+        seed: int,
+        epochs: range,
+    ) -> Outcome:
+        """Iterate a program over whole epochs."""
+
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class BoundedCache(Generic[Key, Value]):
+    """The most recently used results, at most ``limit`` of them; safe to use from many threads."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._items: OrderedDict[Key, Value] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: Key, make: Callable[[], Value]) -> Value:
+        """What is stored under ``key``, made if it is not there."""
+        with self._lock:
+            if key in self._items:
+                self._items.move_to_end(key)
+                return self._items[key]
+        value = make()
+        with self._lock:
+            self._items[key] = value
+            while len(self._items) > self.limit:
+                self._items.popitem(last=False)
+        return value
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+def rows_of(types: Sequence[TensorType], arrays: Sequence[Array]) -> int | None:
+    """How many rows ROWS stands for, from the values of the inputs.
+
+    Raises
+    ------
+    ShapeError
+        If an input has another shape than its value, or two disagree on the rows.
+    """
+    rows: int | None = None
+    for type_, array in zip(types, arrays, strict=True):
+        if array.ndim != len(type_.shape):
+            raise ShapeError(f"an input of type {type_} was given shape {array.shape}")
+        for extent, actual in zip(type_.shape, array.shape, strict=True):
+            if extent is ROWS:
+                if rows not in (None, actual):
+                    raise ShapeError(f"inputs disagree on the number of rows: {rows} and {actual}")
+                rows = actual
+            elif extent != actual:
+                raise ShapeError(f"an input of type {type_} was given shape {array.shape}")
+    return rows
