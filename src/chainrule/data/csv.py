@@ -1,0 +1,274 @@
+"""Comma-separated files: tables in, columns out, by the standard library's ``csv``."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import os
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from itertools import chain, islice
+from typing import IO, TYPE_CHECKING, BinaryIO, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from chainrule.data import cells
+from chainrule.data.table import Table
+from chainrule.errors import DataError, ShapeError
+from chainrule.persist import atomic_write, open_regular
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+Record: TypeAlias = tuple[int, list[str]]  # the line where it begins, and its cells
+
+DELIMITERS = (",", ";", "\t", "|")
+_SNIFFED_LINES = 100
+_BLOCK_CELLS = 2**18  # enough to make the cost of a block small, little enough to stay in cache
+
+# DEFLATE shrinks at most 1032-fold (RFC 1951); real tables 5- to 50-fold.
+GZIP_FACTOR = 100
+GZIP_FREE_BYTES = 2**28
+_GZIP_MAGIC = b"\x1f\x8b"
+
+_reader = partial(csv.reader, skipinitialspace=True)
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def read_table(path: str | os.PathLike[str]) -> Table:
+    """Read a table with a header line from a CSV file, plain or compressed by gzip.
+
+    The delimiter is the one among comma, semicolon, tab and ``|`` under which the first 100
+    lines have as many cells as the header, the most if several do. Cells may be quoted with
+    ``"``. Blanks around a cell do not count, nor do empty lines, unless the table has one column.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A regular file in UTF-8, with or without a byte order mark.
+
+    Returns
+    -------
+    Table
+        Cells as text: :meth:`Table.features` and :meth:`Table.target` say what they mean.
+
+    Raises
+    ------
+    DataError
+        If a row has too few or too many cells, column names are missing, empty or there twice,
+        there are no rows, or the file is not text in UTF-8: with file and line. If it was
+        compressed and is damaged, or grows more than 100-fold beyond 256 MiB.
+    FileFormatError
+        If the path is not that of a regular file.
+    OSError
+        If there is no such file (FileNotFoundError) or it may not be read (PermissionError).
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "t.csv")
+    ...     write_csv(path, {"x": [1.5, 2.0], "kind": ["a", "b"]})
+    ...     table = read_table(path)
+    >>> table.names, table.features(exclude=["kind"])[1].tolist()
+    (('x', 'kind'), [[1.5], [2.0]])
+    """
+    source = os.fspath(path)
+    with open_regular(path) as file, _text(file, source) as text:
+        return _table(_records(_lines(text, source), source), source)
+
+
+# From bytes to lines
+
+
+def _text(file: BinaryIO, source: str) -> IO[str]:
+    """The characters of ``file``, decompressed; bytes that are not UTF-8 become surrogates."""
+    binary: IO[bytes] = file
+    magic = file.read(len(_GZIP_MAGIC))
+    file.seek(0)
+    if magic == _GZIP_MAGIC:
+        limit = GZIP_FREE_BYTES + GZIP_FACTOR * os.fstat(file.fileno()).st_size
+        binary = io.BufferedReader(_Limited(gzip.GzipFile(fileobj=file), limit, source))
+    return io.TextIOWrapper(binary, "utf-8-sig", errors="surrogateescape", newline="")
+
+
+class _Limited(io.RawIOBase):
+    """A decompressed stream that ends in an error when it grows beyond ``limit`` bytes."""
+
+    def __init__(self, stream: gzip.GzipFile, limit: int, source: str) -> None:
+        self._stream, self._left, self._source = stream, limit, source
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        size = self._stream.readinto(buffer)
+        self._left -= size
+        if self._left < 0:
+            raise DataError(
+                f"{self._source}: grows more than {GZIP_FACTOR}-fold when decompressed; "
+                "decompress it yourself if you trust it"
+            )
+        return size
+
+
+def _lines(text: IO[str], source: str) -> Iterator[str]:
+    """The lines of a text, with their ends, if it is one."""
+    try:
+        for number, line in enumerate(text, start=1):
+            if not line.isascii() and not _is_unicode(line):
+                raise DataError(f"{source}, line {number}: not UTF-8 text; save the table as UTF-8")
+            if "\0" in line:
+                raise DataError(f"{source}, line {number}: holds a NUL byte, this is not a table")
+            yield line
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DataError(f"{source}: damaged gzip file ({error})") from None
+
+
+def _is_unicode(line: str) -> bool:
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+# From lines to records
+
+
+def _records(lines: Iterator[str], source: str) -> Iterator[Record]:
+    """The records of a file, under the delimiter that explains its first lines best."""
+    sample = list(islice(lines, _SNIFFED_LINES))
+    begin = 1
+    try:
+        delimiter = max(DELIMITERS, key=lambda candidate: _fitness(sample, candidate))
+        reader = _reader(chain(sample, lines), delimiter=delimiter, strict=True)
+        for record in reader:
+            yield begin, record
+            begin = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(f"{source}, line {begin}: {error}") from None
+
+
+def _fitness(sample: list[str], delimiter: str) -> tuple[bool, int]:
+    """How well a delimiter explains the first lines: all rows equally wide, and how wide."""
+    records = [record for record in _reader(sample, delimiter=delimiter) if any(record)]
+    if len(sample) == _SNIFFED_LINES:
+        records = records[:-1]  # it may go on behind the sample
+    widths = [len(record) for record in records] or [0]
+    return widths[0] > 1 and min(widths) == max(widths), widths[0]
+
+
+# From records to a table
+
+
+def _table(records: Iterator[Record], source: str) -> Table:
+    names = _header(records, source)
+    blocks: list[cells.Texts] = []
+    lines: list[int] = []
+    rows = _rows(records, len(names), source)
+    while block := list(islice(rows, max(_BLOCK_CELLS // len(names), 1))):
+        blocks.append(np.array([row for _, row in block], dtype=cells.TEXT))
+        lines.extend(line for line, _ in block)
+    if not blocks:
+        raise DataError(f"{source}: holds a header but no rows")
+    return Table(source, names, blocks, np.array(lines, dtype=np.int64))
+
+
+def _header(records: Iterator[Record], source: str) -> tuple[str, ...]:
+    line, header = next(((line, record) for line, record in records if record), (0, []))
+    if not header:
+        raise DataError(f"{source}: the file is empty, a table starts with a line of column names")
+    names = tuple(name.strip() for name in header)
+    for position, name in enumerate(names):
+        if not name:
+            raise DataError(
+                f"{source}, line {line}: column {position + 1} of {len(names)} has no name; "
+                "name it, or remove it if it only counts the rows"
+            )
+        if names.index(name) < position:
+            raise DataError(f"{source}, line {line}: two columns are called {name!r}; rename one")
+    if _looks_like_data(names):
+        raise DataError(
+            f"{source}, line {line}: holds numbers where column names are needed; add a header"
+        )
+    return names
+
+
+def _looks_like_data(names: tuple[str, ...]) -> bool:
+    """Whether all names are numbers, and not simply counted, as pandas counts columns."""
+    values = [cells.number(name) for name in names]
+    counted = any(values == list(range(first, first + len(values))) for first in (0, 1))
+    return None not in values and not counted
+
+
+def _rows(records: Iterable[Record], width: int, source: str) -> Iterator[Record]:
+    for line, record in records:
+        row = record or [""]
+        if width > 1 and row == [""]:  # an empty line
+            continue
+        if len(row) != width:
+            raise DataError(
+                f"{source}, line {line}: the header has {width} cells, this row {len(row)}"
+            )
+        yield line, row
+
+
+# Writing
+
+
+def write_csv(path: str | os.PathLike[str], columns: Mapping[str, npt.ArrayLike]) -> None:
+    """Write columns to a CSV file: all or nothing, in UTF-8, numbers so that they read back.
+
+    Text that a spreadsheet would take for a formula (it starts with ``=``, ``+``, ``-``, ``@``,
+    tab or return, and is not a number) gets an apostrophe in front (OWASP, "CSV Injection").
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The file; see :func:`chainrule.persist.atomic_write`.
+    columns : mapping of str to (n,) array-like
+        Numbers, booleans or text.
+
+    Raises
+    ------
+    ShapeError
+        If the columns are not one-dimensional and equally long.
+    OSError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "t.csv")
+    ...     write_csv(path, {"x": [-1.5, 2.0], "note": ["-1", "=1+1"]})
+    ...     print(path.read_text())
+    x,note
+    -1.5,-1
+    2.0,'=1+1
+    """
+    arrays = {name: np.asarray(values) for name, values in columns.items()}
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if len({*shapes.values()}) > 1 or any(len(shape) != 1 for shape in shapes.values()):
+        raise ShapeError(f"cannot write columns of shapes {shapes}: each must be (n,)")
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(_harmless, arrays))
+    writer.writerows(zip(*map(_cell_texts, arrays.values()), strict=True))
+    atomic_write(path, text.getvalue().encode())
+
+
+def _cell_texts(array: npt.NDArray[np.generic]) -> Iterator[str]:
+    # `str` of a NumPy scalar is the shortest text that reads back as the same number of its dtype.
+    return map(str if array.dtype.kind in "biuf" else _harmless, array)
+
+
+def _harmless(value: object) -> str:
+    text = str(value)
+    is_formula = text.startswith(_FORMULA_STARTS) and cells.number(text) is None
+    return f"'{text}" if is_formula else text
