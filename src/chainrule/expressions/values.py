@@ -1,0 +1,287 @@
+"""Variables, and the values and derivatives of nodes.
+
+A variable is a leaf with a value that can be assigned. The value of any node is computed when it
+is asked for, and kept together with the versions of the variables it used, so that it is computed
+anew after one of them was assigned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+
+from chainrule.engines.base import BoundedCache, Executable
+from chainrule.engines.registry import get_engine
+from chainrule.errors import DtypeError, MissingInputError, ParameterError, ShapeError
+from chainrule.graph.graph import Graph, free_leaves
+from chainrule.graph.node import Node
+from chainrule.graph.walk import substitute
+from chainrule.ops.build import VARIABLE, as_node, input
+from chainrule.shapes import Array, Dtype, Shape, TensorType, as_array, bind_rows, broadcast_shapes, is_float
+from chainrule.transforms.gradient import Absence, adjoints
+from chainrule.transforms.gradient import gradient as gradient_of_nodes
+from chainrule.transforms.simplify import simplify
+
+KEPT_GRAPHS = 256
+
+
+class Variable(Node):
+    """A leaf whose value can be assigned, and into which ``backward`` adds derivatives.
+
+    Make one with :func:`variable`.
+
+    Attributes
+    ----------
+    value : numpy.ndarray
+        The current value, read-only. Assigning checks the shape and keeps the element type.
+    grad : numpy.ndarray or None
+        What calls of ``backward`` have added up. Set it to None to start anew.
+    version : int
+        How often the value was assigned.
+    """
+
+    __slots__ = ("_grad", "_value", "version")
+
+    def __init__(self, value: Array, name: str | None = None) -> None:
+        super().__init__(VARIABLE, (), {}, TensorType(value.dtype, value.shape), name=name)
+        self._value = _frozen(value)
+        self._grad: Array | None = None
+        self.version = 0
+
+    @property
+    def value(self) -> Array:
+        """The current value, read-only."""
+        return self._value
+
+    @value.setter
+    def value(self, value: npt.ArrayLike) -> None:
+        self._value = _frozen(fitted_array(value, self.dtype, self.shape, f"the value of {self!r}"))
+        self.version += 1
+
+    @property
+    def grad(self) -> Array | None:
+        """The derivatives added up so far, read-only; None if there are none."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, grad: npt.ArrayLike | None) -> None:
+        self._grad = None if grad is None else _frozen(fitted_array(grad, self.dtype, self.shape, "grad"))
+
+    def accumulate(self, derivative: Array) -> None:
+        """Add ``derivative`` to ``grad``."""
+        self.grad = derivative if self._grad is None else self._grad + derivative
+
+
+def variable(value: npt.ArrayLike, name: str | None = None, dtype: npt.DTypeLike | None = None) -> Variable:
+    """A leaf with a value that can be assigned.
+
+    Parameters
+    ----------
+    value : array_like
+        Python numbers, integers too, become float64: a variable is there to be differentiated by.
+    name : str, optional
+        For printing and drawing.
+    dtype : dtype, optional
+
+    Examples
+    --------
+    The circuit of the lectures: f = (x + y) z.
+
+    >>> import chainrule as cr
+    >>> x, y, z = cr.variable(-2.0), cr.variable(5.0), cr.variable(-4.0)
+    >>> f = (x + y) * z
+    >>> f.value
+    array(-12.)
+    >>> f.backward()
+    >>> x.grad, y.grad, z.grad
+    (array(-4.), array(-4.), array(3.))
+    """
+    if isinstance(value, Node):
+        raise DtypeError("a variable holds an array, not a node; give it the node's .value")
+    array = as_array(value, dtype)
+    if dtype is None and array.dtype.kind in "iub" and not isinstance(value, (np.ndarray, np.generic)):
+        array = array.astype(np.float64)
+    return Variable(array, name)
+
+
+def _frozen(array: Array) -> Array:
+    copy = np.array(array, order="C")
+    copy.flags.writeable = False
+    return copy
+
+
+def fitted_array(value: npt.ArrayLike, dtype: Dtype, shape: Shape, what: str) -> Array:
+    """``value`` as an array of exactly this type.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ (ROWS takes any number).
+    DtypeError
+        If the conversion could lose a fraction, or is from text.
+    """
+    array = as_array(value)
+    if array.dtype != dtype:
+        if not np.can_cast(array.dtype, dtype, "same_kind") and array.size:
+            raise DtypeError(f"{what} has element type {array.dtype.name}, and {dtype.name} is needed")
+        array = array.astype(dtype)
+    extents = zip(shape, array.shape, strict=False)
+    if array.ndim != len(shape) or any(isinstance(n, int) and n != m for n, m in extents):
+        raise ShapeError(f"{what} has shape {array.shape}, and {shape} is needed")
+    return array
+
+
+# Values
+
+
+_values: WeakKeyDictionary[Node, tuple[list[Variable], list[int], Array]] = WeakKeyDictionary()
+_as_written: BoundedCache[Any, tuple[Graph, Executable]] = BoundedCache(KEPT_GRAPHS)
+_simplified: BoundedCache[Any, tuple[Graph, Executable]] = BoundedCache(KEPT_GRAPHS)
+
+
+class _FrontEnd:
+    """What nodes ask for: see :class:`chainrule.graph.node.FrontEnd`."""
+
+    def value(self, node: Node) -> Array:
+        """The value of the graph as written."""
+        kept = _values.get(node)
+        if kept is not None and [leaf.version for leaf in kept[0]] == kept[1]:
+            return kept[2]
+        leaves = _variables([node])
+        versions = [leaf.version for leaf in leaves]
+        graph = Graph(tuple(leaves), (node,))
+        run = _as_written.get(graph.key, lambda: (graph, get_engine("reference").compile(graph)))[1]
+        value = _frozen(run([leaf.value for leaf in leaves])[0])
+        _values[node] = leaves, versions, value
+        return value
+
+    def backward(self, node: Node, seed: Any) -> None:
+        """Add derivatives into the variables behind ``node``."""
+        if not isinstance(node, Node) or not is_float(node.dtype):
+            raise DtypeError(f"{node!r} is not real-valued, so there is nothing to differentiate")
+        upstream = fitted_array(1.0 if seed is None else seed, node.dtype, node.shape, "the seed of backward")
+        leaves = [leaf for leaf in _variables([node]) if is_float(leaf.dtype)]
+        placeholder = _seed_placeholder(node)
+        found = adjoints(node, leaves, placeholder)
+        reached = [(leaf, d) for leaf, d in zip(leaves, found, strict=True) if isinstance(d, Node)]
+        derivatives = evaluate([d for _, d in reached], feed={placeholder: upstream})
+        for (leaf, _), derivative in zip(reached, derivatives, strict=True):
+            leaf.accumulate(derivative)
+
+
+_seeds: WeakKeyDictionary[Node, Node] = WeakKeyDictionary()
+
+
+def _seed_placeholder(node: Node) -> Node:
+    """The input that stands for the seed of ``node``; one for each node, so that plans are shared."""
+    if node not in _seeds:
+        _seeds[node] = input(node.shape, node.dtype, "seed")
+    return _seeds[node]
+
+
+Node.front_end = _FrontEnd()
+
+
+def _variables(nodes: Sequence[Node], bound: Sequence[Node] = ()) -> list[Variable]:
+    """The variables behind ``nodes``.
+
+    Raises
+    ------
+    MissingInputError
+        If there is a placeholder that is not ``bound``.
+    """
+    leaves = free_leaves(nodes, bound)
+    for leaf in leaves:
+        if not isinstance(leaf, Variable):
+            raise MissingInputError(
+                f"{leaf!r} built at {leaf.site} has no value; give it one: cr.evaluate(nodes, feed={{node: array}})"
+            )
+    return cast("list[Variable]", leaves)
+
+
+def evaluate(
+    nodes: Node | Sequence[Node],
+    feed: Mapping[Node, npt.ArrayLike] | None = None,
+    engine: str | None = "reference",
+) -> Any:
+    """The values of nodes, after simplification.
+
+    Parameters
+    ----------
+    nodes : Node or sequence of Node
+    feed : mapping of Node to array_like, optional
+        Values of placeholders; variables and inner nodes may be given other values, too.
+    engine : str, optional
+        ``"reference"``, or another engine's name.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        One for each node; a single array if a single node was given.
+
+    Raises
+    ------
+    MissingInputError
+        If a placeholder has no value.
+    ShapeError, DtypeError
+        If a value does not fit its node.
+    """
+    if isinstance(nodes, Node):
+        return evaluate([nodes], feed, engine)[0]
+    outputs = [as_node(node) for node in nodes]
+    if not outputs:
+        return []
+    given = {node: fitted_array(value, node.dtype, node.shape, f"the value of {node!r}")
+             for node, value in (feed or {}).items()}  # fmt: skip
+    leaves = _variables(outputs, list(given))
+    inputs = [*given, *leaves]
+    graph = Graph(tuple(inputs), tuple(outputs))
+    run = _simplified.get((graph.key, engine), lambda: (graph, executable(graph, engine)))[1]
+    return run([*given.values(), *[leaf.value for leaf in leaves]])
+
+
+def executable(graph: Graph, engine: str | None) -> Executable:
+    """``graph`` simplified and compiled; inner nodes among its inputs become placeholders first."""
+    inner = {node: input(node.shape, node.dtype, node.name) for node in graph.inputs if node.operands}
+    outputs = substitute(graph.outputs, inner) if inner else list(graph.outputs)
+    inputs = tuple(inner.get(node, node) for node in graph.inputs)
+    return get_engine(engine).compile(Graph(inputs, tuple(simplify(outputs))))
+
+
+def gradient(output: Node, inputs: Sequence[Node] | Node, seed: Any = None) -> Any:
+    """Derivatives of ``output`` by each of ``inputs``, as nodes: differentiable again.
+
+    Parameters
+    ----------
+    output : Node
+        A scalar, or anything if ``seed`` is given.
+    inputs : Node or sequence of Node
+    seed : array_like or Node, optional
+        The derivative of a final result by ``output``.
+
+    Returns
+    -------
+    list of Node
+        One for each input, of its shape and type; a single node if a single input was given.
+
+    Raises
+    ------
+    DisconnectedError, NotDifferentiableError
+        If ``output`` does not depend on an input, or only by an operation without a derivative.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> x = cr.variable(3.0)
+    >>> (dx,) = cr.gradient(x**3, [x])
+    >>> (ddx,) = cr.gradient(dx, [x])
+    >>> dx.value, ddx.value
+    (array(27.), array(18.))
+    """
+    if isinstance(inputs, Node):
+        return gradient(output, [inputs], seed)[0]
+    return gradient_of_nodes(output, inputs, None if seed is None else as_node(seed, output.dtype))
