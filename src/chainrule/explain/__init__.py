@@ -1,0 +1,19 @@
+"""Pictures and numbers that show what a network did."""
+
+from chainrule.explain.blocks import boundary_blocks, digit_blocks
+from chainrule.explain.boundary import boundary_svg
+from chainrule.explain.graph_drawing import EdgeMark, NodeMark, draw_graph
+from chainrule.explain.graph_picture import GraphPicture, Record
+from chainrule.explain.svg import format_number
+
+__all__ = [
+    "EdgeMark",
+    "GraphPicture",
+    "NodeMark",
+    "Record",
+    "boundary_blocks",
+    "boundary_svg",
+    "digit_blocks",
+    "draw_graph",
+    "format_number",
+]

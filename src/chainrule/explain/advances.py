@@ -26,9 +26,7 @@ HUNDREDTHS_OF_AN_EM = {
     96: "%∞",
     104: "@m…½MW",
 }
-ADVANCES = {
-    character: advance for advance, row in HUNDREDTHS_OF_AN_EM.items() for character in row
-}
+ADVANCES = {character: advance for advance, row in HUNDREDTHS_OF_AN_EM.items() for character in row}
 UNLISTED = 104
 
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from chainrule.errors import ShapeError, unknown_name
 from chainrule.explain.fields import Field, Floats, Points, checked_extent, field, points_of
-from chainrule.explain.palette import LIGHT, RGB, rgb
+from chainrule.explain.palette import LIGHT, RGB, TERMINAL_RAMPS, rgb
 
 Colour = Literal["none", "256", "truecolor"]
 COLOURS = ("none", "256", "truecolor")
@@ -69,9 +69,10 @@ def boundary_blocks(
 
     Examples
     --------
-    >>> print(boundary_blocks([[0, 1], [0, 1]], (0, 1, 0, 1), [[0.1, 0.9]], [0], columns=8, rows=2))
-    .o  --==
-    ..  --==
+    >>> grid = [[0.1, 0.4, 0.6, 0.9]]
+    >>> print(boundary_blocks(2 * grid, (0, 1, 0, 1), [[0.1, 0.9]], [0], columns=8, rows=2))
+    o   ---=
+    .   ---=
     """
     shown = field(grid_probabilities)
     data = points_of(points, labels, shown.classes)
@@ -111,13 +112,14 @@ def digit_blocks(image: ArrayLike, *, colour: Colour = "none") -> str:
     """
     brightness = np.asarray(image, dtype=np.float64)
     if brightness.ndim != 2 or not brightness.size:
-        raise ShapeError(f"a picture of blocks has the shape (rows, columns), not {brightness.shape}")
+        raise ShapeError(f"a grey picture has the shape (rows, columns), not {brightness.shape}")
     peak = float(brightness.max())
     darkness = np.clip(brightness / peak, 0.0, 1.0) if peak > 0 else np.zeros_like(brightness)
     if _checked(colour) == "none":
         shades = np.rint(darkness * (len(SHADES) - 1)).astype(int).tolist()
         return "\n".join("".join(2 * SHADES[shade] for shade in row) for row in shades)
-    pixels = _mixed(np.broadcast_to(rgb(LIGHT.ink), (*darkness.shape, 3)), darkness)
+    ink = np.array(rgb(LIGHT.ink), dtype=np.float64)
+    pixels = _mixed(np.broadcast_to(ink, (*darkness.shape, 3)), darkness)
     return _half_blocks(pixels, {}, colour)
 
 
@@ -162,15 +164,27 @@ def _plain_field(shown: Field, marks: dict[tuple[int, int], int]) -> str:
 
 
 def _coloured_field(shown: Field, marks: dict[tuple[int, int], int], colour: str) -> str:
-    classes = np.array([rgb(token) for token in LIGHT.classes], dtype=np.float64)
-    pixels = _mixed(classes[shown.winners], FIELD_STRENGTH * shown.certainty)
+    pixels = _shaded(shown) if colour == "truecolor" else _ramped(shown)
     return _half_blocks(pixels, {at: POINT_GLYPHS[label] for at, label in marks.items()}, colour)
 
 
-def _mixed(colours: NDArray[np.generic], strength: Floats) -> Pixels:
+def _shaded(shown: Field) -> Pixels:
+    classes = np.array([rgb(token) for token in LIGHT.classes], dtype=np.float64)
+    return _mixed(classes[shown.winners], FIELD_STRENGTH * shown.certainty)
+
+
+def _ramped(shown: Field) -> Pixels:
+    ramps = np.array([[rgb(step) for step in ramp] for ramp in TERMINAL_RAMPS], dtype=np.uint8)
+    steps = np.rint(shown.certainty * (ramps.shape[1] - 1)).astype(int)
+    pixels: Pixels = ramps[shown.winners, steps]
+    return pixels
+
+
+def _mixed(colours: Floats, strength: Floats) -> Pixels:
     """Colours laid over paper."""
     paper = np.array(rgb(LIGHT.paper), dtype=np.float64)
-    return np.rint(paper + strength[:, :, None] * (colours - paper)).astype(np.uint8)
+    mixed: Floats = paper + strength[:, :, None] * (colours - paper)
+    return np.rint(mixed).astype(np.uint8)
 
 
 def _half_blocks(pixels: Pixels, glyphs: dict[tuple[int, int], str], colour: str) -> str:
@@ -180,9 +194,10 @@ def _half_blocks(pixels: Pixels, glyphs: dict[tuple[int, int], str], colour: str
         pixels = np.concatenate([pixels, paper])
     lines = []
     for row, (upper, lower) in enumerate(zip(pixels[::2], pixels[1::2], strict=True)):
+        pairs = zip(upper.tolist(), lower.tolist(), strict=True)
         cells = [
             _cell(glyphs.get((row, column)), above, below, colour)
-            for column, (above, below) in enumerate(zip(upper.tolist(), lower.tolist(), strict=True))
+            for column, (above, below) in enumerate(pairs)
         ]
         lines.append("".join(cells) + RESET)
     return "\n".join(lines)

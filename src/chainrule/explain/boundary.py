@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from math import ceil, floor, log10, sqrt
+from math import ceil, floor, log10, pi, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,6 +30,7 @@ MARKER_RADIUS = 4.5
 TICKS = 4  # intervals of an axis, about
 TICK_STEPS = (1, 2, 5, 10)
 CERTAINTY_LEVELS = (-0.5, 0.5)  # of p - (1 - p): probabilities 1/4 and 3/4
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -100,7 +101,7 @@ def boundary_svg(
     data = points_of(points, labels, shown.classes)
     frame = _frame(checked_extent(extent))
     body = [
-        element("text", text(title), class_="claim", x=MARGIN, y=MARGIN + SIZES["claim"] / 2),
+        element("text", text(title), class_="claim", x=frame.left, y=MARGIN + SIZES["claim"] / 2),
         _image(shown, frame),
         *_levels(shown, frame),
         *_axes(frame, axis_names),
@@ -109,7 +110,7 @@ def boundary_svg(
     identity = repr((title, frame.extent)).encode("utf-8", "replace")
     key = f"boundary-{sha256(identity).hexdigest()[:8]}"
     return document(
-        max(frame.left + frame.width, MARGIN + text_width(title, SIZES["claim"])) + MARGIN,
+        frame.left + max(frame.width, text_width(title, SIZES["claim"])) + MARGIN,
         frame.top + frame.height + AXIS_ROOM + MARGIN / 2,
         body,
         title=title,
@@ -181,9 +182,8 @@ def _axes(frame: Frame, names: tuple[str, str]) -> Iterator[str]:
     """Two lines with few ticks, and the names of the coordinates at their ends."""
     left, bottom = frame.left, frame.top + frame.height
     right, line = left + frame.width, SIZES["note"]
-    yield element(
-        "path", class_="axis", d=f"M{number(left)} {number(frame.top)}V{number(bottom)}H{number(right)}"
-    )
+    course = f"M{number(left)} {number(frame.top)}V{number(bottom)}H{number(right)}"
+    yield element("path", class_="axis", d=course)
     for value in ticks(*frame.extent[:2]):
         yield _tick("middle", frame.x(value), bottom + 1.5 * line, value)
     for value in ticks(*frame.extent[2:]):
@@ -226,15 +226,14 @@ def _marker(label: int, x: float, y: float) -> str:
     if MARKERS[label] == "circle":
         return element("circle", class_=style, cx=x, cy=y, r=MARKER_RADIUS)
     if MARKERS[label] == "square":
-        side = MARKER_RADIUS * sqrt(np.pi)
+        side = MARKER_RADIUS * sqrt(pi)
         return element(
             "rect", class_=style, x=x - side / 2, y=y - side / 2, width=side, height=side
         )
-    arm = MARKER_RADIUS * sqrt(4 * np.pi / sqrt(27))
-    corners = [(x, y - arm), (x + arm * sqrt(3) / 2, y + arm / 2), (x - arm * sqrt(3) / 2, y + arm / 2)]
-    return element(
-        "path", class_=style, d=f"M{'L'.join(f'{number(a)} {number(b)}' for a, b in corners)}Z"
-    )
+    arm = MARKER_RADIUS * sqrt(4 * pi / sqrt(27))
+    left, right, bottom = x - arm * sqrt(3) / 2, x + arm * sqrt(3) / 2, number(y + arm / 2)
+    course = f"M{number(x)} {number(y - arm)}L{number(right)} {bottom}L{number(left)} {bottom}Z"
+    return element("path", class_=style, d=course)
 
 
 def _in_words(shown: Field, data: Points) -> str:

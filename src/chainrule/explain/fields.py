@@ -36,7 +36,8 @@ class Field:
     @property
     def winners(self) -> NDArray[np.intp]:
         """(rows, columns): the likeliest class; of equal ones, the first."""
-        return self.probabilities.argmax(axis=2)
+        winners: NDArray[np.intp] = self.probabilities.argmax(axis=2)
+        return winners
 
     @property
     def certainty(self) -> Floats:
@@ -46,8 +47,9 @@ class Field:
 
     def margin(self, label: int) -> Floats:
         """(rows, columns): probability of ``label`` minus that of its strongest rival."""
-        rivals = np.delete(self.probabilities, label, axis=2)
-        return self.probabilities[:, :, label] - rivals.max(axis=2)
+        rivals: Floats = np.delete(self.probabilities, label, axis=2)
+        margin: Floats = self.probabilities[:, :, label] - rivals.max(axis=2)
+        return margin
 
 
 def field(probabilities: ArrayLike) -> Field:
@@ -81,7 +83,7 @@ def field(probabilities: ArrayLike) -> Field:
             " draw the probability of one class against the rest"
         )
     if not (np.isfinite(grid).all() and grid.min() >= -ROUNDING and grid.max() <= 1 + ROUNDING):
-        raise DataError("a probability field holds numbers outside 0 to 1; apply softmax or sigmoid")
+        raise DataError("probabilities lie between 0 and 1; apply a softmax or sigmoid first")
     return Field(np.clip(grid, 0.0, 1.0))
 
 

@@ -24,7 +24,6 @@ GATE = 32.0
 SYMBOL_PADDING = 16.0
 LEAF_PADDING = 8.0
 CAPTION_HEIGHT = 24.0
-STUB = "\0stub\0"  # before the id of a node: the id of the end of its stub
 LONGEST_CLAIM = 90
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 INDEXED_LETTER = re.compile("[A-Za-zα-ω][0-9]+")
@@ -105,7 +104,7 @@ def draw_graph(
     shift = f"translate({number(left)} {number(top)})"
     body = [
         *([_claim(claim)] if title else []),
-        element("g", "\n", *scene.wires(), *scene.nodes(), transform=shift),
+        element("g", *scene.wires(), *scene.nodes(), transform=shift),
     ]
     return document(
         width, plan.height + top + MARGIN, body, title=title, description=description, key=key
@@ -139,6 +138,8 @@ class _Scene:
 
     def __init__(self, nodes: Sequence[NodeMark], edges: Sequence[EdgeMark]) -> None:
         self.marks = {node.id: node for node in nodes}
+        # Prefix of the ids of the ends of stubs, longer than any id and so the beginning of none.
+        self.stub = "\0" * (1 + max(map(len, self.marks), default=0))
         self.leaves = self.marks.keys() - {edge.target for edge in edges}
         self.uses: defaultdict[str, list[EdgeMark]] = defaultdict(list)
         for edge in edges:
@@ -146,7 +147,7 @@ class _Scene:
         stubs = [node for node in nodes if node.id not in self.uses]
         self.plan: Layout = layout(
             [*map(self._box, nodes), *map(self._stub_end, stubs)],
-            [*map(self._edge, edges), *map(_stub, stubs)],
+            [*map(self._edge, edges), *map(self._stub, stubs)],
         )
 
     def _box(self, mark: NodeMark) -> Node:
@@ -173,7 +174,10 @@ class _Scene:
     def _stub_end(self, mark: NodeMark) -> Node:
         name = self._stub_name(mark)
         width = _text_width("name", name) + LEAF_PADDING if name else 0.0
-        return Node(STUB + mark.id, width, GATE / 2)
+        return Node(self.stub + mark.id, width, GATE / 2)
+
+    def _stub(self, mark: NodeMark) -> Edge:
+        return Edge(mark.id, self.stub + mark.id, 0, mark.value, _with_sign(mark.gradient))
 
     def _edge(self, mark: EdgeMark) -> Edge:
         """Labels of a wire; a plain number needs no value on its wire, for it is the value."""
@@ -195,7 +199,7 @@ class _Scene:
         """Every wire with its two labels."""
         for wire in self.plan.wires:
             edge = wire.edge
-            target = "" if edge.target.startswith(STUB) else edge.target
+            target = "" if edge.target.startswith(self.stub) else edge.target
             yield element(
                 "g",
                 element("path", class_="wire", d=_path(wire)),
@@ -205,32 +209,28 @@ class _Scene:
                 data_source=edge.source,
                 data_target=target,
                 data_operand=edge.operand,
-            ) + "\n"
+            )
 
     def nodes(self) -> Iterator[str]:
         """Every node with its captions, and the names of the outputs at the ends of their stubs."""
         for name, box in self.plan.boxes.items():
-            if name.startswith(STUB):
-                end = self.marks[name.removeprefix(STUB)]
+            if name.startswith(self.stub):
+                end = self.marks[name.removeprefix(self.stub)]
                 yield from _written("name", self._stub_name(end), box.centre)
             else:
                 yield self._node(self.marks[name], box)
 
     def _node(self, mark: NodeMark, box: Box) -> str:
-        x, y = box.centre
+        x, half = box.centre[0], CAPTION_HEIGHT / 2
         return element(
             "g",
             *_tooltip(mark),
             *(_leaf(mark, box) if mark.id in self.leaves else _gate(mark, box)),
-            *_written("name", self._gate_name(mark), (x, box.y - CAPTION_HEIGHT / 2)),
-            *_written("gradient", self._sum(mark), (x, box.y + box.height + CAPTION_HEIGHT / 2)),
+            *_written("name", self._gate_name(mark), (x, box.y - half)),
+            *_written("gradient", self._sum(mark), (x, box.y + box.height + half)),
             class_="node",
             data_node=mark.id,
-        ) + "\n"
-
-
-def _stub(mark: NodeMark) -> Edge:
-    return Edge(mark.id, STUB + mark.id, 0, mark.value, _with_sign(mark.gradient))
+        )
 
 
 def _added(parts: Iterable[str]) -> str:
@@ -260,7 +260,9 @@ def _tooltip(mark: NodeMark) -> Iterator[str]:
 
 def _leaf_text(mark: NodeMark) -> tuple[str, str]:
     """Class and content of a leaf: a name in serifs, or a plain number in the ink of values."""
-    return ("name", _subscripted(mark.name)) if mark.name else ("forward", mark.value or mark.symbol)
+    if mark.name:
+        return "name", _subscripted(mark.name)
+    return "forward", mark.value or mark.symbol
 
 
 def _leaf_width(mark: NodeMark) -> float:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from chainrule.errors import GraphError
 from chainrule.explain.graph_drawing import EdgeMark, NodeMark, draw_graph
-from chainrule.explain.svg import printable
 
 OPERATOR_SIGNS = "+−-×*÷/@"
 PLACEHOLDER = re.compile(r"(?<![^\W_])x(?![^\W_])")  # the x of "1/x", not that of "exp"
@@ -67,10 +66,12 @@ class GraphPicture:
 
     Examples
     --------
-    >>> picture = GraphPicture((
-    ...     Record("1", name="x", value="3", gradient="6"),
-    ...     Record("2", "×", "y", ("1", "1"), "9", "1", operand_gradients=("3", "3")),
-    ... ))
+    >>> picture = GraphPicture(
+    ...     (
+    ...         Record("1", name="x", value="3", gradient="6"),
+    ...         Record("2", "×", "y", ("1", "1"), "9", "1", operand_gradients=("3", "3")),
+    ...     )
+    ... )
     >>> print(picture.text())
     node  formula    value  gradient
     x                    3         6
@@ -124,11 +125,9 @@ class GraphPicture:
             for r in self.records
             if r.operands or r.name
         ]
-        return _table([tuple(map(printable, row)) for row in rows])
+        return _table([tuple(map(_visible, row)) for row in rows])
 
-    def _repr_mimebundle_(
-        self, include: object = None, exclude: object = None
-    ) -> dict[str, str]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"image/svg+xml": self.svg(), "text/plain": self.text()}
 
     @cached_property
@@ -181,7 +180,7 @@ def formula(symbol: str, operands: Sequence[str]) -> str:
     first, *others = operands
     if others and all(sign in OPERATOR_SIGNS for sign in symbol):
         return f" {symbol} ".join(operands)
-    if others or symbol[:1].isalpha() and not PLACEHOLDER.search(symbol):
+    if others or (symbol[:1].isalpha() and not PLACEHOLDER.search(symbol)):
         return f"{symbol}({', '.join(operands)})"
     if PLACEHOLDER.search(symbol):
         return PLACEHOLDER.sub(lambda _: first, symbol)
@@ -190,12 +189,14 @@ def formula(symbol: str, operands: Sequence[str]) -> str:
     return f"{symbol}{first}" if symbol in OPERATOR_SIGNS else f"{symbol}({first})"
 
 
+def _visible(cell: str) -> str:
+    """``cell`` without line breaks and without characters that steer a terminal."""
+    return "".join(sign if sign.isprintable() else "\ufffd" for sign in cell)
+
+
 def _table(rows: Sequence[tuple[str, ...]]) -> str:
     """Columns of equal width; the numbers of the last two are flush right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    alignments = "<<>>"
-    return "\n".join(
-        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, alignments, widths))
-        .rstrip()
-        for row in rows
-    )
+    cells = [f"{{:{side}{width}}}" for side, width in zip("<<>>", widths, strict=True)]
+    line = "  ".join(cells)
+    return "\n".join(line.format(*row).rstrip() for row in rows)

@@ -38,10 +38,10 @@ LONGEST_REACH = 3  # columns that the wire of a source at the far left passes
 CHANNEL_WIDTHS = (32.0, 112.0)
 CHANNEL_SLOPE = 0.8  # width of a channel per height of its steepest wire
 
-STRAIGHTNESS = (1.0, 16.0, 64.0)  # weight of a link by how many of its ends are passages
+STRAIGHTNESS = (1.0, 64.0, 256.0)  # weight of a link by how many of its ends are passages
 AT_REST = 1e-3  # weight of staying where a cell without neighbours on that side is
 ORDERING_SWEEPS = 8
-PLACEMENT_SWEEPS = 48
+PLACEMENT_SWEEPS = 32
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def _incoming(nodes: Sequence[Node], edges: Sequence[Edge]) -> dict[str, list[Ed
     for edge in sorted(edges, key=lambda edge: edge.operand):
         for end in (edge.source, edge.target):
             if end not in incoming:
-                raise GraphError(f"an edge of a picture names {end!r}, which is not among its nodes")
+                raise GraphError(f"an edge names {end!r}, which is not among the picture's nodes")
         before = incoming[edge.target]
         if before and before[-1].operand == edge.operand:
             raise GraphError(f"operand {edge.operand} of node {edge.target!r} is given twice")
@@ -250,7 +250,7 @@ def _ranks(nodes: Sequence[Node], edges: Sequence[Edge]) -> dict[str, int]:
                 ready.append(reader)
     if len(ready) < len(nodes):
         stuck = next(name for name, count in missing.items() if count)
-        raise GraphError(f"node {stuck!r} of a picture depends on itself; draw a graph without cycles")
+        raise GraphError(f"node {stuck!r} depends on itself; draw a graph without cycles")
     for name in sources:
         before = min((ranks[reader] for reader in readers[name]), default=1) - 1
         if name in floating or before > LONGEST_REACH:
@@ -271,9 +271,7 @@ def _node_cell(node: Node, rank: int, incoming: Sequence[Edge]) -> _Cell:
     return _Cell(rank, height, node, box_height, ports)
 
 
-def _chains(
-    cells: dict[str, _Cell], incoming: dict[str, list[Edge]]
-) -> dict[str, list[_Cell]]:
+def _chains(cells: dict[str, _Cell], incoming: dict[str, list[Edge]]) -> dict[str, list[_Cell]]:
     """For every source the cells that its wires run through; links every cell to its neighbours."""
     chains = {name: [cell] for name, cell in cells.items()}
     for name, edges in incoming.items():
@@ -364,15 +362,22 @@ def _crossings(columns: Iterable[list[_Cell]]) -> int:
 
 
 def _place(columns: list[list[_Cell]]) -> None:
-    """Pull every cell to where its wires are level, as far as its neighbours give way."""
+    """Pull every cell to where its wires are level, as far as its neighbours give way.
+
+    First from side to side, then from both sides at once. The last sweep, rightwards alone,
+    makes chains of operations level; then sources follow their readers, and all keep the grid.
+    """
     for column in columns:
         _settle(column, [(AT_REST, 0.0) for _ in column])
     for sweep in range(PLACEMENT_SWEEPS):
-        forwards, both = sweep % 2 == 1, sweep >= PLACEMENT_SWEEPS / 2
+        forwards = sweep % 2 == 1
+        both = PLACEMENT_SWEEPS / 2 <= sweep < PLACEMENT_SWEEPS - 1
         for column in columns if forwards else reversed(columns):
-            _settle(column, [_pull(cell, both or forwards, both or not forwards) for cell in column])
-    for column in columns:
-        _settle(column, [(1.0, cell.y) for cell in column], unit=GRID)
+            pulls = [_pull(cell, both or forwards, both or not forwards) for cell in column]
+            _settle(column, pulls)
+    for column in reversed(columns):
+        pulls = [(1.0, c.y) if c.inputs else _pull(c, False, True) for c in column]
+        _settle(column, pulls, unit=GRID)
 
 
 def _pull(cell: _Cell, to_inputs: bool, to_outputs: bool) -> tuple[float, float]:
@@ -395,8 +400,8 @@ def _settle(
     """Heights nearest to the pulls that keep order and distance: pool adjacent violators."""
     depths = list(accumulate((_distance(*pair) for pair in pairwise(column)), initial=0.0))
     blocks: list[tuple[float, float, int]] = []  # weight, mean, number of cells
-    for (weight, y), depth in zip(pulls, depths, strict=False):
-        mean, count = y - depth, 1
+    for (pull, y), depth in zip(pulls, depths, strict=False):
+        weight, mean, count = pull, y - depth, 1
         while blocks and blocks[-1][1] > mean:
             above, its_mean, its_count = blocks.pop()
             mean = (above * its_mean + weight * mean) / (above + weight)
@@ -445,9 +450,7 @@ def _drawn(
     return Layout(abscissae[-1].right if abscissae else 0.0, height, boxes, wires)
 
 
-def _abscissae(
-    columns: list[list[_Cell]], incoming: dict[str, list[Edge]]
-) -> Iterator[_Column]:
+def _abscissae(columns: list[list[_Cell]], incoming: dict[str, list[Edge]]) -> Iterator[_Column]:
     right = 0.0
     for rank, column in enumerate(columns):
         nodes = [cell.node for cell in column if cell.node]
@@ -465,7 +468,8 @@ def _channel(column: Iterable[_Cell]) -> float:
 
 
 def _label_room(edge: Edge) -> float:
-    return max(text_width(text, SIZES["label"]) for text in (edge.above, edge.below)) + 2 * LABEL_MARGIN
+    widest = max(text_width(text, SIZES["label"]) for text in (edge.above, edge.below))
+    return widest + 2 * LABEL_MARGIN
 
 
 def _box(cell: _Cell, column: _Column) -> Box:

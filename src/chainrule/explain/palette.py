@@ -70,6 +70,14 @@ DARK = Theme(
     class2="#A8528B",
 )
 
+# The same fading in the colours that a 256-colour terminal has exactly, from paper to certain;
+# taking the nearest colour instead would tint the ramps with hues that mean nothing.
+TERMINAL_RAMPS = (
+    ("#FFFFFF", "#D7D7FF", "#AFD7FF", "#87AFD7", "#5FAFD7"),
+    ("#FFFFFF", "#FFFFD7", "#FFD7AF", "#FFAF5F", "#D78700"),
+    ("#FFFFFF", "#FFD7FF", "#D7AFD7", "#AF87AF", "#AF5F87"),
+)
+
 TOKENS = tuple(field.name for field in fields(Theme))
 
 RGB = tuple[int, int, int]

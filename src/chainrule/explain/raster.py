@@ -17,7 +17,7 @@ UNFILTERED = 0
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
-    """The bytes of a PNG file.
+    r"""The bytes of a PNG file.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
     Examples
     --------
     >>> png(np.zeros((2, 3, 3), np.uint8))[:8]
-    b'\\x89PNG\\r\\n\\x1a\\n'
+    b'\x89PNG\r\n\x1a\n'
     """
     if pixels.ndim != 3 or pixels.shape[2] not in COLOUR_TYPES or not pixels.size:
         raise ShapeError(f"an image has the shape (height, width, 3 or 4), not {pixels.shape}")

@@ -23,21 +23,22 @@ PLAIN = range(-3, 3)  # decimal exponents of other numbers written without a pow
 UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-
 def _font(kind: str, family: str, *, italic: bool = False) -> str:
     return f"{'italic ' if italic else ''}{SIZES[kind]:g}px {family}"
 
+
+CENTRED = {"text-anchor": "middle"}
 
 # What every class of mark looks like; a colour is the name of a token of the palette.
 STYLES: dict[str, dict[str, str]] = {
     "paper": {"fill": "paper"},
     "gate": {"fill": "paper", "stroke": "ink", "stroke-width": "1.25"},
     "wire": {"fill": "none", "stroke": "note", "stroke-width": "1.25"},
-    "symbol": {"fill": "ink", "font": _font("symbol", SANS), "text-anchor": "middle"},
-    "sign": {"fill": "ink", "font": _font("sign", SANS), "text-anchor": "middle"},
-    "name": {"fill": "ink", "font": _font("name", SERIF, italic=True), "text-anchor": "middle"},
-    "forward": {"fill": "forward", "font": _font("forward", SANS), "text-anchor": "middle"},
-    "gradient": {"fill": "gradient", "font": _font("gradient", SANS, italic=True), "text-anchor": "middle"},
+    "symbol": {"fill": "ink", "font": _font("symbol", SANS), **CENTRED},
+    "sign": {"fill": "ink", "font": _font("sign", SANS), **CENTRED},
+    "name": {"fill": "ink", "font": _font("name", SERIF, italic=True), **CENTRED},
+    "forward": {"fill": "forward", "font": _font("forward", SANS), **CENTRED},
+    "gradient": {"fill": "gradient", "font": _font("gradient", SANS, italic=True), **CENTRED},
     "claim": {"fill": "ink", "font": _font("claim", SERIF)},
     "note": {"fill": "note", "font": _font("note", SANS)},
     "axis": {"fill": "none", "stroke": "note", "stroke-width": "1"},
@@ -79,9 +80,9 @@ def _shortened(decimals: str, exact: bool) -> str:
 
 
 def printable(text: object) -> str:
-    """``text`` without characters that XML does not allow.
+    r"""``text`` without characters that XML does not allow.
 
-    >>> printable("a\\x00b")
+    >>> printable("a\x00b")
     'a�b'
     """
     return UNPRINTABLE.sub("\ufffd", str(text))
