@@ -72,13 +72,22 @@ def test_a_document_speaks_and_fetches_nothing() -> None:
     assert root.get("viewBox") == "0 0 10 20"
 
 
-def test_styles_follow_the_theme_and_fall_back_to_light() -> None:
-    light, dark = stylesheet().split("@media (prefers-color-scheme:dark)")
+def test_styles_follow_the_theme_where_variables_are_known() -> None:
+    _, supported = stylesheet().split("@supports (fill:var(--ink)){")
+    light, dark = supported.split("@media (prefers-color-scheme:dark)")
     for token in TOKENS:
         assert f"--{token}:{getattr(LIGHT, token)}" in light
         assert f"--{token}:{getattr(DARK, token)}" in dark
-    for name, value in re.findall(r"([\w-]+):var\(--(\w+)\)", light):
-        assert f"{name}:{getattr(LIGHT, value)};{name}:var(--{value})" in light
+
+
+def test_programs_without_variables_see_the_light_colours() -> None:
+    plain, supported = stylesheet().split("@supports (fill:var(--ink)){")
+    assert "var(" not in plain
+    variables = re.findall(r"\.chainrule \.(\w+)\{([^}]*)\}", supported)
+    fallbacks = dict(re.findall(r"\.chainrule \.(\w+)\{([^}]*)\}", plain))
+    for style, declarations in variables:
+        for name, token in re.findall(r"([\w-]+):var\(--(\w+)\)", declarations):
+            assert f"{name}:{getattr(LIGHT, token)}" in fallbacks[style].split(";")
 
 
 def test_values_and_gradients_keep_their_inks_to_themselves() -> None:

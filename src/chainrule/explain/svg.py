@@ -1,8 +1,10 @@
 """From marks to an SVG document: deterministic text, no script, nothing fetched from outside.
 
-Colours are CSS variables that follow the reader's light or dark preference. Each declaration is
-preceded by its light colour, for programs that know no variables (slides, print). Classes and
-``data-`` attributes are stable: a page may step through a picture by toggling them.
+Colours are CSS variables that follow the reader's light or dark preference. Programs that know no
+variables (slides, print, converters) see the plain light colours only: the rules with variables
+stand inside ``@supports``, because some readers take a declaration that they cannot resolve for
+black instead of leaving it out. Classes and ``data-`` attributes are stable: a page may step
+through a picture by toggling them.
 """
 
 from __future__ import annotations
@@ -157,21 +159,38 @@ def document(
 
 def stylesheet(styles: Mapping[str, Mapping[str, str]] = STYLES) -> str:
     """The rules of ``styles``, scoped to our own pictures, in the light and the dark theme."""
-    rules = [f".chainrule{{{_variables(LIGHT)};font-variant-numeric:tabular-nums}}"]
-    rules += [
-        f".chainrule .{name}{{{';'.join(map(_declaration, rule.items()))}}}"
-        for name, rule in styles.items()
+    plain = [_rule(name, rule, LIGHT) for name, rule in styles.items()]
+    variable = [
+        _rule(name, coloured, None) for name, rule in styles.items() if (coloured := _colours(rule))
     ]
-    rules.append(f"@media (prefers-color-scheme:dark){{.chainrule{{{_variables(DARK)}}}}}")
-    return "\n".join(rules)
+    return "\n".join(
+        [
+            ".chainrule{font-variant-numeric:tabular-nums}",
+            *plain,
+            "@supports (fill:var(--ink)){",
+            f".chainrule{{{_variables(LIGHT)}}}",
+            *variable,
+            f"@media (prefers-color-scheme:dark){{.chainrule{{{_variables(DARK)}}}}}",
+            "}",
+        ]
+    )
+
+
+def _colours(rule: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in rule.items() if value in TOKENS}
+
+
+def _rule(name: str, rule: Mapping[str, str], theme: Theme | None) -> str:
+    """One rule, with the colours of ``theme`` or, without one, with variables."""
+    declarations = ";".join(f"{key}:{_resolved(value, theme)}" for key, value in rule.items())
+    return f".chainrule .{name}{{{declarations}}}"
+
+
+def _resolved(value: str, theme: Theme | None) -> str:
+    if value not in TOKENS:
+        return value
+    return str(getattr(theme, value)) if theme else f"var(--{value})"
 
 
 def _variables(theme: Theme) -> str:
     return ";".join(f"--{token}:{getattr(theme, token)}" for token in TOKENS)
-
-
-def _declaration(entry: tuple[str, str]) -> str:
-    name, value = entry
-    if value not in TOKENS:
-        return f"{name}:{value}"
-    return f"{name}:{getattr(LIGHT, value)};{name}:var(--{value})"
