@@ -143,6 +143,7 @@ def test_cells_written_by_the_standard_library_are_read(folder: Path, cells: Any
         ("a,b,\n0,1,2\n", "line 1: column 3 of 3 has no name"),
         ("1.5,2.5\n3,4\n", "line 1: holds numbers where column names are needed; add a header"),
         ('a,b\n1,"2\n', "line 2: unexpected end of data"),
+        ('a\tb\n1\t"2"x\t3\n', r"line 2: '\t' expected after"),
         ('a,b\n1,"2"x\n', "line 2: ',' expected after '\"'"),
         ("a\n" + "1" * 200_000 + "\n", "line 1: field larger than field limit"),
         ("a,b\n" * 200 + "a," + "1" * 200_000 + "\n", "line 201: field larger than field limit"),
@@ -298,6 +299,14 @@ def test_text_reads_back_but_for_formulas(folder: Path, values: list[str]) -> No
         # Blanks in front of an unquoted cell do not count.
         assert read.lstrip(" ") in (value.lstrip(" "), "'" + value)
         assert not read.startswith(("=", "@"))
+
+
+@pytest.mark.parametrize("text", ["a\rb", "a\nb", "a\r\nb", 'a"b', "a,b", "a;b"])
+def test_text_with_ends_and_quotes_reads_back(tmp_path: Path, text: str) -> None:
+    for name, cell in (("x", text), (text, "x")):
+        write_csv(tmp_path / "t.csv", {name: [cell], "y": [1]})
+        table = read_table(tmp_path / "t.csv")
+        assert (table.names, rows(table)) == ((name, "y"), [[cell, "1"]])
 
 
 @pytest.mark.parametrize(

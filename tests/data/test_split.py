@@ -33,10 +33,11 @@ def test_classes_keep_their_share(labels: list[str], fraction: float, seed: int)
     assert sorted([*train, *held_out]) == [*range(len(labels))]
     assert len(held_out) == n_held_out
     chosen = collections.Counter(labels[row] for row in held_out)
-    for label, count in collections.Counter(labels).items():
-        assert chosen[label] < count
-        if fraction * count < count - 1:
-            assert abs(chosen[label] - count * n_held_out / len(labels)) <= 1
+    counts = collections.Counter(labels)
+    assert all(chosen[label] < count for label, count in counts.items())
+    shares = {label: count * n_held_out / len(labels) for label, count in counts.items()}
+    if all(share < counts[label] - 1 for label, share in shares.items()):
+        assert all(abs(chosen[label] - share) <= 1 for label, share in shares.items())
 
 
 @pytest.mark.parametrize("stratify", [None, [0, 1] * 500], ids=["plain", "stratified"])

@@ -97,8 +97,9 @@ def quoted(text: str) -> str:
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa..." "größe\x1b"
     """
     shown = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
-    return f'"{"".join(map(_printable, shown))}"'
+    return f'"{printable(shown)}"'
 
 
-def _printable(character: str) -> str:
-    return character if character.isprintable() else ascii(character)[1:-1]
+def printable(text: str) -> str:
+    """``text`` with escapes for characters that a terminal would obey instead of showing."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -36,6 +36,7 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 _reader = partial(csv.reader, skipinitialspace=True)
 
+_NUMBERS = "biuf"  # kinds of dtypes whose text needs no care
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -151,7 +152,7 @@ def _records(lines: Iterator[str], source: str) -> Iterator[Record]:
             yield begin, record
             begin = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"{source}, line {begin}: {error}") from None
+        raise DataError(f"{source}, line {begin}: {cells.printable(str(error))}") from None
 
 
 def _fitness(sample: list[str], delimiter: str) -> tuple[bool, int]:
@@ -257,15 +258,25 @@ def write_csv(path: str | os.PathLike[str], columns: Mapping[str, npt.ArrayLike]
     if len({*shapes.values()}) > 1 or any(len(shape) != 1 for shape in shapes.values()):
         raise ShapeError(f"cannot write columns of shapes {shapes}: each must be (n,)")
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    # Before Python 3.13 the writer does not see that a lone return must be quoted.
+    has_return = any(map(_has_return, [*arrays.values(), np.array([*arrays], dtype=cells.TEXT)]))
+    writer = csv.writer(
+        text,
+        lineterminator="\n",
+        quoting=csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL,
+    )
     writer.writerow(map(_harmless, arrays))
     writer.writerows(zip(*map(_cell_texts, arrays.values()), strict=True))
     atomic_write(path, text.getvalue().encode())
 
 
+def _has_return(array: npt.NDArray[np.generic]) -> bool:
+    return array.dtype.kind not in _NUMBERS and any("\r" in str(value) for value in array)
+
+
 def _cell_texts(array: npt.NDArray[np.generic]) -> Iterator[str]:
     # `str` of a NumPy scalar is the shortest text that reads back as the same number of its dtype.
-    return map(str if array.dtype.kind in "biuf" else _harmless, array)
+    return map(str if array.dtype.kind in _NUMBERS else _harmless, array)
 
 
 def _harmless(value: object) -> str:

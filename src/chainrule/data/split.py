@@ -27,8 +27,8 @@ def split(
         Non-negative; the same seed draws the same rows (the Philox generator of Salmon et al.,
         "Parallel random numbers: as easy as 1, 2, 3", 2011).
     stratify : (n,) array-like of labels, optional
-        Hold out the same share of each class, within one row, and leave each at least one row
-        to train on.
+        Hold out the same share of each class, but leave each at least one row to train on; the
+        shares agree within one row unless a class is too small for that.
 
     Returns
     -------
