@@ -1,0 +1,234 @@
+"""What every update rule shares: the walk over the parameters, clipping, decay and the clock.
+
+An optimizer is a record of settings with two pure functions. ``slots`` gives the arrays that a
+rule remembers for one parameter, ``rule`` the parameter and its slots after one step. Both
+compute with ``chainrule.ops``: on arrays they give arrays, on nodes they build graph.
+
+Numbers of a step (rates, bias corrections) are float64 scalars, whatever the parameters are;
+``scaled`` takes them into a parameter's own type.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from chainrule import ops
+from chainrule.errors import DataError, DtypeError, ShapeError
+from chainrule.graph.node import Node
+from chainrule.graph.tree import flatten, map_tree, match_form, unflatten
+from chainrule.optim import schedules
+from chainrule.optim.clipping import clip_by_global_norm, clip_by_value
+from chainrule.optim.schedules import RATE, Schedule
+from chainrule.optim.settings import FLAG, FROM_ZERO, POSITIVE, Optional, Settings, setting
+from chainrule.shapes import FLOAT64, as_array, is_float
+
+Slots = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Optimizer(Settings, ABC):
+    """An update rule and its settings.
+
+    Parameters
+    ----------
+    learning_rate : float > 0, or a schedule
+    weight_decay : float >= 0
+        Adds ``weight_decay * parameter`` to the gradient: the derivative of
+        ``weight_decay / 2 * sum(parameter ** 2)``.
+    decoupled_weight_decay : bool
+        Multiplies the parameter by ``1 - rate * weight_decay`` instead, apart from the gradient
+        (Loshchilov, Hutter 2019, Decoupled weight decay regularization).
+    maximize : bool
+        Ascends instead of descending.
+    clip_value : float > 0 or None
+        Holds each element of the gradients to ``[-clip_value, clip_value]``, before all else.
+    clip_norm : float > 0 or None
+        Holds the joint norm of all gradients to ``clip_norm``, after ``clip_value``.
+
+    Raises
+    ------
+    ParameterError
+        If a setting is out of its range.
+    """
+
+    learning_rate: float | Schedule = setting(RATE)
+    _: KW_ONLY
+    weight_decay: float = setting(FROM_ZERO, 0.0)
+    decoupled_weight_decay: bool = setting(FLAG, False)
+    maximize: bool = setting(FLAG, False)
+    clip_value: float | None = setting(Optional(POSITIVE), None)
+    clip_norm: float | None = setting(Optional(POSITIVE), None)
+
+    @abstractmethod
+    def slots(self, parameter: Any) -> dict[str, Any]:
+        """What the rule remembers about ``parameter``, before the first step."""
+
+    @abstractmethod
+    def rule(
+        self, parameter: Any, gradient: Any, slots: Slots, step: Any, rate: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        """``parameter`` and its slots after one step.
+
+        Parameters
+        ----------
+        parameter, gradient : array or node, of one shape and float type
+        slots : dict of arrays or nodes
+        step : float64 scalar, the number of this step, from 1
+        rate : float64 scalar, the learning rate of this step
+        """
+
+    def init(self, parameters: Any) -> dict[str, Any]:
+        """The state before the first step.
+
+        Parameters
+        ----------
+        parameters : nested dicts, lists and tuples of float arrays or nodes
+
+        Returns
+        -------
+        dict
+            ``step``, the number of steps taken, an int64 scalar; ``scale``, a factor on the
+            learning rate that may be changed between steps, a float64 scalar; ``slots``, a tree
+            of the form of ``parameters`` with a dict of arrays in place of each.
+
+        Raises
+        ------
+        DtypeError
+            If a parameter is not of a float type.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from chainrule.optim import SGD
+        >>> SGD(0.1, momentum=0.9).init([np.array([1.0, 2.0])])
+        {'step': array(0), 'scale': array(1.), 'slots': [{'velocity': array([0., 0.])}]}
+        """
+        slots = map_tree(lambda parameter: self.slots(_checked(parameter)), parameters)
+        return {"step": np.zeros((), np.int64), "scale": np.ones(()), "slots": slots}
+
+    def update(
+        self, parameters: Any, gradients: Any, state: Mapping[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        """The parameters and the state after one step; what is given stays as it was.
+
+        Parameters
+        ----------
+        parameters : nested dicts, lists and tuples of float arrays or nodes
+        gradients : a tree of the same form, with arrays or nodes of the same shapes
+        state : dict, from ``init`` or the step before
+
+        Raises
+        ------
+        DataError
+            If gradients or state do not have the form of the parameters.
+        DtypeError
+            If a parameter is not of a float type.
+        ShapeError
+            If a gradient does not have its parameter's shape.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from chainrule.optim import SGD
+        >>> parameters = {"w": np.array([1.0, 2.0])}
+        >>> optimizer = SGD(0.5)
+        >>> state = optimizer.init(parameters)
+        >>> parameters, state = optimizer.update(parameters, {"w": np.array([2.0, 2.0])}, state)
+        >>> parameters["w"], int(state["step"])
+        (array([0., 1.]), 1)
+        """
+        slots = _branches(state["slots"], like=parameters)
+        with np.errstate(all="ignore"):  # overflow shows in the numbers, as it does in a graph
+            step, rate = state["step"] + 1, self.rate(state)
+            leaves = map(_checked, flatten(parameters))
+            ascents = flatten(match_form(self._clipped(gradients), parameters))
+            moved = [
+                self._move(*leaf, ops.astype(step, FLOAT64), rate)
+                for leaf in zip(leaves, ascents, slots, strict=True)
+            ]
+        return unflatten(parameters, [_as_leaf(parameter) for parameter, _ in moved]), {
+            "step": _as_leaf(step),
+            "scale": state["scale"],
+            "slots": unflatten(parameters, [map_tree(_as_leaf, slots) for _, slots in moved]),
+        }
+
+    def rate(self, state: Mapping[str, Any]) -> Any:
+        """The learning rate of the step that follows ``state``, a float64 scalar."""
+        return schedules.rate_at(self.learning_rate, state["step"]) * state["scale"]
+
+    def bind(self, steps_per_epoch: int, total_steps: int) -> Self:
+        """The optimizer of a training that takes this many steps: its schedule learns of them."""
+        rate = schedules.bind(self.learning_rate, steps_per_epoch, total_steps)
+        return dataclasses.replace(self, learning_rate=rate)
+
+    def _clipped(self, gradients: Any) -> Any:
+        if self.clip_value is not None:
+            gradients = clip_by_value(gradients, self.clip_value)
+        if self.clip_norm is not None:
+            gradients = clip_by_global_norm(gradients, self.clip_norm)
+        return gradients
+
+    def _move(
+        self, parameter: Any, gradient: Any, slots: Slots, step: Any, rate: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        gradient = _matched(gradient, parameter)
+        if self.maximize:
+            gradient = -gradient
+        if self.weight_decay and self.decoupled_weight_decay:
+            parameter = scaled(parameter, 1.0 - rate * self.weight_decay)
+        elif self.weight_decay:
+            gradient = gradient + self.weight_decay * parameter
+        return self.rule(parameter, gradient, slots, step, rate)
+
+
+def scaled(array: Any, factor: Any) -> Any:
+    """``array`` times a float64 scalar, in the array's own type."""
+    return array * ops.astype(factor, array.dtype)
+
+
+def average(old: Any, new: Any, keep: float) -> Any:
+    """One step of an exponential moving average: ``keep`` of the old, the rest of the new."""
+    return keep * old + (1.0 - keep) * new
+
+
+def _checked(parameter: Any) -> Any:
+    parameter = _as_leaf(parameter)
+    if not is_float(parameter.dtype):
+        raise DtypeError(
+            f"an optimizer moves parameters of a float type, got one of {parameter.dtype}; "
+            "convert it with astype"
+        )
+    return parameter
+
+
+def _matched(gradient: Any, parameter: Any) -> Any:
+    """``gradient`` in the parameter's type; nothing is ever broadcast."""
+    gradient = _as_leaf(gradient)
+    if gradient.shape != parameter.shape:
+        raise ShapeError(
+            f"a parameter of shape {parameter.shape} got a gradient of shape {gradient.shape}"
+        )
+    return ops.astype(gradient, parameter.dtype)
+
+
+def _as_leaf(value: Any) -> Any:
+    return value if isinstance(value, Node) else as_array(value)
+
+
+def _branches(tree: Any, like: Any) -> list[Any]:
+    """The parts of ``tree`` at the leaves of ``like``, in order."""
+    if isinstance(like, dict):
+        if not isinstance(tree, dict) or tree.keys() != like.keys():
+            raise DataError(f"the state was not made for parameters with the keys {list(like)}")
+        return [part for key in like for part in _branches(tree[key], like[key])]
+    if isinstance(like, (list, tuple)):
+        if not isinstance(tree, (list, tuple)) or len(tree) != len(like):
+            raise DataError(f"the state was not made for a sequence of {len(like)} parameters")
+        return [part for pair in zip(tree, like, strict=True) for part in _branches(*pair)]
+    return [] if like is None else [tree]
