@@ -123,8 +123,7 @@ def as_array(value: Any, dtype: npt.DTypeLike | None = None) -> Array:
         raise DtypeError(
             f"cannot make an array of numbers from {type(value).__name__}: {reason}"
         ) from reason
-    as_dtype(array.dtype)
-    return array
+    return array.astype(as_dtype(array.dtype), copy=False)  # bytes in this machine's order
 
 
 def broadcast_shapes(*shapes: Shape) -> Shape:
@@ -159,11 +158,22 @@ def _common_extent(extents: Sequence[Extent], shapes: Sequence[Shape]) -> Extent
 
 def size_of(shape: Shape) -> int:
     """The number of elements of a shape without ROWS."""
+    return math.prod(fixed_shape(shape))
+
+
+def fixed_shape(shape: Shape) -> tuple[int, ...]:
+    """``shape`` itself.
+
+    Raises
+    ------
+    ShapeError
+        If ROWS is in it.
+    """
     if ROWS in shape:
         raise ShapeError(
             f"shape {shape} has as many elements as the batch at hand; a fixed size is needed"
         )
-    return math.prod(cast("tuple[int, ...]", shape))
+    return cast("tuple[int, ...]", shape)
 
 
 def as_shape(shape: object) -> Shape:
@@ -181,8 +191,8 @@ def as_shape(shape: object) -> Shape:
 
 
 def _as_extent(item: Any) -> Extent:
-    if item is ROWS:
-        return ROWS
+    if isinstance(item, Rows):
+        return item
     if isinstance(item, (bool, np.bool_)) or not isinstance(item, (int, np.integer)) or item < 0:
         raise ShapeError(f"a size must be an integer >= 0, got {item!r}")
     return int(item)

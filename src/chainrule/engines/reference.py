@@ -8,6 +8,7 @@ overlap; an elementwise operation writes over an operand that nobody reads after
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from chainrule.graph.graph import Graph, is_free
 from chainrule.graph.node import Node
 from chainrule.graph.op import Kind
 from chainrule.ops import random
-from chainrule.shapes import INT64, ROWS, Array, Dtype, bind_rows, size_of
+from chainrule.shapes import INT64, ROWS, Array, Dtype, bind_rows, fixed_shape
 
 CACHED_PLANS = 256
 _SMALL = 64  # bytes; below, a new array costs less than looking after a buffer
@@ -40,7 +41,7 @@ class Instruction(NamedTuple):
 
 
 class Buffer(NamedTuple):
-    """Memory for one result: a part of a slot, which results share whose lifetimes do not overlap."""
+    """Memory for one result: part of a slot, shared by results that do not live at one time."""
 
     slot: int
     shape: tuple[int, ...]
@@ -72,11 +73,12 @@ class Plan:
     idle: list[list[Array]] = field(default_factory=list)  # workspaces that no thread uses now
 
     def __str__(self) -> str:
-        return "\n".join(
-            f"%{step.target} = {step.node.op.name}({', '.join(f'%{place}' for place in step.sources)})"
-            f" : {step.node.type}{'' if step.buffer is None else f' in slot {self.buffers[step.buffer].slot}'}"
-            for step in self.instructions
-        )
+        return "\n".join(map(self._line, self.instructions))
+
+    def _line(self, step: Instruction) -> str:
+        sources = ", ".join(f"%{place}" for place in step.sources)
+        home = "" if step.buffer is None else f" in slot {self.buffers[step.buffer].slot}"
+        return f"%{step.target} = {step.node.op.name}({sources}) : {step.node.type}{home}"
 
     def workspace(self) -> list[Array]:
         """Arrays for the buffers, this caller's own until it puts them back into ``idle``."""
@@ -85,7 +87,7 @@ class Plan:
         except IndexError:
             memory = [np.empty(size, np.uint8) for size in self.slots]
             return [
-                memory[slot][: size_of(shape) * dtype.itemsize].view(dtype).reshape(shape)
+                memory[slot][: math.prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
                 for slot, shape, dtype in self.buffers
             ]
 
@@ -145,8 +147,8 @@ class _Allocator:
 
     def assign(self, position: int, node: Node) -> int | None:
         """The buffer that ``node`` writes into; None if its result is an array of its own."""
-        shape = bind_rows(node.shape, self.rows)
-        size = size_of(shape) * node.dtype.itemsize
+        shape = fixed_shape(bind_rows(node.shape, self.rows))
+        size = math.prod(shape) * node.dtype.itemsize
         ending = self.lifetimes.ending(position, node.operands)
         found = None
         if node.op.into is not None and node not in self.lifetimes.kept and size > _SMALL:
@@ -204,8 +206,10 @@ def make_plan(graph: Graph, rows: int | None) -> Plan:
         _instruction(position, node, places, lifetimes, allocator)
         for position, node in enumerate(steps)
     ]
-    ends = [tuple([places[node] for node in nodes]) for nodes in (graph.inputs, graph.outputs)]
-    return Plan(tuple(code), values, allocator.buffers, allocator.slots, *ends)
+    starts, ends = (
+        tuple([places[node] for node in nodes]) for nodes in (graph.inputs, graph.outputs)
+    )
+    return Plan(tuple(code), values, allocator.buffers, allocator.slots, starts, ends)
 
 
 def _instruction(

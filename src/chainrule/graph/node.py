@@ -169,7 +169,8 @@ class Node:
 
     def __bool__(self) -> bool:
         raise DtypeError(
-            f"{self!r} has no truth value before it is computed; use cr.where to choose, or test its .value"
+            f"{self!r} has no truth value before it is computed;"
+            " use cr.where to choose, or test its .value"
         )
 
     def __reduce__(self) -> Any:

@@ -25,7 +25,7 @@ from chainrule.shapes import (
 
 
 class Operation:
-    """The public function of one elementwise operation: nodes in, a node out; arrays in, an array out.
+    """The function of one elementwise operation: nodes in, a node out; arrays in, an array out.
 
     Attributes
     ----------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,13 +15,16 @@ from chainrule.ops.movement import expand_dims, permute_dims, reshape, squeeze
 from chainrule.ops.reduce import sum as reduce_sum
 from chainrule.shapes import (
     INT64,
+    ROWS,
     Array,
     Dtype,
+    Extent,
     Shape,
     TensorType,
     broadcast_shapes,
     normalize_axis,
     promote,
+    size_of,
 )
 
 
@@ -71,7 +73,14 @@ MATMUL = register(
 
 
 def product(a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False) -> Any:
-    """The product of two matrices, or stacks of them, either one transposed."""
+    """The product of two matrices, or stacks of them, either one transposed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> product(np.ones((5, 2)), np.ones((5, 3)), transpose_a=True).shape
+    (2, 3)
+    """
     return apply(MATMUL, a, b, transpose_a=transpose_a, transpose_b=transpose_b)
 
 
@@ -82,6 +91,7 @@ def matmul(a: Any, b: Any) -> Any:
     ----------
     a : (..., m, k) or (k,)
     b : (..., k, n) or (k,)
+        Leading axes broadcast.
 
     Returns
     -------
@@ -91,6 +101,12 @@ def matmul(a: Any, b: Any) -> Any:
     ------
     ShapeError
         If the inner sizes differ, or an operand is a scalar.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.matmul([[1.0, 2.0], [3.0, 4.0]], [1.0, 1.0])
+    array([3., 7.])
     """
     row, column = len(shape_of(a)) == 1, len(shape_of(b)) == 1
     result = product(expand_dims(a, 0) if row else a, expand_dims(b, 1) if column else b)
@@ -100,26 +116,73 @@ def matmul(a: Any, b: Any) -> Any:
 
 
 def vecdot(a: Any, b: Any, axis: int = -1) -> Any:
-    """The sum of products along one axis."""
+    """The sum of products along one axis; the others broadcast.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> print(cr.vecdot([1.0, 2.0], [3.0, 4.0]))
+    11.0
+    """
     return reduce_sum(ew.multiply(a, b), axis=axis)
 
 
 def tensordot(a: Any, b: Any, axes: int | tuple[Sequence[int], Sequence[int]] = 2) -> Any:
-    """The sum of products over pairs of axes: the last of ``a`` with the first of ``b``, or as listed."""
+    """The sum of products over pairs of axes.
+
+    Parameters
+    ----------
+    a, b : array_like or Node
+    axes : int or pair of sequences of int
+        How many of the last axes of ``a`` go with the first ones of ``b``, or which with which.
+
+    Raises
+    ------
+    ShapeError
+        If paired axes differ in size.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.tensordot([[1.0, 2.0], [3.0, 4.0]], [[1.0, 1.0]], axes=([1], [1]))
+    array([[3.],
+           [7.]])
+    """
     rank_a, rank_b = len(shape_of(a)), len(shape_of(b))
     if isinstance(axes, int):
         axes = (range(rank_a - axes, rank_a), range(axes))
     over_a = [normalize_axis(axis, rank_a) for axis in axes[0]]
     over_b = [normalize_axis(axis, rank_b) for axis in axes[1]]
+    shared, other = _extents(a, over_a), _extents(b, over_b)
+    if shared != other:
+        raise ShapeError(f"tensordot: paired axes have sizes {shared} and {other}")
     free_a = [axis for axis in range(rank_a) if axis not in over_a]
     free_b = [axis for axis in range(rank_b) if axis not in over_b]
-    shared = math.prod(shape_of(a)[axis] for axis in over_a)
-    left = reshape(permute_dims(a, free_a + over_a), (-1, shared) if shared else (0, 0))
-    right = reshape(permute_dims(b, over_b + free_b), (shared, -1) if shared else (0, 0))
-    outer = [shape_of(a)[axis] for axis in free_a] + [shape_of(b)[axis] for axis in free_b]
-    return reshape(product(left, right), outer)
+    rows, columns = _extents(a, free_a), _extents(b, free_b)
+    left = reshape(permute_dims(a, free_a + over_a), (_merged(rows), _merged(shared)))
+    right = reshape(permute_dims(b, over_b + free_b), (_merged(shared), _merged(columns)))
+    return reshape(product(left, right), rows + columns)
+
+
+def _extents(x: Any, axes: Sequence[int]) -> Shape:
+    return tuple(shape_of(x)[axis] for axis in axes)
+
+
+def _merged(extents: Shape) -> Extent:
+    """The size of several axes laid flat; the rows of a batch stay an axis of their own."""
+    if ROWS in extents and all(extent == 1 for extent in extents if extent is not ROWS):
+        return ROWS
+    return size_of(extents)
 
 
 def outer(a: Any, b: Any) -> Any:
-    """All products of an element of ``a`` with an element of ``b``."""
+    """All products of an element of the vector ``a`` with one of the vector ``b``.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.outer([1.0, 2.0], [3.0, 4.0])
+    array([[3., 4.],
+           [6., 8.]])
+    """
     return ew.multiply(expand_dims(a, 1), expand_dims(b, 0))

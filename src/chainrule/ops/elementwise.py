@@ -36,6 +36,7 @@ COMMUTATIVE, ASSOCIATIVE = Algebra.COMMUTATIVE, Algebra.ASSOCIATIVE
 IDEMPOTENT, ODD, EVEN = Algebra.IDEMPOTENT, Algebra.ODD, Algebra.EVEN
 LINEAR, MULTILINEAR = Algebra.LINEAR, Algebra.MULTILINEAR
 UNIT = Interval(-0.9, 0.9)
+INSIDE = Interval(0.1, 0.9)  # between two integers
 
 
 # How operands are converted before an operation sees them
@@ -124,7 +125,7 @@ abs = elementwise(
     "abs", np.abs, "The absolute value; derivative 0 at 0.",
     lambda y, x: sign(x), coerce=_numbers, domain=NONZERO, flags=EVEN | IDEMPOTENT, symbol="|x|",
 )  # fmt: skip
-sign = elementwise(
+sign: Operation = elementwise(
     "sign", special.sign, "-1, 0 or 1; NaN stays NaN.",
     FLAT, coerce=_numbers, domain=NONZERO, flags=ODD | IDEMPOTENT,
 )  # fmt: skip
@@ -135,19 +136,13 @@ log1p = elementwise(
     "log1p", np.log1p, "log(1 + x), exact near 0.", lambda y, x: 1 / (1 + x), domain=UNIT
 )
 log2 = elementwise(
-    "log2",
-    np.log2,
-    "The logarithm to base 2.",
-    lambda y, x: 1 / (x * math.log(2.0)),
-    domain=POSITIVE,
-)
+    "log2", np.log2, "The logarithm to base 2.",
+    lambda y, x: 1 / (x * math.log(2.0)), domain=POSITIVE,
+)  # fmt: skip
 log10 = elementwise(
-    "log10",
-    np.log10,
-    "The logarithm to base 10.",
-    lambda y, x: 1 / (x * math.log(10.0)),
-    domain=POSITIVE,
-)
+    "log10", np.log10, "The logarithm to base 10.",
+    lambda y, x: 1 / (x * math.log(10.0)), domain=POSITIVE,
+)  # fmt: skip
 sqrt = elementwise(
     "sqrt", np.sqrt, "The square root.", lambda y, x: 0.5 / y, domain=POSITIVE, symbol="√"
 )
@@ -155,7 +150,7 @@ sqrt = elementwise(
 # Trigonometric and hyperbolic functions
 
 sin = elementwise("sin", np.sin, "The sine of an angle in radians.", lambda y, x: cos(x), flags=ODD)
-cos = elementwise(
+cos: Operation = elementwise(
     "cos", np.cos, "The cosine of an angle in radians.", lambda y, x: -sin(x), flags=EVEN
 )
 tan = elementwise(
@@ -174,7 +169,9 @@ atan = elementwise(
     "atan", np.arctan, "The angle whose tangent is x.", lambda y, x: 1 / (1 + x * x), flags=ODD
 )
 sinh = elementwise("sinh", np.sinh, "The hyperbolic sine.", lambda y, x: cosh(x), flags=ODD)
-cosh = elementwise("cosh", np.cosh, "The hyperbolic cosine.", lambda y, x: sinh(x), flags=EVEN)
+cosh: Operation = elementwise(
+    "cosh", np.cosh, "The hyperbolic cosine.", lambda y, x: sinh(x), flags=EVEN
+)
 tanh = elementwise("tanh", np.tanh, "The hyperbolic tangent.", lambda y, x: 1 - y * y, flags=ODD)
 asinh = elementwise(
     "asinh", np.arcsinh, "The inverse hyperbolic sine.", lambda y, x: 1 / sqrt(1 + x * x), flags=ODD
@@ -191,7 +188,7 @@ atanh = elementwise(
 # The atoms of networks, in forms that never overflow
 
 erf = elementwise(
-    "erf", special.erf, "The error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x.",
+    "erf", special.erf, "2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x.",
     lambda y, x: 2 / math.sqrt(math.pi) * exp(-(x * x)), flags=ODD,
 )  # fmt: skip
 sigmoid = elementwise(
@@ -213,6 +210,18 @@ logaddexp = elementwise(
 
 # Arithmetic
 
+
+def _power_by_base(y: Any, a: Any, b: Any) -> Any:
+    """b a^(b-1), and 0 where b = 0, so that 0**0 has finite derivatives of every order."""
+    return where(equal(b, 0), 0, b * power(a, where(equal(b, 0), 1, b - 1)))
+
+
+def _power_by_exponent(y: Any, a: Any, b: Any) -> Any:
+    """y log a, and 0 where a = 0 <= b."""
+    at_zero = logical_and(equal(a, 0), greater_equal(b, 0))
+    return where(at_zero, 0, y * log(where(at_zero, 1, a)))
+
+
 add = elementwise(
     "add", np.add, "a + b", (1.0, 1.0),
     coerce=_numbers, flags=COMMUTATIVE | ASSOCIATIVE | LINEAR, symbol="+",
@@ -230,7 +239,7 @@ divide = elementwise(
 )  # fmt: skip
 power = elementwise(
     "power", special.power, "a to the power b; 0**0 is 1 and has finite derivatives.",
-    (lambda y, a, b: _power_by_base(a, b), lambda y, a, b: _power_by_exponent(y, a, b)),
+    (_power_by_base, _power_by_exponent),
     coerce=_numbers, domain=(POSITIVE, REALS), symbol="^",
 )  # fmt: skip
 floor_divide = elementwise(
@@ -239,11 +248,13 @@ floor_divide = elementwise(
 )  # fmt: skip
 remainder = elementwise(
     "remainder", special.remainder, "a - b * floor(a / b); for integers 0 where b is 0.",
-    (1.0, lambda y, a, b: -floor(a / b)), coerce=_numbers, domain=(Interval(0.05, 0.25), POSITIVE), symbol="mod",
+    (1.0, lambda y, a, b: -floor(a / b)),
+    coerce=_numbers, domain=(Interval(0.05, 0.25), POSITIVE), symbol="mod",
 )  # fmt: skip
 atan2 = elementwise(
     "atan2", np.arctan2, "The angle of the point (b, a).",
-    (lambda y, a, b: b / (a * a + b * b), lambda y, a, b: -a / (a * a + b * b)), domain=(REALS, POSITIVE),
+    (lambda y, a, b: b / (a * a + b * b), lambda y, a, b: -a / (a * a + b * b)),
+    domain=(REALS, POSITIVE),
 )  # fmt: skip
 hypot = elementwise(
     "hypot", np.hypot, "sqrt(a^2 + b^2) without overflow.",
@@ -251,6 +262,12 @@ hypot = elementwise(
 )  # fmt: skip
 
 # Choices; ties share the derivative equally
+
+
+def _share(wins: Operation, a: Any, b: Any) -> Any:
+    """1 where a wins, 1/2 where it ties."""
+    return where(equal(a, b), 0.5, _indicator(wins(a, b), a))
+
 
 maximum = elementwise(
     "maximum", np.maximum, "The larger of a and b; NaN wins.",
@@ -268,7 +285,7 @@ where = elementwise(
     coerce=_condition, symbol="where",
 )  # fmt: skip
 clip = elementwise(
-    "clip", special.clip, "x, but at least low and at most high; the derivative passes at both bounds.",
+    "clip", special.clip, "x, but at least low and at most high; the derivative passes at both.",
     (
         lambda y, x, low, high: _indicator(logical_and(low <= x, x <= high), x),
         lambda y, x, low, high: _indicator(logical_and(x < low, low <= high), x),
@@ -279,30 +296,18 @@ clip = elementwise(
 
 # Rounding: piecewise constant
 
-floor = elementwise(
-    "floor",
-    special.floor,
-    "The largest integer <= x.",
-    FLAT,
-    coerce=_numbers,
-    domain=Interval(0.1, 0.9),
-)
+floor: Operation = elementwise(
+    "floor", special.floor, "The largest integer <= x.",
+    FLAT, coerce=_numbers, domain=INSIDE, flags=IDEMPOTENT,
+)  # fmt: skip
 ceil = elementwise(
-    "ceil",
-    special.ceil,
-    "The smallest integer >= x.",
-    FLAT,
-    coerce=_numbers,
-    domain=Interval(0.1, 0.9),
-)
+    "ceil", special.ceil, "The smallest integer >= x.",
+    FLAT, coerce=_numbers, domain=INSIDE, flags=IDEMPOTENT,
+)  # fmt: skip
 trunc = elementwise(
-    "trunc",
-    special.trunc,
-    "x without its fraction.",
-    FLAT,
-    coerce=_numbers,
-    domain=Interval(0.1, 0.9),
-)
+    "trunc", special.trunc, "x without its fraction.",
+    FLAT, coerce=_numbers, domain=INSIDE, flags=IDEMPOTENT | ODD,
+)  # fmt: skip
 round = elementwise(
     "round", special.round, "The nearest integer; halves go to the even one.",
     FLAT, coerce=_numbers, domain=Interval(0.6, 0.9), flags=IDEMPOTENT | ODD,
@@ -322,9 +327,9 @@ def _comparison(
 
 equal = _comparison("equal", np.equal, "Whether a = b.", "=", COMMUTATIVE)
 not_equal = _comparison("not_equal", np.not_equal, "Whether a and b differ.", "≠", COMMUTATIVE)
-less = _comparison("less", np.less, "Whether a < b.", "<")
+less: Operation = _comparison("less", np.less, "Whether a < b.", "<")
 less_equal = _comparison("less_equal", np.less_equal, "Whether a <= b.", "≤")
-greater = _comparison("greater", np.greater, "Whether a > b.", ">")
+greater: Operation = _comparison("greater", np.greater, "Whether a > b.", ">")
 greater_equal = _comparison("greater_equal", np.greater_equal, "Whether a >= b.", "≥")
 
 
@@ -335,10 +340,14 @@ def _logic(
 
 
 _LOGIC = COMMUTATIVE | ASSOCIATIVE
-logical_and = _logic("logical_and", np.logical_and, "Whether both hold.", _LOGIC | IDEMPOTENT)
-logical_or = _logic("logical_or", np.logical_or, "Whether either holds.", _LOGIC | IDEMPOTENT)
+logical_and: Operation = _logic(
+    "logical_and", np.logical_and, "Whether both hold.", _LOGIC | IDEMPOTENT
+)
+logical_or: Operation = _logic(
+    "logical_or", np.logical_or, "Whether either holds.", _LOGIC | IDEMPOTENT
+)
 logical_xor = _logic("logical_xor", np.logical_xor, "Whether exactly one holds.", _LOGIC)
-logical_not = _logic("logical_not", np.logical_not, "Whether it does not hold.", arity=1)
+logical_not: Operation = _logic("logical_not", np.logical_not, "Whether it does not hold.", arity=1)
 
 
 def _test(name: str, numpy: Callable[..., Any], doc: str) -> Operation:
@@ -350,41 +359,22 @@ isinf = _test("isinf", np.isinf, "Whether x is infinite.")
 isfinite = _test("isfinite", np.isfinite, "Whether x is neither infinite nor NaN.")
 
 
-def _bitwise(name: str, numpy: Callable[..., Any], doc: str, flags: Algebra = NONE) -> Operation:
-    return elementwise(name, numpy, doc, (None, None), coerce=_integers, flags=flags)
+def _bitwise(
+    name: str, numpy: Callable[..., Any], doc: str, flags: Algebra = NONE, arity: int = 2
+) -> Operation:
+    return elementwise(name, numpy, doc, (None,) * arity, coerce=_integers, flags=flags)
 
 
 bitwise_and = _bitwise("bitwise_and", np.bitwise_and, "The bits set in both.", _LOGIC | IDEMPOTENT)
 bitwise_or = _bitwise("bitwise_or", np.bitwise_or, "The bits set in either.", _LOGIC | IDEMPOTENT)
 bitwise_xor = _bitwise("bitwise_xor", np.bitwise_xor, "The bits set in exactly one.", _LOGIC)
+bitwise_invert = _bitwise("bitwise_invert", np.invert, "Every bit turned over.", arity=1)
 bitwise_left_shift = _bitwise(
     "bitwise_left_shift", special.left_shift, "a * 2**b; 0 once all bits are out."
 )
 bitwise_right_shift = _bitwise("bitwise_right_shift", special.right_shift, "floor(a / 2**b).")
 
 stop_gradient = elementwise(
-    "stop_gradient",
-    np.positive,
-    "x itself, where every derivative ends on purpose.",
-    None,
-    coerce=_numbers,
-)
-
-
-# Partial derivatives that need more than a line
-
-
-def _share(wins: Operation, a: Any, b: Any) -> Any:
-    """1 where a wins, 1/2 where it ties."""
-    return where(equal(a, b), 0.5, _indicator(wins(a, b), a))
-
-
-def _power_by_base(a: Any, b: Any) -> Any:
-    """b a^(b-1), and 0 where b = 0, so that 0**0 has finite derivatives of every order."""
-    return where(equal(b, 0), 0, b * power(a, where(equal(b, 0), 1, b - 1)))
-
-
-def _power_by_exponent(y: Any, a: Any, b: Any) -> Any:
-    """y log a, and 0 where a = 0 <= b."""
-    at_zero = logical_and(equal(a, 0), greater_equal(b, 0))
-    return where(at_zero, 0, y * log(where(at_zero, 1, a)))
+    "stop_gradient", np.positive, "x itself, where every derivative ends on purpose.",
+    coerce=_numbers, flags=IDEMPOTENT,
+)  # fmt: skip

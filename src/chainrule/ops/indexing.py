@@ -19,12 +19,14 @@ from chainrule.ops.build import apply, dtype_of, shape_of
 from chainrule.ops.movement import expand_dims, flip, moveaxis, reshape, slice_along, squeeze
 from chainrule.ops.reduce import sum as reduce_sum
 from chainrule.shapes import (
+    BOOL,
     INT64,
     Array,
     Dtype,
     Extent,
     TensorType,
     as_array,
+    as_dtype,
     normalize_axis,
     size_of,
 )
@@ -42,6 +44,14 @@ def _take_type(x: TensorType, indices: TensorType, axis: int) -> TensorType:
     return TensorType(x.dtype, x.shape[:axis] + indices.shape + x.shape[axis + 1 :])
 
 
+def _check_range(indices: Array, low: int, extent: int) -> None:
+    outside = (indices < low) | (indices >= extent)
+    if np.any(outside):
+        raise IndexError(
+            f"index {np.asarray(indices)[outside].flat[0]} is outside an axis of {extent}"
+        )
+
+
 def _in_range(indices: Array, extent: int) -> Array:
     """Indices counted from the front.
 
@@ -50,9 +60,7 @@ def _in_range(indices: Array, extent: int) -> Array:
     IndexError
         For the first index outside the axis.
     """
-    outside = (indices < -extent) | (indices >= extent)
-    if outside.any():
-        raise IndexError(f"index {indices[outside].flat[0]} is outside an axis of {extent}")
+    _check_range(indices, -extent, extent)
     return np.where(indices < 0, indices + extent, indices)
 
 
@@ -68,7 +76,8 @@ def _scatter_type(x: TensorType, indices: TensorType, axis: int, size: Extent) -
 
 
 def _numpy_scatter_add(x: Array, indices: Array, axis: int, size: int) -> Array:
-    rows = np.moveaxis(x.reshape(*x.shape[:axis], -1, *x.shape[axis + indices.ndim :]), axis, 0)
+    before, after = x.shape[:axis], x.shape[axis + indices.ndim :]
+    rows = np.moveaxis(x.reshape(*before, indices.size, *after), axis, 0)
     result = np.zeros((size, *rows.shape[1:]), x.dtype)
     np.add.at(result, _in_range(indices.reshape(-1), size), rows)
     return np.moveaxis(result, 0, axis)
@@ -80,9 +89,10 @@ TAKE = register(
        domain=(REALS,), symbol="take", summary="Elements at computed places along an axis.")
 )  # fmt: skip
 SCATTER_ADD = register(
-    Op("scatter_add", Kind.INDEXING, _scatter_type, _numpy_scatter_add, coerce=_indices, algebra=Algebra.LINEAR,
+    Op("scatter_add", Kind.INDEXING, _scatter_type, _numpy_scatter_add, coerce=_indices,
        vjp=lambda g, y, x, indices, axis, size: (take(g, indices, axis), None),
-       domain=(REALS,), symbol="scatter", summary="Elements added up at computed places along an axis.")
+       algebra=Algebra.LINEAR, domain=(REALS,), symbol="scatter",
+       summary="Elements added up at computed places along an axis.")
 )  # fmt: skip
 
 
@@ -99,6 +109,12 @@ def take(x: Any, indices: Any, axis: int = 0) -> Any:
     ------
     IndexError
         When run, for an index outside the axis.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.take([10.0, 20.0, 30.0], [2, 0, -1])
+    array([30., 10., 30.])
     """
     return apply(TAKE, x, indices, axis=normalize_axis(axis, len(shape_of(x))))
 
@@ -107,12 +123,31 @@ def scatter_add(x: Any, indices: Any, axis: int, size: Extent) -> Any:
     """Zeros with ``size`` places along ``axis``, to which ``x`` is added at ``indices``.
 
     The transpose of :func:`take`: an index that occurs twice receives both.
+
+    Raises
+    ------
+    IndexError
+        When run, for an index outside the axis.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.scatter_add([1.0, 2.0, 4.0], [0, 2, 0], axis=0, size=3)
+    array([5., 0., 2.])
     """
-    return apply(SCATTER_ADD, x, indices, axis=axis, size=size)
+    rank = len(shape_of(x)) - len(shape_of(indices)) + 1
+    return apply(SCATTER_ADD, x, indices, axis=normalize_axis(axis, rank), size=size)
 
 
 def one_hot(labels: Any, classes: int, dtype: Any = np.float64) -> Any:
     """A row of ``classes`` numbers for each label: 1 at the label, 0 elsewhere.
+
+    Raises
+    ------
+    DtypeError
+        If the labels are no integers.
+    IndexError
+        When run, for a label that is negative, or not below ``classes``.
 
     Examples
     --------
@@ -123,31 +158,58 @@ def one_hot(labels: Any, classes: int, dtype: Any = np.float64) -> Any:
     """
     if dtype_of(labels).kind not in "iu":
         raise DtypeError(f"labels must be integers, got {dtype_of(labels).name}")
-    return apply(ONE_HOT, labels, classes=int(classes), dtype=np.dtype(dtype))
+    return apply(ONE_HOT, labels, classes=int(classes), dtype=as_dtype(dtype))
 
 
 def _numpy_one_hot(labels: Array, classes: int, dtype: Dtype) -> Array:
+    _check_range(labels, 0, classes)
     return np.asarray(labels[..., None] == np.arange(classes)).astype(dtype)
 
 
+def _one_hot_type(labels: TensorType, classes: int, dtype: Dtype) -> TensorType:
+    return TensorType(dtype, (*labels.shape, classes))
+
+
 ONE_HOT = register(
-    Op("one_hot", Kind.INDEXING, lambda x, classes, dtype: TensorType(dtype, (*x.shape, classes)), _numpy_one_hot,
+    Op("one_hot", Kind.INDEXING, _one_hot_type, _numpy_one_hot,
        vjp=lambda g, y, labels, classes, dtype: (None,), symbol="one_hot",
        summary="1 at each label, 0 elsewhere.")
 )  # fmt: skip
 
 
 def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:
-    """For each position the element of ``x`` at that position's index along ``axis``."""
+    """For each position the element of ``x`` at that position's index along ``axis``.
+
+    Parameters
+    ----------
+    x : array_like or Node
+        The extent of ``axis`` must be fixed.
+    indices : integers with as many axes as ``x``; the others broadcast
+    axis : int
+
+    Raises
+    ------
+    IndexError
+        When run, for an index outside the axis.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.take_along_axis([[1.0, 2.0], [3.0, 4.0]], [[1], [-2]])
+    array([[2.],
+           [3.]])
+    """
     axis = normalize_axis(axis, len(shape_of(x)))
     extent = shape_of(x)[axis]
     if not isinstance(extent, int):
         raise ShapeError(
             "the rows of a batch cannot be indexed one by one: their number is not fixed"
         )
-    chosen = one_hot(moveaxis(indices, axis, -1), extent, dtype_of(x))
+    places = moveaxis(indices, axis, -1)
+    places = ew.where(ew.less(places, 0), ew.add(places, extent), places)
+    chosen = one_hot(places, extent, BOOL)
     rows = expand_dims(moveaxis(x, axis, -1), -2)
-    return moveaxis(reduce_sum(ew.multiply(chosen, rows), axis=-1), -1, axis)
+    return moveaxis(reduce_sum(ew.where(chosen, rows, 0), axis=-1), -1, axis)
 
 
 # x[key]
@@ -160,6 +222,12 @@ def getitem(x: Any, key: Any) -> Any:
     ------
     IndexError, ShapeError
         For a place outside, more indices than axes, or arrays that are not neighbours.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> getitem(np.arange(6).reshape(2, 3), (slice(None), -1))
+    array([2, 5])
     """
     keys = _spelled_out(key if isinstance(key, tuple) else (key,), len(shape_of(x)))
     arrays = any(_is_array(each) for each in keys)

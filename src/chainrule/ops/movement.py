@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,7 @@ def _reshape_type(x: TensorType, shape: Shape) -> TensorType:
 
 
 RESHAPE = _movement(
-    "reshape", _reshape_type, lambda x, shape: np.reshape(x, shape),
+    "reshape", _reshape_type, lambda x, shape: x.reshape(shape),
     lambda g, y, x, shape: (reshape(g, shape_of(x)),), "The same elements in another shape.",
 )  # fmt: skip
 
@@ -68,6 +69,13 @@ def reshape(x: Any, shape: Any) -> Any:
     ------
     ShapeError
         If the numbers of elements differ.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.reshape([1, 2, 3, 4], (2, -1))
+    array([[1, 2],
+           [3, 4]])
     """
     old = shape_of(x)
     new = _complete(
@@ -113,7 +121,7 @@ def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
 
 
 PERMUTE_DIMS = _movement(
-    "permute_dims", _permute_type, lambda x, axes: np.transpose(x, axes),
+    "permute_dims", _permute_type, lambda x, axes: x.transpose(axes),
     lambda g, y, x, axes: (permute_dims(g, _inverse(axes)),), "The axes in another order.",
 )  # fmt: skip
 
@@ -132,7 +140,14 @@ def permute_dims(x: Any, axes: Sequence[int]) -> Any:
 
 
 def matrix_transpose(x: Any) -> Any:
-    """``x`` with its last two axes exchanged."""
+    """``x`` with its last two axes exchanged.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.matrix_transpose([[1, 2, 3]]).shape
+    (3, 1)
+    """
     rank = len(shape_of(x))
     if rank < 2:
         raise ShapeError(f"a matrix is needed, got shape {shape_of(x)}")
@@ -140,7 +155,14 @@ def matrix_transpose(x: Any) -> Any:
 
 
 def moveaxis(x: Any, source: int, destination: int) -> Any:
-    """``x`` with one axis moved to another place."""
+    """``x`` with one axis moved to another place.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> moveaxis(np.zeros((2, 3, 5)), 0, -1).shape
+    (3, 5, 2)
+    """
     rank = len(shape_of(x))
     source, destination = normalize_axis(source, rank), normalize_axis(destination, rank)
     order = [axis for axis in range(rank) if axis != source]
@@ -158,30 +180,61 @@ def _broadcast_type(x: TensorType, shape: Shape) -> TensorType:
 
 
 BROADCAST_TO = _movement(
-    "broadcast_to", _broadcast_type, lambda x, shape: np.broadcast_to(x, shape),
+    "broadcast_to", _broadcast_type, np.broadcast_to,
     lambda g, y, x, shape: (g,),  # the walk sums over the new axes
     "Repeated along new axes and axes of size 1.",
 )  # fmt: skip
 
 
 def broadcast_to(x: Any, shape: Any) -> Any:
-    """``x`` repeated along new leading axes and along axes of size 1."""
+    """``x`` repeated along new leading axes and along axes of size 1.
+
+    Raises
+    ------
+    ShapeError
+        If another axis would change.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.broadcast_to([1, 2], (2, 2))
+    array([[1, 2],
+           [1, 2]])
+    """
     new = as_shape(shape)
     return x if isinstance(x, Node) and x.shape == new else apply(BROADCAST_TO, x, shape=new)
 
 
 def zeros_like(x: Any) -> Any:
-    """Zeros of the shape and type of ``x``."""
+    """Zeros of the shape and type of ``x``.
+
+    Examples
+    --------
+    >>> zeros_like([1.5, 2.5])
+    array([0., 0.])
+    """
     return full_like(x, 0)
 
 
 def ones_like(x: Any) -> Any:
-    """Ones of the shape and type of ``x``."""
+    """Ones of the shape and type of ``x``.
+
+    Examples
+    --------
+    >>> ones_like([1.5, 2.5])
+    array([1., 1.])
+    """
     return full_like(x, 1)
 
 
 def full_like(x: Any, value: float) -> Any:
-    """``value``, in the shape and type of ``x``."""
+    """``value``, in the shape and type of ``x``.
+
+    Examples
+    --------
+    >>> full_like([1.5, 2.5], 7)
+    array([7., 7.])
+    """
     if not isinstance(x, Node):
         return np.full_like(as_array(x), value)
     return broadcast_to(constant(value, x.dtype), x.shape)
@@ -210,12 +263,13 @@ def _slices(starts: Shape, stops: Shape, steps: tuple[int, ...]) -> tuple[slice,
 
 
 def _slice_vjp(g: Any, y: Any, x: Any, starts: Shape, stops: Shape, steps: tuple[int, ...]) -> Any:
-    lengths = zip(starts, shape_of(g), shape_of(x), steps, strict=True)
-    edges = [
-        (0, 0) if n is ROWS else (start, n - start - _spread(m, step))
-        for start, m, n, step in lengths
-    ]
+    edges = list(map(_cut_off, shape_of(x), starts, shape_of(g), steps))
     return (pad(g, edges, interior=[step - 1 for step in steps]),)
+
+
+def _cut_off(extent: Any, start: Any, taken: Any, step: int) -> tuple[int, int]:
+    """How many elements of an axis lie before the first one taken and after the last one."""
+    return (0, 0) if extent is ROWS else (start, extent - start - _spread(taken, step))
 
 
 def _spread(extent: int, step: int) -> int:
@@ -230,7 +284,13 @@ SLICE = _movement(
 
 
 def slice_along(x: Any, axis: int, start: int, stop: int, step: int = 1) -> Any:
-    """Elements ``start`` to ``stop`` (excluded) along one axis."""
+    """Elements ``start`` to ``stop`` (excluded) along one axis.
+
+    Examples
+    --------
+    >>> slice_along([1, 2, 3, 4, 5], 0, 1, 5, step=2)
+    array([2, 4])
+    """
     shape = shape_of(x)
     starts, stops, steps = [0] * len(shape), list(shape), [1] * len(shape)
     starts[axis], stops[axis], steps[axis] = start, stop, step
@@ -238,13 +298,21 @@ def slice_along(x: Any, axis: int, start: int, stop: int, step: int = 1) -> Any:
 
 
 FLIP = _movement(
-    "flip", lambda x, axes: x, lambda x, axes: np.flip(x, axes),
+    "flip", lambda x, axes: x, lambda x, axes: np.flip(x, axis=axes),
     lambda g, y, x, axes: (flip(g, axes),), "In reverse order along axes.",
 )  # fmt: skip
 
 
 def flip(x: Any, axis: int | Sequence[int] | None = None) -> Any:
-    """``x`` in reverse order along ``axis`` (all axes if None)."""
+    """``x`` in reverse order along ``axis`` (all axes if None).
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.flip([[1, 2], [3, 4]], axis=1)
+    array([[2, 1],
+           [4, 3]])
+    """
     return apply(FLIP, x, axes=normalize_axes(axis, len(shape_of(x))))
 
 
@@ -301,6 +369,17 @@ def pad(x: Any, widths: Sequence[Sequence[int]], interior: Sequence[int] | None 
     widths : sequence of (before, after), one for each axis
     interior : sequence of int, optional
         Zeros between neighbours, one number for each axis.
+
+    Raises
+    ------
+    ShapeError
+        For a negative width, or widths that are not one pair for each axis.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.pad([1, 2], [(1, 0)], interior=[1])
+    array([0, 1, 0, 2])
     """
     rank = len(shape_of(x))
     if len(widths) != rank or (interior is not None and len(interior) != rank):
@@ -323,12 +402,13 @@ def _concat_type(*types: TensorType, axis: int) -> TensorType:
         raise ShapeError(
             f"shapes {' and '.join(str(t.shape) for t in types)} cannot be joined along axis {axis}"
         )
-    extents = [shape[axis] for _, shape in types]
-    if any(extent is ROWS for extent in extents):
+    extents = tuple(shape[axis] for _, shape in types)
+    if ROWS in extents:
         raise ShapeError(
             "arrays cannot be joined along the rows of a batch: their number is not fixed"
         )
-    return TensorType(types[0].dtype, (*first[:axis], sum(extents), *first[axis + 1 :]))
+    total = sum(extent for extent in extents if isinstance(extent, int))
+    return TensorType(types[0].dtype, (*first[:axis], total, *first[axis + 1 :]))
 
 
 def _concat_vjp(g: Any, y: Any, *operands: Any, axis: int) -> Any:
@@ -344,21 +424,52 @@ CONCAT = _movement(
 
 
 def concat(arrays: Sequence[Any], axis: int = 0) -> Any:
-    """``arrays`` joined along an existing axis."""
+    """``arrays`` joined along an existing axis.
+
+    Raises
+    ------
+    ShapeError
+        If they differ on another axis, or there are none.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.concat([[1, 2], [3]])
+    array([1, 2, 3])
+    """
     if not arrays:
         raise ShapeError("concat needs at least one array")
     return apply(CONCAT, *arrays, axis=normalize_axis(axis, len(shape_of(arrays[0]))))
 
 
 def expand_dims(x: Any, axis: int = 0) -> Any:
-    """``x`` with a new axis of size 1 at ``axis``."""
+    """``x`` with a new axis of size 1 at ``axis``.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.expand_dims([1, 2], axis=1).shape
+    (2, 1)
+    """
     shape = shape_of(x)
     axis = normalize_axis(axis, len(shape) + 1)
     return reshape(x, (*shape[:axis], 1, *shape[axis:]))
 
 
 def squeeze(x: Any, axis: int | Sequence[int]) -> Any:
-    """``x`` without the axes ``axis``, which must have size 1."""
+    """``x`` without the axes ``axis``, which must have size 1.
+
+    Raises
+    ------
+    ShapeError
+        If one of them has another size.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.squeeze([[1, 2]], axis=0)
+    array([1, 2])
+    """
     shape = shape_of(x)
     axes = normalize_axes(axis, len(shape))
     if any(shape[each] != 1 for each in axes):
@@ -369,7 +480,15 @@ def squeeze(x: Any, axis: int | Sequence[int]) -> Any:
 
 
 def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
-    """``arrays`` of one shape joined along a new axis."""
+    """``arrays`` of one shape joined along a new axis.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.stack([[1, 2], [3, 4]], axis=1)
+    array([[1, 3],
+           [2, 4]])
+    """
     if not arrays:
         raise ShapeError("stack needs at least one array")
     axis = normalize_axis(axis, len(shape_of(arrays[0])) + 1)
@@ -377,7 +496,19 @@ def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
 
 
 def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Any]:
-    """``x`` cut along ``axis``: into equal parts, or before each of the given positions."""
+    """``x`` cut along ``axis``: into equal parts, or before each of the given positions.
+
+    Raises
+    ------
+    ShapeError
+        If the parts would not be equal, or the axis is the rows of a batch.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.split([1, 2, 3, 4], [1, 3])
+    [array([1]), array([2, 3]), array([4])]
+    """
     shape = shape_of(x)
     axis = normalize_axis(axis, len(shape))
     extent = shape[axis]
@@ -385,14 +516,27 @@ def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Any]:
         if sections < 1 or extent is ROWS or extent % sections:
             raise ShapeError(f"an axis of {extent} cannot be cut into {sections} equal parts")
         sections = list(range(extent // sections, extent, extent // sections))
-    bounds = [0, *[min(int(each), extent) for each in sections], extent]
-    return [
-        slice_along(x, axis, low, high) for low, high in zip(bounds[:-1], bounds[1:], strict=True)
-    ]
+    bounds = [0, *[_place(each, extent) for each in sections], extent]
+    return [slice_along(x, axis, low, high) for low, high in pairwise(bounds)]
+
+
+def _place(position: Any, extent: Any) -> int:
+    """``position`` counted from the front, within the axis."""
+    if extent is ROWS:
+        raise ShapeError("the rows of a batch cannot be cut: their number is not fixed")
+    start, _, _ = slice(int(position), None).indices(extent)
+    return start
 
 
 def roll(x: Any, shift: int, axis: int = 0) -> Any:
-    """``x`` moved by ``shift`` along ``axis``, what leaves at one end entering at the other."""
+    """``x`` moved by ``shift`` along ``axis``, what leaves at one end entering at the other.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.roll([1, 2, 3], 1)
+    array([3, 1, 2])
+    """
     axis = normalize_axis(axis, len(shape_of(x)))
     extent = shape_of(x)[axis]
     start = -shift % extent if extent else 0

@@ -19,16 +19,11 @@ from chainrule.graph.op import Kind, Op, register
 from chainrule.ops import elementwise as ew
 from chainrule.ops.build import apply, cast
 from chainrule.ops.reduce import argsort
-from chainrule.shapes import UINT32, Array, Shape, TensorType, as_dtype, as_shape
+from chainrule.shapes import UINT32, Array, Dtype, Shape, TensorType, as_dtype, as_shape
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)
-_WORD = {
-    8: np.dtype(np.uint8),
-    16: np.dtype(np.uint16),
-    32: np.dtype(np.uint32),
-    64: np.dtype(np.uint64),
-}
+_WORD: dict[int, Dtype] = {width: np.dtype(f"uint{width}") for width in (8, 16, 32, 64)}
 
 
 def threefry(key: Array, first: Array, second: Array) -> tuple[Array, Array]:
@@ -56,6 +51,12 @@ def threefry(key: Array, first: Array, second: Array) -> tuple[Array, Array]:
     return x, y
 
 
+def _words(numbers: Array) -> tuple[Array, Array]:
+    """The low and the high word of 64-bit numbers."""
+    low = (numbers & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+    return low, (numbers >> np.uint64(32)).astype(np.uint32)
+
+
 def _is_key(key: TensorType) -> None:
     if key.dtype != UINT32 or not key.shape or key.shape[-1] != 2:
         raise ShapeError(
@@ -69,16 +70,14 @@ def _bits_type(key: TensorType, shape: Shape, width: int) -> TensorType:
 
 
 def _numpy_bits(key: Array, shape: tuple[int, ...], width: int) -> Array:
-    """Block ``i`` of the stream is the cipher of counter ``i``; each block is 64 bits, low word first."""
+    """Block ``i`` of the stream, 64 bits, is the cipher of counter ``i``, its low word first."""
     count = math.prod(shape)
     blocks = np.arange(-(-count * width // 64), dtype=np.uint64)
-    low, high = (
-        (blocks & np.uint64(0xFFFFFFFF)).astype(np.uint32),
-        (blocks >> np.uint64(32)).astype(np.uint32),
-    )
+    low, high = _words(blocks)
     words = np.stack(threefry(key[..., None, :], low, high), axis=-1).astype("<u4")
-    flat = words.reshape(*key.shape[:-1], -1).view(_WORD[width].newbyteorder("<"))[..., :count]
-    return flat.astype(_WORD[width]).reshape(*key.shape[:-1], *shape)
+    stream = words.reshape(*key.shape[:-1], 2 * blocks.size)
+    flat: Array = stream.view(_WORD[width].newbyteorder("<"))[..., :count].astype(_WORD[width])
+    return flat.reshape(*key.shape[:-1], *shape)
 
 
 def _fold_type(key: TensorType, number: TensorType) -> TensorType:
@@ -89,17 +88,14 @@ def _fold_type(key: TensorType, number: TensorType) -> TensorType:
 
 
 def _numpy_fold(key: Array, number: Array) -> Array:
-    wide = number.astype(np.uint64)
-    low, high = (
-        (wide & np.uint64(0xFFFFFFFF)).astype(np.uint32),
-        (wide >> np.uint64(32)).astype(np.uint32),
-    )
+    low, high = _words(number.astype(np.uint64))
     return np.stack(threefry(key, low, ~high), axis=-1)
 
 
 RANDOM_BITS = register(
-    Op("random_bits", Kind.RANDOM, _bits_type, _numpy_bits, vjp=lambda g, y, key, shape, width: (None,),
-       symbol="bits", summary="Uniform random bits from a key.")
+    Op("random_bits", Kind.RANDOM, _bits_type, _numpy_bits,
+       vjp=lambda g, y, key, shape, width: (None,), symbol="bits",
+       summary="Uniform random bits from a key.")
 )  # fmt: skip
 FOLD_IN = register(
     Op("fold_in", Kind.RANDOM, _fold_type, _numpy_fold, vjp=lambda g, y, key, number: (None, None),
@@ -118,6 +114,11 @@ def key(seed: int) -> Array:
     Returns
     -------
     (2,) uint32
+
+    Examples
+    --------
+    >>> key(7)
+    array([7, 0], dtype=uint32)
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
         raise ParameterError(f"a seed must be an integer from 0 to 2**64 - 1, got {seed!r}")
@@ -125,12 +126,24 @@ def key(seed: int) -> Array:
 
 
 def fold_in(key: Any, number: Any) -> Any:
-    """A new key from a key and a number (below 2**64): a stream of its own."""
+    """A new key from a key and a number (below 2**64): a stream of its own.
+
+    Examples
+    --------
+    >>> bool((fold_in(key(7), 0) == fold_in(key(7), 1)).any())
+    False
+    """
     return apply(FOLD_IN, key, number)
 
 
 def random_bits(key: Any, shape: Any = (), width: int = 32) -> Any:
-    """Uniform random unsigned integers of ``width`` bits (8, 16, 32 or 64)."""
+    """Uniform random unsigned integers of ``width`` bits (8, 16, 32 or 64).
+
+    Examples
+    --------
+    >>> [hex(word) for word in random_bits(key(0), (2,))]
+    ['0x6b200159', '0x99ba4efe']
+    """
     if width not in _WORD:
         raise ParameterError(f"width must be 8, 16, 32 or 64, got {width!r}")
     return apply(RANDOM_BITS, key, shape=as_shape(shape), width=width)
@@ -139,9 +152,14 @@ def random_bits(key: Any, shape: Any = (), width: int = 32) -> Any:
 def uniform(
     key: Any, shape: Any = (), low: Any = 0.0, high: Any = 1.0, dtype: npt.DTypeLike = np.float64
 ) -> Any:
-    """Uniform random numbers, ``low`` included and ``high`` excluded.
+    """Uniform random numbers, ``low`` included and ``high`` excluded (up to rounding).
 
     float32 takes 24 random bits a number, float64 takes 53.
+
+    Examples
+    --------
+    >>> uniform(key(0), (3,)).round(4)
+    array([0.6005, 0.7534, 0.9847])
     """
     found = as_dtype(dtype)
     width, kept = (32, 24) if found.itemsize == 4 else (64, 53)
@@ -151,19 +169,42 @@ def uniform(
 
 
 def bernoulli(key: Any, probability: float, shape: Any = ()) -> Any:
-    """Truth values that hold with ``probability``, to the nearest 2**-16: 16 random bits a draw."""
+    """Truth values that hold with ``probability``, to the nearest 2**-16: 16 random bits a draw.
+
+    Raises
+    ------
+    ParameterError
+        For a probability outside 0 to 1.
+
+    Examples
+    --------
+    >>> float(bernoulli(key(0), 0.25, (1000,)).mean())
+    0.255
+    """
     if not 0 <= probability <= 1:
         raise ParameterError(f"a probability lies between 0 and 1, got {probability!r}")
     return ew.less(cast(random_bits(key, shape, 16), UINT32), round(probability * 65536))
 
 
 def normal(key: Any, shape: Any = (), dtype: npt.DTypeLike = np.float64) -> Any:
-    """Normal random numbers of mean 0 and variance 1, by Box and Muller (1958)."""
+    """Normal random numbers of mean 0 and variance 1, by Box and Muller (1958).
+
+    Examples
+    --------
+    >>> normal(key(0), (3,)).round(4)
+    array([-1.8181,  1.291 , -1.3117])
+    """
     radius = uniform(fold_in(key, 0), shape, dtype=dtype)
     angle = uniform(fold_in(key, 1), shape, dtype=dtype)
     return ew.sqrt(-2.0 * ew.log1p(-radius)) * ew.cos((2 * math.pi) * angle)
 
 
 def permutation(key: Any, count: int) -> Any:
-    """The numbers below ``count`` in random order: the stable order of that many random words."""
+    """The numbers below ``count`` in random order: the stable order of that many random words.
+
+    Examples
+    --------
+    >>> permutation(key(0), 5)
+    array([2, 4, 0, 1, 3])
+    """
     return argsort(random_bits(key, (count,), 32))

@@ -78,8 +78,8 @@ def _reduction(
         return (vjp(g, y, x, axes),)
 
     return register(
-        Op(name, Kind.REDUCTION, infer, numpy, vjp=rule, coerce=lambda dtype: (coerce(dtype),), into=into,
-           domain=(domain,), algebra=flags, symbol=symbol or name, summary=doc)
+        Op(name, Kind.REDUCTION, infer, numpy, vjp=rule, coerce=lambda dtype: (coerce(dtype),),
+           into=into, domain=(domain,), algebra=flags, symbol=symbol or name, summary=doc)
     )  # fmt: skip
 
 
@@ -98,25 +98,29 @@ def _ties(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
 def _numpy_logsumexp(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
     top = np.max(x, axis=axes, keepdims=True)
     shift = np.where(np.isfinite(top), top, 0)
-    total = np.log(np.sum(np.exp(x - shift), axis=axes, keepdims=True)) + shift
+    total: Array = np.log(np.sum(np.exp(x - shift), axis=axes, keepdims=True)) + shift
     return total if keepdims else np.squeeze(total, axis=axes)
 
 
 def _numpy_softmax(x: Array, axis: int) -> Array:
-    raised = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    raised: Array = np.exp(x - top)
     raised /= np.sum(raised, axis=axis, keepdims=True)
     return raised
 
 
+def _numpy_sum(x: Array, out: Any = None, *, axes: tuple[int, ...], keepdims: bool) -> Any:
+    return np.add.reduce(x, axis=axes, dtype=x.dtype, out=out, keepdims=keepdims)
+
+
 SUM = _reduction(
-    "sum", lambda x, axes, keepdims: np.add.reduce(x, axis=axes, dtype=x.dtype, keepdims=keepdims),
-    "The sum over axes.", lambda g, y, x, axes: broadcast_to(g, shape_of(x)), coerce=_wide,
-    into=lambda x, out, axes, keepdims: np.add.reduce(x, axis=axes, dtype=x.dtype, out=out, keepdims=keepdims),
-    flags=Algebra.LINEAR, symbol="Σ",
+    "sum", _numpy_sum, "The sum over axes.", lambda g, y, x, axes: broadcast_to(g, shape_of(x)),
+    coerce=_wide, into=_numpy_sum, flags=Algebra.LINEAR, symbol="Σ",
 )  # fmt: skip
 PROD = _reduction(
     "prod", lambda x, axes, keepdims: np.prod(x, axis=axes, dtype=x.dtype, keepdims=keepdims),
-    "The product over axes.", lambda g, y, x, axes: g * _product_of_others(x, axes[0]), coerce=_wide, symbol="Π",
+    "The product over axes.", lambda g, y, x, axes: g * _product_of_others(x, axes),
+    coerce=_wide, symbol="Π",
 )  # fmt: skip
 MAX = _reduction(
     "max", lambda x, axes, keepdims: np.max(x, axis=axes, keepdims=keepdims),
@@ -155,12 +159,27 @@ def _reduce(op: Op, x: Any, axis: Axes, keepdims: bool) -> Any:
 
 
 def sum(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """The sum over ``axis`` (all axes if None). Small integers and truth values count in 64 bits."""
+    """The sum over ``axis`` (all axes if None); small integers and truth values count in 64 bits.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.sum([[1.0, 2.0], [3.0, 4.0]], axis=1, keepdims=True)
+    array([[3.],
+           [7.]])
+    """
     return _reduce(SUM, x, axis, keepdims)
 
 
 def prod(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """The product over ``axis`` (all axes if None), one axis after the other."""
+    """The product over ``axis`` (all axes if None), one axis after the other.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> print(cr.prod([2.0, 3.0, 4.0]))
+    24.0
+    """
     axes = normalize_axes(axis, len(shape_of(x)))
     result = apply(PROD, x, axes=axes[:0], keepdims=True) if not axes else x
     for position in axes:
@@ -169,12 +188,36 @@ def prod(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
 
 
 def max(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """The largest over ``axis``; NaN wins; ties share the derivative equally, as PyTorch's amax."""
+    """The largest over ``axis``; NaN wins; ties share the derivative equally, as PyTorch's amax.
+
+    Raises
+    ------
+    ShapeError
+        Of no elements.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.max([[1.0, 5.0], [7.0, 2.0]], axis=0)
+    array([7., 5.])
+    """
     return _reduce(MAX, x, axis, keepdims)
 
 
 def min(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """The smallest over ``axis``; NaN wins; ties share the derivative equally."""
+    """The smallest over ``axis``; NaN wins; ties share the derivative equally.
+
+    Raises
+    ------
+    ShapeError
+        Of no elements.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> print(cr.min([[1.0, 5.0], [7.0, 2.0]]))
+    1.0
+    """
     return _reduce(MIN, x, axis, keepdims)
 
 
@@ -185,18 +228,32 @@ def logsumexp(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
     --------
     >>> import chainrule as cr
     >>> float(cr.logsumexp([1e4, 1e4]))  # 10000 + log 2
-    10000.693147180559
+    10000.69314718056
     """
     return _reduce(LOGSUMEXP, x, axis, keepdims)
 
 
 def all(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """Whether all elements along ``axis`` hold."""
+    """Whether all elements along ``axis`` hold; of no elements, they do.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.all([[True, False], [True, True]], axis=1)
+    array([False,  True])
+    """
     return _reduce(ALL, x, axis, keepdims)
 
 
 def any(x: Any, axis: Axes = None, keepdims: bool = False) -> Any:
-    """Whether any element along ``axis`` holds."""
+    """Whether any element along ``axis`` holds; of no elements, none does.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.any([[True, False], [False, False]], axis=1)
+    array([ True, False])
+    """
     return _reduce(ANY, x, axis, keepdims)
 
 
@@ -209,12 +266,26 @@ def _locate(op: Op, x: Any, axis: int | None, keepdims: bool) -> Any:
 
 
 def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """The index of the largest along ``axis``, of all elements if None; the first of equals."""
+    """The index of the largest along ``axis``, of all elements if None; the first of equals.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.argmax([[1.0, 5.0], [7.0, 7.0]], axis=1)
+    array([1, 0])
+    """
     return _locate(ARGMAX, x, axis, keepdims)
 
 
 def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
-    """The index of the smallest along ``axis``, of all elements if None; the first of equals."""
+    """The index of the smallest along ``axis``, of all elements if None; the first of equals.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> print(cr.argmin([4.0, 1.0, 1.0]))
+    1
+    """
     return _locate(ARGMIN, x, axis, keepdims)
 
 
@@ -245,12 +316,20 @@ SOFTMAX = _scan(
 )  # fmt: skip
 ARGSORT = _scan(
     "argsort", lambda x, axis: np.argsort(x, axis=axis, kind="stable"),
-    "The order that sorts along an axis; equals keep their order.", None, lambda dtype: dtype, gives=INT64,
+    "The order that sorts along an axis; equals keep their order.", None,
+    lambda dtype: dtype, gives=INT64,
 )  # fmt: skip
 
 
 def cumulative_sum(x: Any, axis: int = -1) -> Any:
-    """The sum of all elements up to each one along ``axis``."""
+    """The sum of all elements up to each one along ``axis``.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.cumulative_sum([1.0, 2.0, 4.0])
+    array([1., 3., 7.])
+    """
     return apply(CUMULATIVE_SUM, x, axis=normalize_axis(axis, len(shape_of(x))))
 
 
@@ -259,11 +338,17 @@ def cumulative_prod(x: Any, axis: int = -1) -> Any:
 
     Computed by doubling (Hillis and Steele 1986): log2(n) products of shifted arrays, so that
     derivatives of every order exist even where elements are 0.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.cumulative_prod([1.0, 2.0, 4.0])
+    array([1., 2., 8.])
     """
     axis = normalize_axis(axis, len(shape_of(x)))
     result, step = x, 1
     while step < _fixed_extent(x, axis):
-        result = result * _shifted(result, step, axis)
+        result = ew.multiply(result, _shifted(result, step, axis))
         step *= 2
     return result
 
@@ -284,7 +369,14 @@ def _fixed_extent(x: Any, axis: int) -> int:
 
 
 def argsort(x: Any, axis: int = -1) -> Any:
-    """The order that sorts ``x`` along ``axis``; equals keep their order."""
+    """The order that sorts ``x`` along ``axis``; equals keep their order.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> cr.argsort([3.0, 1.0, 2.0, 1.0])
+    array([1, 3, 2, 0])
+    """
     return apply(ARGSORT, x, axis=normalize_axis(axis, len(shape_of(x))))
 
 
@@ -305,7 +397,7 @@ def softmax(z: Any, axis: int = -1, temperature: float = 1.0) -> Any:
     --------
     >>> import chainrule as cr
     >>> cr.softmax([2.0, 1.0, 0.1, 0.0, -2.0]).round(3)
-    array([0.598, 0.22 , 0.089, 0.081, 0.011])
+    array([0.598, 0.22 , 0.09 , 0.081, 0.011])
     """
     scaled = (
         z
@@ -315,8 +407,11 @@ def softmax(z: Any, axis: int = -1, temperature: float = 1.0) -> Any:
     return apply(SOFTMAX, scaled, axis=normalize_axis(axis, len(shape_of(z))))
 
 
-def _product_of_others(x: Any, axis: int) -> Any:
-    """For each element the product of all others along ``axis``, without dividing (x may be 0)."""
+def _product_of_others(x: Any, axes: tuple[int, ...]) -> Any:
+    """For each element the product of all others along one axis, without dividing (x may be 0)."""
+    if not axes:
+        return ones_like(x)
+    (axis,) = axes
     if _fixed_extent(x, axis) == 0:
         return x
     before = _shifted(cumulative_prod(x, axis), 1, axis)

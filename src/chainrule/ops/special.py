@@ -27,18 +27,23 @@ def sign(x: Array, out: Array | None = None) -> Array:
 
 def relu(x: Array, out: Array | None = None) -> Array:
     """max(x, 0); NaN stays NaN."""
-    return np.maximum(x, x.dtype.type(0), out=out)
+    result: Array = np.maximum(x, x.dtype.type(0), out=out)
+    return result
 
 
 def sigmoid(x: Array, out: Array | None = None) -> Array:
-    """1 / (1 + exp(-x)), from exp of -|x| so that nothing overflows and small values keep precision."""
+    """1 / (1 + exp(-x)), by exp(-|x|): nothing overflows, and small values keep precision."""
     decay = np.exp(-np.abs(x))
-    return np.divide(np.where(x >= 0, x.dtype.type(1), decay), decay + 1, out=out)
+    numerator = np.where(x >= 0, x.dtype.type(1), decay)
+    result: Array = np.divide(numerator, decay + 1, out=out)
+    return result
 
 
 def softplus(x: Array, out: Array | None = None) -> Array:
     """max(x, 0) + log1p(exp(-|x|))."""
-    return np.add(np.maximum(x, x.dtype.type(0)), np.log1p(np.exp(-np.abs(x))), out=out)
+    tail = np.log1p(np.exp(-np.abs(x)))
+    result: Array = np.add(np.maximum(x, x.dtype.type(0)), tail, out=out)
+    return result
 
 
 def where(condition: Array, a: Array, b: Array, out: Array | None = None) -> Array:
@@ -48,7 +53,8 @@ def where(condition: Array, a: Array, b: Array, out: Array | None = None) -> Arr
 
 def clip(x: Array, low: Array, high: Array, out: Array | None = None) -> Array:
     """min(max(x, low), high)."""
-    return np.minimum(np.maximum(x, low), high, out=out)
+    result: Array = np.minimum(np.maximum(x, low), high, out=out)
+    return result
 
 
 def power(a: Array, b: Array, out: Array | None = None) -> Array:
@@ -133,13 +139,15 @@ _NEAR = (
 )
 _MIDDLE = (
     (
-        5.64188496988670089e-1, 8.88314979438837594e00, 6.61191906371416295e01, 2.98635138197400131e02,
-        8.81952221241769090e02, 1.71204761263407058e03, 2.05107837782607147e03, 1.23033935479799725e03,
+        5.64188496988670089e-1, 8.88314979438837594e00, 6.61191906371416295e01,
+        2.98635138197400131e02, 8.81952221241769090e02, 1.71204761263407058e03,
+        2.05107837782607147e03, 1.23033935479799725e03,
     ),
     (2.15311535474403846e-8,),
     (
-        1.57449261107098347e01, 1.17693950891312499e02, 5.37181101862009858e02, 1.62138957456669019e03,
-        3.29079923573345963e03, 4.36261909014324716e03, 3.43936767414372164e03, 1.23033935480374942e03,
+        1.57449261107098347e01, 1.17693950891312499e02, 5.37181101862009858e02,
+        1.62138957456669019e03, 3.29079923573345963e03, 4.36261909014324716e03,
+        3.43936767414372164e03, 1.23033935480374942e03,
     ),
 )  # fmt: skip
 _FAR = (

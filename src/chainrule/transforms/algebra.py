@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from chainrule.graph.node import Node
+from chainrule.graph.op import Algebra, registered
 from chainrule.ops import elementwise as ew
 from chainrule.ops.build import apply
 from chainrule.ops.movement import ones_like
@@ -44,13 +47,9 @@ def multiply_one(node: Node) -> Replacement:
 def divide_one(node: Node) -> Replacement:
     """x / 1 = x; x / -1 = -x."""
     a, b = node.operands
-    return (
-        fitted(a, node)
-        if is_number(b, 1)
-        else fitted(ew.negative(a), node)
-        if is_number(b, -1)
-        else None
-    )
+    if is_number(b, 1):
+        return fitted(a, node)
+    return fitted(ew.negative(a), node) if is_number(b, -1) else None
 
 
 def double_negative(node: Node) -> Replacement:
@@ -127,10 +126,8 @@ def common_factor(node: Node) -> Replacement:
     if a.op is not b.op or a.op.name not in ("multiply", "divide") or a.type != b.type or a is b:
         return None
     if is_op(a, "divide"):
-        same = a.operands[1] is b.operands[1]
-        return (
-            ew.divide(rebuilt(node, a.operands[0], b.operands[0]), a.operands[1]) if same else None
-        )
+        (x, s), (y, t) = a.operands, b.operands
+        return ew.divide(rebuilt(node, x, y), s) if s is t else None
     for x, s in (a.operands, a.operands[::-1]):
         for y, t in (b.operands, b.operands[::-1]):
             if s is t and x.shape == y.shape == node.shape:
@@ -147,7 +144,7 @@ def small_powers(node: Node) -> Replacement:
     return fitted(_POWERS[value](x), node)
 
 
-_POWERS = {
+_POWERS: dict[float, Callable[[Node], Node]] = {
     0: ones_like,
     1: lambda x: x,
     2: lambda x: ew.multiply(x, x),
@@ -169,7 +166,7 @@ def known_choice(node: Node) -> Replacement:
 def factor_out_of_sum(node: Node) -> Replacement:
     """sum(x * s) = sum(x) * s and sum(x / s) = sum(x) / s, where s is the same along the axes."""
     (x,) = node.operands
-    if x.op.name not in ("multiply", "divide") or x.dtype.kind != "f":
+    if x.op.name not in ("multiply", "divide") or x.dtype.kind != "f" or 0 in x.shape:
         return None
     a, b = x.operands
     for each, s in ((a, b), (b, a)) if is_op(x, "multiply") else ((a, b),):
@@ -190,7 +187,7 @@ def sign_out_of_movement(node: Node) -> Replacement:
     return ew.negative(rebuilt(node, x.operands[0])) if is_op(x, "negative") else None
 
 
-def even_or_odd(node: Node) -> Replacement:
+def even(node: Node) -> Replacement:
     """f(-x) = f(x) for even f."""
     (x,) = node.operands
     return rebuilt(node, x.operands[0]) if is_op(x, "negative") else None
@@ -212,7 +209,5 @@ RULES: RuleTable = {
     "where": [known_choice],
     "sum": [factor_out_of_sum, sign_out_of_sum],
     "reshape": [sign_out_of_movement],
-    "cos": [even_or_odd],
-    "abs": [even_or_odd],
-    "cosh": [even_or_odd],
+    **{op.name: [even] for op in registered().values() if Algebra.EVEN in op.algebra},
 }

@@ -7,7 +7,7 @@ path that leads nowhere is an :class:`Absence` with a reason, never a silent zer
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from chainrule.graph.node import Node
 from chainrule.graph.op import Kind
 from chainrule.graph.walk import depends_on, topological_order
 from chainrule.ops import elementwise as ew
+from chainrule.ops.build import cast
 from chainrule.ops.movement import ones_like, reshape, zeros_like
 from chainrule.ops.reduce import sum as reduce_sum
 from chainrule.shapes import Shape, is_float
@@ -35,8 +36,8 @@ class Absence:
             )
         op, site = self.blocked_by.op.name, self.blocked_by.site
         return NotDifferentiableError(
-            f"every path from {output!r} to {variable!r} ends at {op!r}, which has no derivative there"
-            f" (built at {site}); use a smooth operation in its place"
+            f"every path from {output!r} to {variable!r} ends at {op!r} (built at {site}),"
+            " which has no derivative there; use a smooth operation in its place"
         )
 
 
@@ -72,32 +73,43 @@ def adjoints(
     """As :func:`gradient`, with an :class:`Absence` where there is no derivative."""
     order = topological_order([output])
     relevant = depends_on(order, inputs)
-    totals = {output: _seeded(output, seed)}
-    blocked_by: Node | None = None
+    start = _seeded(output, seed)
+    totals = {output: start} if is_float(output.dtype) else {}
     for node in reversed(order):
-        if node not in totals or not relevant[node]:
-            continue
-        arrived = list(contributions(node, totals[node], relevant))
-        for operand, contribution in arrived:
-            previous = totals.get(operand)
-            totals[operand] = contribution if previous is None else ew.add(previous, contribution)
-        if node.operands and not arrived:
-            blocked_by = node
-    present = dict.fromkeys(order)
-    return [totals.get(node, Absence(blocked_by if node in present else None)) for node in inputs]
+        if node in totals and relevant[node]:
+            for operand, contribution in contributions(node, totals[node], relevant):
+                before = totals.get(operand)
+                totals[operand] = contribution if before is None else ew.add(before, contribution)
+    return [totals[x] if x in totals else _absence(x, order, totals) for x in inputs]
 
 
 def _seeded(output: Node, seed: Node | None) -> Node:
-    if seed is None:
-        if output.shape != ():
-            raise ShapeError(
-                f"the gradient of {output!r} needs a scalar; sum it, or give a seed of shape {output.shape}"
-            )
-        one: Node = ones_like(output)
-        return one
-    if seed.shape != output.shape:
+    if seed is None and output.shape != ():
+        raise ShapeError(
+            f"the gradient of {output!r} needs a scalar;"
+            f" sum it, or give a seed of shape {output.shape}"
+        )
+    if seed is not None and seed.shape != output.shape:
         raise ShapeError(f"the seed has shape {seed.shape}, and {output!r} needs {output.shape}")
-    return seed
+    start: Node = ones_like(output) if seed is None else cast(seed, output.dtype)
+    return start
+
+
+def _absence(variable: Node, order: Sequence[Node], totals: Mapping[Node, Node]) -> Absence:
+    """Why nothing arrived at ``variable``: no path, or the operation at which the path ends."""
+    reaches = depends_on(order, [variable])
+    if not reaches[order[-1]]:
+        return Absence()
+    node = next(n for n in reversed(order) if reaches[n] and not _passes(n, reaches, totals))
+    while True:  # from real numbers made of truth values or indices down to where those were made
+        inner = [x for x in node.operands if reaches[x] and x.operands and not is_float(x.dtype)]
+        if not inner:
+            return Absence(node)
+        node = inner[0]
+
+
+def _passes(node: Node, reaches: Mapping[Node, bool], totals: Mapping[Node, Node]) -> bool:
+    return node in totals and any(x in totals for x in node.operands if reaches[x])
 
 
 def contributions(node: Node, g: Node, relevant: dict[Node, bool]) -> Iterator[tuple[Node, Node]]:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from chainrule.graph.node import Node
+from chainrule.graph.node import SHARED_CONSTANT_SIZE, Node
 from chainrule.graph.op import Kind
 from chainrule.ops.movement import broadcast_to
 
@@ -22,16 +22,15 @@ def is_op(node: Node, name: str) -> bool:
 
 
 def number(node: Node) -> Any:
-    """The number that ``node`` is everywhere, or None: a constant, perhaps repeated."""
+    """The number that ``node`` is everywhere, or None: a small constant, perhaps repeated."""
     if node.op.name == "broadcast_to":
         node = node.operands[0]
     payload = node.payload
-    if payload is None or payload.size == 0:
+    if payload is None or not 0 < payload.size <= SHARED_CONSTANT_SIZE:
         return None
     first = payload.flat[0]
-    if payload.size > 1 and not np.all(payload == first):
-        return None
-    return first.item()
+    same = payload.tobytes() == first.tobytes() * payload.size
+    return first.item() if same else None
 
 
 def is_number(node: Node, value: float) -> bool:
@@ -49,7 +48,7 @@ def fitted(replacement: Node, node: Node) -> Node | None:
 
 
 def either_order(node: Node, name: str) -> list[tuple[Node, Node]]:
-    """The operands of a binary node as (matching, other), for every operand that applies ``name``."""
+    """The operands of a binary node as (matching, other), for each that applies ``name``."""
     a, b = node.operands
     pairs = [(a, b), (b, a)] if a is not b else [(a, b)]
     return [(x, y) for x, y in pairs if is_op(x, name)]

@@ -49,29 +49,34 @@ class _Simplifier:
 
     def __init__(self) -> None:
         self.done: dict[Node, Node] = {}
+        self.becoming: dict[Node, Node] = {}  # a rule's result that is itself to be simplified
         self.rewrites = 0
         self.commuted: dict[tuple[str, Node, Node], Node] = {}
 
     def run(self, outputs: Sequence[Node]) -> list[Node]:
         stack = list(reversed(outputs))
-        becoming: dict[Node, Node] = {}  # a rule's result that is itself still to be simplified
         while stack:
             node = stack[-1]
             if node in self.done:
                 stack.pop()
-                continue
-            target = becoming.get(node)
-            waiting = [target] if target is not None else list(node.operands)
-            pending = [each for each in waiting if each not in self.done]
-            if pending:
+            elif node in self.becoming:
+                self._finish(node)
+            elif pending := [operand for operand in node.operands if operand not in self.done]:
                 stack.extend(reversed(pending))
-            elif target is not None:
-                self.done[node] = self.done[target]
             else:
-                self._visit(node, becoming)
+                self._visit(node)
+                stack.append(self.becoming.get(node, node))
         return [self.done[output] for output in outputs]
 
-    def _visit(self, node: Node, becoming: dict[Node, Node]) -> None:
+    def _finish(self, node: Node) -> None:
+        target = self.becoming[node]
+        if target not in self.done:  # it was met again while what it became was worked on
+            raise GraphError(
+                f"simplification does not end: {node.op.name!r} turns into itself; please report it"
+            )
+        self.done[node] = self.done[target]
+
+    def _visit(self, node: Node) -> None:
         """Rebuild ``node`` from simplified operands and try the rules on it."""
         built = self._shared(
             rebuild(node, tuple([self.done[operand] for operand in node.operands]))
@@ -84,7 +89,7 @@ class _Simplifier:
             if replacement is not None and replacement is not built:
                 _check_type(rule, built, replacement)
                 self._count(rule)
-                becoming[node] = replacement
+                self.becoming[node] = replacement
                 return
         self.done[node] = self.done[built] = built
 
@@ -109,5 +114,6 @@ class _Simplifier:
 def _check_type(rule: Rule, node: Node, replacement: Node) -> None:
     if replacement.type != node.type:
         raise GraphError(
-            f"simplification rule {rule.__name__} turned {node.type} into {replacement.type}; please report it"
+            f"simplification rule {rule.__name__} turned {node.type} into {replacement.type};"
+            " please report it"
         )

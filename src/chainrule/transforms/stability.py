@@ -10,7 +10,6 @@ from chainrule.graph.node import Node
 from chainrule.ops import elementwise as ew
 from chainrule.ops.build import apply
 from chainrule.ops.reduce import LOGSUMEXP, SOFTMAX, logsumexp
-from chainrule.ops.movement import reshape
 from chainrule.transforms.rules import Replacement, RuleTable, either_order, is_number, is_op
 
 
@@ -26,6 +25,8 @@ def log_of_softmax(node: Node) -> Replacement:
     if not is_op(p, "softmax"):
         return None
     (z,) = p.operands
+    if z.shape[p.attributes["axis"]] == 0:
+        return None
     return ew.subtract(z, logsumexp(z, axis=p.attributes["axis"], keepdims=True))
 
 
@@ -75,11 +76,8 @@ def log1p_of_minus_sigmoid(node: Node) -> Replacement:
 def exp_minus_one(node: Node) -> Replacement:
     """exp(x) - 1 = expm1(x)."""
     a, b = node.operands
-    return (
-        ew.expm1(a.operands[0])
-        if is_op(a, "exp") and is_number(b, 1) and a.shape == node.shape
-        else None
-    )
+    matches = is_op(a, "exp") and is_number(b, 1) and a.shape == node.shape
+    return ew.expm1(a.operands[0]) if matches else None
 
 
 def exp_of_log_softmax(node: Node) -> Replacement:
@@ -88,30 +86,25 @@ def exp_of_log_softmax(node: Node) -> Replacement:
     if not is_op(x, "subtract"):
         return None
     z, total = x.operands
-    if is_op(total, "reshape"):
-        total = total.operands[0]
-    if (
-        not is_op(total, "logsumexp")
-        or total.operands[0] is not z
-        or len(total.attributes["axes"]) != 1
-    ):
+    axis = _reduced_axis(total, "logsumexp", z)
+    return None if axis is None else apply(SOFTMAX, z, axis=axis)
+
+
+def _reduced_axis(total: Node, name: str, x: Node) -> int | None:
+    """The axis, if ``total`` is a reduction of ``x`` over it that broadcasts along it again."""
+    kept = total.operands[0] if is_op(total, "reshape") else total
+    if not is_op(kept, name) or kept.operands[0] is not x or len(kept.attributes["axes"]) != 1:
         return None
-    return apply(SOFTMAX, z, axis=total.attributes["axes"][0])
+    (axis,) = kept.attributes["axes"]
+    expected = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
+    return axis if total.shape == expected or (x.ndim == 1 and total.shape == ()) else None
 
 
 def softmax_by_hand(node: Node) -> Replacement:
     """exp(z) / sum(exp(z)) = softmax(z)."""
     a, total = node.operands
-    kept = total
-    if is_op(total, "reshape"):
-        kept = total.operands[0]
-    if not is_op(a, "exp") or not is_op(kept, "sum") or kept.operands[0] is not a:
-        return None
-    axes = kept.attributes["axes"]
-    expected = tuple(1 if axis in axes else extent for axis, extent in enumerate(a.shape))
-    if len(axes) != 1 or expected[axes[0]] != 1 or (total.shape != expected and a.ndim > 1):
-        return None
-    return apply(SOFTMAX, a.operands[0], axis=axes[0])
+    axis = _reduced_axis(total, "sum", a) if is_op(a, "exp") else None
+    return None if axis is None else apply(SOFTMAX, a.operands[0], axis=axis)
 
 
 def softmax_of_shifted(node: Node) -> Replacement:

@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from chainrule.graph.node import Node
+from chainrule.graph.node import SHARED_CONSTANT_SIZE, Node
 from chainrule.graph.op import Kind
 from chainrule.graph.walk import rebuild
 from chainrule.ops import elementwise as ew
 from chainrule.ops.build import apply, astype, constant
 from chainrule.ops.contraction import product
 from chainrule.ops.functions import count
-from chainrule.ops.movement import broadcast_to, ones_like, permute_dims, reshape
+from chainrule.ops.movement import broadcast_to, ones_like, permute_dims, reshape, zeros_like
 from chainrule.ops.reduce import SUM
-from chainrule.shapes import ROWS, broadcast_shapes
+from chainrule.shapes import ROWS, broadcast_shapes, size_of
 from chainrule.transforms.rules import Replacement, RuleTable, fitted, is_elementwise, is_op, number
-
-FOLDED_SIZE = 64  # larger constants would swell the graph
 
 
 def fold_constants(node: Node) -> Replacement:
     """f(c1, c2) = c."""
-    if (
-        node.op.kind in (Kind.LEAF, Kind.RANDOM)
-        or is_op(node, "broadcast_to")
-        or ROWS in node.shape
-    ):
+    if node.op.kind in (Kind.LEAF, Kind.RANDOM) or is_op(node, "broadcast_to"):
         return None
     arrays = [operand.payload for operand in node.operands]
-    if (
-        any(array is None for array in arrays)
-        or not node.operands
-        or math.prod(node.shape) > FOLDED_SIZE
-    ):
+    if any(array is None for array in arrays) or ROWS in node.shape:
+        return None
+    if size_of(node.shape) > SHARED_CONSTANT_SIZE:  # larger ones would swell the graph
         return None
     with np.errstate(all="ignore"):
         return constant(np.asarray(node.op.numpy(*arrays, **node.attributes)), node.dtype)
@@ -85,12 +75,12 @@ def keep_reduced_axes(node: Node) -> Replacement:
     return kept if kept.shape == node.shape else None
 
 
-def reshape_as_broadcast(node: Node) -> Replacement:
+def movement_of_number(node: Node) -> Replacement:
     """permute, slice or flip of a number everywhere = that number everywhere."""
     (x,) = node.operands
-    if number(x) is None or ROWS in node.shape or 0 in node.shape:
+    if number(x) is None or not is_op(x, "broadcast_to") or 0 in node.shape:
         return None
-    return fitted(constant(number(x), node.dtype), node) if is_op(x, "broadcast_to") else None
+    return fitted(constant(number(x), node.dtype), node)
 
 
 def drop_conversion(node: Node) -> Replacement:
@@ -158,6 +148,8 @@ def sum_of_broadcast(node: Node) -> Replacement:
     (x,) = node.operands
     if not is_op(x, "broadcast_to") or x.operands[0].shape != () or x.dtype.kind != "f":
         return None
+    if 0 in x.shape:
+        return zeros_like(node)
     total = ew.multiply(x.operands[0], count(x, node.attributes["axes"]))
     return fitted(total, node)
 
@@ -171,13 +163,18 @@ def sum_of_one_hot(node: Node) -> Replacement:
 
 def transpose_into_product(node: Node) -> Replacement:
     """A' B: the product reads its operand transposed, no copy."""
-    flags = [node.attributes["transpose_a"], node.attributes["transpose_b"]]
-    operands = [*node.operands]
-    for position, operand in enumerate(operands):
-        if is_op(operand, "permute_dims") and operand.attributes["axes"] == _swap(operand.ndim):
-            operands[position] = operand.operands[0]
-            flags[position] = not flags[position]
-    return product(*operands, *flags) if tuple(operands) != node.operands else None
+    a, turned_a = _untransposed(node.operands[0])
+    b, turned_b = _untransposed(node.operands[1])
+    flags = node.attributes
+    if not turned_a and not turned_b:
+        return None
+    return product(a, b, flags["transpose_a"] != turned_a, flags["transpose_b"] != turned_b)
+
+
+def _untransposed(x: Node) -> tuple[Node, bool]:
+    """What ``x`` is the transpose of, and True; or ``x`` itself, and False."""
+    turned = is_op(x, "permute_dims") and x.attributes["axes"] == _swap(x.ndim)
+    return (x.operands[0], True) if turned else (x, False)
 
 
 def _swap(rank: int) -> tuple[int, ...]:
@@ -193,15 +190,15 @@ def transposed_product(node: Node) -> Replacement:
     return product(b, a, not flags["transpose_b"], not flags["transpose_a"])
 
 
-_MOVEMENT = [drop_identity_movement, merge_movements, reshape_as_broadcast]
+_MOVEMENT = [drop_identity_movement, merge_movements, movement_of_number]
 RULES: RuleTable = {
     "*": [fold_constants, drop_broadcast_operand, broadcast_after],
     "reshape": [drop_identity_movement, merge_movements, reshape_of_number, keep_reduced_axes],
     "permute_dims": [*_MOVEMENT, transposed_product],
     "broadcast_to": [drop_identity_movement, merge_movements],
-    "slice": [drop_identity_movement, reshape_as_broadcast],
+    "slice": [drop_identity_movement, movement_of_number],
     "pad": [drop_identity_movement],
-    "flip": [double_flip, reshape_as_broadcast],
+    "flip": [double_flip, movement_of_number],
     "astype": [drop_conversion],
     "sum": [drop_empty_reduction, merge_sums, sum_of_broadcast, sum_of_one_hot],
     "prod": [drop_empty_reduction],
