@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from chainrule.nn import initializers
+from chainrule.nn import initializers, losses, metrics
 from chainrule.nn.activations import (
     CELU,
     ELU,
@@ -31,35 +31,65 @@ from chainrule.nn.activations import (
 from chainrule.nn.base import Layer, Mode, Named, Parameter
 from chainrule.nn.dropout import Dropout
 from chainrule.nn.layers import Activation, Embedding, Flatten, Function, Linear
+from chainrule.nn.losses import (
+    AbsoluteError,
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Gamma,
+    GaussianNLL,
+    Hinge,
+    Huber,
+    Loss,
+    Poisson,
+    Quantile,
+    SquaredError,
+)
+from chainrule.nn.metrics import Metric
 from chainrule.nn.normalization import BatchNorm, LayerNorm
 from chainrule.nn.registry import LAYERS, layer_from_settings
+from chainrule.nn.regularization import L1, L2, MaxNorm, Penalty
 
 __all__ = [
     "CELU",
     "ELU",
     "GELU",
+    "L1",
+    "L2",
     "LAYERS",
     "SELU",
+    "AbsoluteError",
     "Activation",
     "ActivationFunction",
     "BatchNorm",
+    "BinaryCrossEntropy",
+    "CrossEntropy",
     "Dropout",
     "Embedding",
     "Exp",
     "Flatten",
     "Function",
+    "Gamma",
+    "GaussianNLL",
     "HardSigmoid",
     "HardTanh",
+    "Hinge",
+    "Huber",
     "Identity",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "Loss",
+    "MaxNorm",
+    "Metric",
     "Mish",
     "Mode",
     "Named",
     "PReLU",
     "Parameter",
+    "Penalty",
+    "Poisson",
+    "Quantile",
     "ReLU",
     "SiLU",
     "Sigmoid",
@@ -67,9 +97,12 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Softsign",
+    "SquaredError",
     "Tanh",
     "initializers",
     "layer_from_settings",
+    "losses",
+    "metrics",
 ]
 
 
