@@ -11,6 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from chainrule.errors import GraphError
+from chainrule.graph.graph import close
+from chainrule.graph.node import Node
+from chainrule.graph.verify import verify
+from chainrule.transforms.passes import observers
+
 # Same examples in every run; look for new ones with `pytest --hypothesis-profile=explore`.
 # Machines differ in speed, so no example has a deadline.
 settings.register_profile(
@@ -32,6 +38,23 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"needs the shared data: set {SHARED} to the folder that holds data/")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def every_pass_gives_a_legal_graph() -> Iterator[None]:
+    """The verifier runs on what every pass from graph to graph gives, in every test."""
+    observers.append(_verify_pass)
+    yield
+    observers.remove(_verify_pass)
+
+
+def _verify_pass(name: str, outputs: list[Node]) -> None:
+    if not outputs:
+        return
+    try:
+        verify(close(outputs))
+    except GraphError as reason:
+        raise AssertionError(f"{name} gave an illegal graph: {reason}") from reason
 
 
 @pytest.fixture(autouse=True)

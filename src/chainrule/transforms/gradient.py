@@ -20,6 +20,7 @@ from chainrule.ops.build import cast
 from chainrule.ops.movement import ones_like, reshape, zeros_like
 from chainrule.ops.reduce import sum as reduce_sum
 from chainrule.shapes import Shape, is_float
+from chainrule.transforms.passes import graph_pass
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def gradient(output: Node, inputs: Sequence[Node], seed: Node | None = None) -> 
     return [adjoint for adjoint in found if isinstance(adjoint, Node)]
 
 
+@graph_pass
 def adjoints(
     output: Node, inputs: Sequence[Node], seed: Node | None = None
 ) -> list[Node | Absence]:

@@ -16,6 +16,7 @@ from chainrule.graph.node import Node
 from chainrule.graph.op import Algebra, Kind
 from chainrule.graph.walk import rebuild
 from chainrule.transforms import algebra, stability, structure
+from chainrule.transforms.passes import graph_pass
 from chainrule.transforms.rules import Rule
 
 RULES: dict[str, list[Rule]] = {}
@@ -26,6 +27,7 @@ _FOR_ALL = RULES.pop("*", [])
 REWRITES_PER_NODE = 20  # far above what any graph needs; reached only if two rules undo each other
 
 
+@graph_pass
 def simplify(outputs: Sequence[Node]) -> list[Node]:
     """``outputs`` simplified, each of the same type as before.
 
