@@ -289,7 +289,7 @@ class ReferenceEngine:
                     ]
                     values = self.plan(program.step, high - low)([*state, *batch, key])
                     records.append(values[program.carried :])
-                    if not np.isfinite(values[program.carried]):
+                    if not np.isfinite(values[program.carried]).any():
                         return Outcome(state, stack_records(records, len(bounds)), finite=False)
                     state = values[: program.carried]
         return Outcome([np.asarray(value) for value in state], stack_records(records, len(bounds)))

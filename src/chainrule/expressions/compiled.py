@@ -46,12 +46,18 @@ class CompiledFunction:
 class _Specialised:
     """One combination of shapes."""
 
-    def __init__(self, owner: CompiledFunction, arguments: Any, types: tuple[TensorType, ...]) -> None:
+    def __init__(
+        self, owner: CompiledFunction, arguments: Any, types: tuple[TensorType, ...]
+    ) -> None:
         placeholders = [input(type_.shape, type_.dtype) for type_ in types]
         self.result = owner.function(*unflatten(arguments, placeholders))
         outputs = [as_node(leaf) for leaf in flatten(self.result)]
-        self.variables = [leaf for leaf in free_leaves(outputs, placeholders) if isinstance(leaf, Variable)]
-        self.run: Executable = executable(Graph((*placeholders, *self.variables), tuple(outputs)), owner.engine)
+        self.variables = [
+            leaf for leaf in free_leaves(outputs, placeholders) if isinstance(leaf, Variable)
+        ]
+        self.run: Executable = executable(
+            Graph((*placeholders, *self.variables), tuple(outputs)), owner.engine
+        )
 
     def __call__(self, arrays: list[Array]) -> Any:
         return unflatten(self.result, self.run([*arrays, *[leaf.value for leaf in self.variables]]))

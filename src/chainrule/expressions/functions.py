@@ -53,7 +53,9 @@ def as_tree(argument: Any) -> Any:
 
 def as_argument(value: Any) -> Array:
     """An argument as an array; Python integers count as real numbers."""
-    return as_array(value, FLOAT64 if isinstance(value, int) and not isinstance(value, bool) else None)
+    return as_array(
+        value, FLOAT64 if isinstance(value, int) and not isinstance(value, bool) else None
+    )
 
 
 def value_and_grad(fn: Function, argnums: int | Sequence[int] = 0) -> Function:
@@ -90,14 +92,18 @@ def value_and_grad(fn: Function, argnums: int | Sequence[int] = 0) -> Function:
 def _places(argnums: int | Sequence[int], count: int) -> list[int]:
     places = [argnums] if isinstance(argnums, int) else list(argnums)
     if any(not -count <= place < count for place in places):
-        raise ParameterError(f"argnums {argnums} asks for more than the {count} arguments that were given")
+        raise ParameterError(
+            f"argnums {argnums} asks for more than the {count} arguments that were given"
+        )
     return places
 
 
 def _need_floats(nodes: Sequence[Node]) -> None:
     for node in nodes:
         if not is_float(node.dtype):
-            raise DtypeError(f"derivatives need real arguments, got {node.type}; convert it to a float type")
+            raise DtypeError(
+                f"derivatives need real arguments, got {node.type}; convert it to a float type"
+            )
 
 
 def _named(function: Function, fn: Function, what: str) -> Function:
@@ -257,5 +263,3 @@ def hvp(fn: Function) -> Function:
         return jvp(grad(fn), (x,), (v,))[1]
 
     return _named(product, fn, "hessian-vector product")
-
-

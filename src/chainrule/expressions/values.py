@@ -21,7 +21,16 @@ from chainrule.graph.graph import Graph, free_leaves
 from chainrule.graph.node import Node
 from chainrule.graph.walk import substitute
 from chainrule.ops.build import VARIABLE, as_node, input
-from chainrule.shapes import Array, Dtype, Shape, TensorType, as_array, bind_rows, broadcast_shapes, is_float
+from chainrule.shapes import (
+    Array,
+    Dtype,
+    Shape,
+    TensorType,
+    as_array,
+    bind_rows,
+    broadcast_shapes,
+    is_float,
+)
 from chainrule.transforms.gradient import Absence, adjoints
 from chainrule.transforms.gradient import gradient as gradient_of_nodes
 from chainrule.transforms.simplify import simplify
@@ -69,14 +78,18 @@ class Variable(Node):
 
     @grad.setter
     def grad(self, grad: npt.ArrayLike | None) -> None:
-        self._grad = None if grad is None else _frozen(fitted_array(grad, self.dtype, self.shape, "grad"))
+        self._grad = (
+            None if grad is None else _frozen(fitted_array(grad, self.dtype, self.shape, "grad"))
+        )
 
     def accumulate(self, derivative: Array) -> None:
         """Add ``derivative`` to ``grad``."""
         self.grad = derivative if self._grad is None else self._grad + derivative
 
 
-def variable(value: npt.ArrayLike, name: str | None = None, dtype: npt.DTypeLike | None = None) -> Variable:
+def variable(
+    value: npt.ArrayLike, name: str | None = None, dtype: npt.DTypeLike | None = None
+) -> Variable:
     """A leaf with a value that can be assigned.
 
     Parameters
@@ -103,7 +116,11 @@ def variable(value: npt.ArrayLike, name: str | None = None, dtype: npt.DTypeLike
     if isinstance(value, Node):
         raise DtypeError("a variable holds an array, not a node; give it the node's .value")
     array = as_array(value, dtype)
-    if dtype is None and array.dtype.kind in "iub" and not isinstance(value, (np.ndarray, np.generic)):
+    if (
+        dtype is None
+        and array.dtype.kind in "iub"
+        and not isinstance(value, (np.ndarray, np.generic))
+    ):
         array = array.astype(np.float64)
     return Variable(array, name)
 
@@ -127,7 +144,9 @@ def fitted_array(value: npt.ArrayLike, dtype: Dtype, shape: Shape, what: str) ->
     array = as_array(value)
     if array.dtype != dtype:
         if not np.can_cast(array.dtype, dtype, "same_kind") and array.size:
-            raise DtypeError(f"{what} has element type {array.dtype.name}, and {dtype.name} is needed")
+            raise DtypeError(
+                f"{what} has element type {array.dtype.name}, and {dtype.name} is needed"
+            )
         array = array.astype(dtype)
     extents = zip(shape, array.shape, strict=False)
     if array.ndim != len(shape) or any(isinstance(n, int) and n != m for n, m in extents):
@@ -163,7 +182,9 @@ class _FrontEnd:
         """Add derivatives into the variables behind ``node``."""
         if not isinstance(node, Node) or not is_float(node.dtype):
             raise DtypeError(f"{node!r} is not real-valued, so there is nothing to differentiate")
-        upstream = fitted_array(1.0 if seed is None else seed, node.dtype, node.shape, "the seed of backward")
+        upstream = fitted_array(
+            1.0 if seed is None else seed, node.dtype, node.shape, "the seed of backward"
+        )
         leaves = [leaf for leaf in _variables([node]) if is_float(leaf.dtype)]
         placeholder = _seed_placeholder(node)
         found = adjoints(node, leaves, placeholder)
@@ -246,7 +267,9 @@ def evaluate(
 
 def executable(graph: Graph, engine: str | None) -> Executable:
     """``graph`` simplified and compiled; inner nodes among its inputs become placeholders first."""
-    inner = {node: input(node.shape, node.dtype, node.name) for node in graph.inputs if node.operands}
+    inner = {
+        node: input(node.shape, node.dtype, node.name) for node in graph.inputs if node.operands
+    }
     outputs = substitute(graph.outputs, inner) if inner else list(graph.outputs)
     inputs = tuple(inner.get(node, node) for node in graph.inputs)
     return get_engine(engine).compile(Graph(inputs, tuple(simplify(outputs))))

@@ -52,15 +52,25 @@ def batch(outputs: Sequence[Node], leaves: Mapping[Node, Node]) -> list[Node]:
         if node not in done:
             operands = [done[operand][0] for operand in node.operands]
             batched = [done[operand][1] for operand in node.operands]
-            done[node] = (_batched(node, operands, batched, members), True) if any(batched) else (node, False)
+            done[node] = (
+                (_batched(node, operands, batched, members), True)
+                if any(batched)
+                else (node, False)
+            )
     return [_spread(*done[output], members) for output in outputs]
 
 
 def _common_members(leaves: Mapping[Node, Node]) -> Members:
     counts = {many.shape[0] if many.ndim else None for many in leaves.values()}
-    wrong = [leaf for leaf, many in leaves.items() if many.dtype != leaf.dtype or many.shape[1:] != leaf.shape]
+    wrong = [
+        leaf
+        for leaf, many in leaves.items()
+        if many.dtype != leaf.dtype or many.shape[1:] != leaf.shape
+    ]
     if len(counts) != 1 or wrong or not isinstance(next(iter(counts)), int):
-        raise GraphError("every batched leaf needs its own type behind one common leading axis of fixed size")
+        raise GraphError(
+            "every batched leaf needs its own type behind one common leading axis of fixed size"
+        )
     (members,) = counts
     return members if isinstance(members, int) else 0
 
@@ -71,10 +81,14 @@ def _spread(node: Node, batched: bool, members: Members) -> Node:
     return result
 
 
-def _batched(node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members) -> Node:
+def _batched(
+    node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members
+) -> Node:
     result: Node = RULES[node.op.kind](node, operands, batched, members)
     if result.shape != (members, *node.shape):
-        raise GraphError(f"batching {node!r} over {members} members gave {result!r}; please report it")
+        raise GraphError(
+            f"batching {node!r} over {members} members gave {result!r}; please report it"
+        )
     return result
 
 
@@ -87,17 +101,23 @@ def _aligned(operand: Node, rank: int, batched: bool) -> Node:
     return result
 
 
-def _elementwise(node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members) -> Any:
+def _elementwise(
+    node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members
+) -> Any:
     aligned = [_aligned(x, node.ndim, has) for x, has in zip(operands, batched, strict=True)]
     return intern(node.op, tuple(aligned), node.attributes)
 
 
-def _contraction(node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members) -> Any:
+def _contraction(
+    node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members
+) -> Any:
     aligned = [_aligned(x, node.ndim, has) for x, has in zip(operands, batched, strict=True)]
     return intern(node.op, tuple(aligned), node.attributes)
 
 
-def _along_axes(node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members) -> Any:
+def _along_axes(
+    node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members
+) -> Any:
     """Reductions and scans: the axes are one further to the right."""
     attributes = dict(node.attributes)
     if "axes" in attributes:
@@ -107,17 +127,27 @@ def _along_axes(node: Node, operands: Sequence[Node], batched: Sequence[bool], m
     return intern(node.op, tuple(operands), attributes)
 
 
-def _movement(node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members) -> Any:
+def _movement(
+    node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members
+) -> Any:
     return _MOVEMENTS[node.op.name](node, operands, batched, members)
 
 
-def _to_shape(node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members) -> Any:
+def _to_shape(
+    node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members
+) -> Any:
     (x,) = operands
     shape: Shape = (members, *node.shape)
-    return reshape(x, shape) if node.op.name == "reshape" else broadcast_to(_aligned(x, node.ndim, True), shape)
+    return (
+        reshape(x, shape)
+        if node.op.name == "reshape"
+        else broadcast_to(_aligned(x, node.ndim, True), shape)
+    )
 
 
-def _permute(node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members) -> Any:
+def _permute(
+    node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members
+) -> Any:
     return apply(node.op, *operands, axes=(0, *[axis + 1 for axis in node.attributes["axes"]]))
 
 
@@ -148,12 +178,16 @@ _MOVEMENTS: dict[str, Rule] = {
 }
 
 
-def _indexing(node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members) -> Any:
+def _indexing(
+    node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members
+) -> Any:
     if node.op.name == "one_hot":
         return intern(node.op, tuple(operands), node.attributes)
     (x, indices), (x_has, indices_has) = operands, batched
     if not indices_has:
-        return intern(node.op, (x, indices), {**node.attributes, "axis": node.attributes["axis"] + 1})
+        return intern(
+            node.op, (x, indices), {**node.attributes, "axis": node.attributes["axis"] + 1}
+        )
     if node.op.name == "take" and not x_has:
         return moveaxis(take(x, indices, node.attributes["axis"]), node.attributes["axis"], 0)
     return _own_places(node, _spread(x, x_has, members), indices, members)

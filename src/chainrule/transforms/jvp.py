@@ -45,7 +45,9 @@ def jvp(outputs: Sequence[Node], tangents: Mapping[Node, Node]) -> list[Node]:
     """
     for node, tangent in tangents.items():
         if tangent.type != node.type:
-            raise ShapeError(f"the tangent of {node!r} has type {tangent.type} and needs {node.type}")
+            raise ShapeError(
+                f"the tangent of {node!r} has type {tangent.type} and needs {node.type}"
+            )
     order = topological_order(outputs)
     relevant = depends_on(order, tangents)
     known = dict(tangents)
@@ -70,7 +72,11 @@ def _push(node: Node, tangents: Sequence[Node | None]) -> Node | None:
     elif Algebra.LINEAR in node.op.algebra:
         terms = [_linear(node, tangents)]
     elif Algebra.MULTILINEAR in node.op.algebra:
-        terms = [_replaced(node, place, tangent) for place, tangent in enumerate(tangents) if tangent is not None]
+        terms = [
+            _replaced(node, place, tangent)
+            for place, tangent in enumerate(tangents)
+            if tangent is not None
+        ]
     else:
         terms = [_transposed(node, tangents)]
     return _total([term for term in terms if term is not None])

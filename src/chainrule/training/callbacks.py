@@ -1,0 +1,174 @@
+"""What runs between epochs: early stopping, reducing the rate, time limits, and your own code."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from chainrule.errors import ParameterError
+from chainrule.optim.schedules import Plateau, ReduceOnPlateau
+from chainrule.training.history import History
+
+if TYPE_CHECKING:
+    from chainrule.shapes import Array
+
+
+class Run(Protocol):
+    """What a callback sees of the training it is called from.
+
+    Attributes
+    ----------
+    epoch : int
+        The epoch that has just ended, counted from 0.
+    epochs : int
+        How many were asked for.
+    history : History
+    """
+
+    epoch: int
+    epochs: int
+    history: History
+
+    @property
+    def model(self) -> Any:
+        """The model, with its parameters after this epoch."""
+
+    def stop(self, reason: str) -> None:
+        """End the training after this epoch; ``reason`` completes "stopped because"."""
+
+    def scale_rate(self, scale: float) -> None:
+        """Multiply the optimizer's learning rate by ``scale`` from now on (not cumulative)."""
+
+
+class Callback:
+    """Code that runs during training. Override any of the three methods.
+
+    A plain function of the run works as well: it is called after every epoch.
+    """
+
+    def start(self, run: Run) -> None:
+        """Before the first epoch."""
+
+    def epoch(self, run: Run) -> None:
+        """After every epoch."""
+
+    def end(self, run: Run) -> None:
+        """After the last epoch, or an interruption; the best parameters are back in place."""
+
+
+class EarlyStopping(Callback):
+    """Ends a training that no longer improves.
+
+    Parameters
+    ----------
+    patience : int >= 1
+        Epochs without improvement before it stops.
+    monitor : str, optional
+        A column of the history, such as ``"validation_loss"`` or ``"validation_accuracy"``. By
+        default the validation loss, or the training loss where there is no validation data.
+    minimum_change : float >= 0
+        What counts as an improvement.
+    """
+
+    def __init__(
+        self, patience: int = 10, monitor: str | None = None, minimum_change: float = 0.0
+    ) -> None:
+        if not isinstance(patience, int) or patience < 1:
+            raise ParameterError(
+                f"EarlyStopping: patience must be an integer >= 1, got {patience!r}"
+            )
+        if not minimum_change >= 0:
+            raise ParameterError(
+                f"EarlyStopping: minimum_change must be >= 0, got {minimum_change!r}"
+            )
+        self.patience, self.monitor, self.minimum_change = patience, monitor, minimum_change
+
+    def start(self, run: Run) -> None:
+        """Forget earlier trainings."""
+        self.best, self.waited = float("inf"), 0
+
+    def epoch(self, run: Run) -> None:
+        """Count the epochs since the last improvement."""
+        name = self.monitor or run.history.monitor
+        value = improving_sign(name) * float(run.history[name][-1])
+        if value < self.best - self.minimum_change:
+            self.best, self.waited = value, 0
+            return
+        self.waited += 1
+        if self.waited >= self.patience:
+            run.stop(f"{name.replace('_', ' ')} has not improved for {self.patience} epochs")
+
+
+def improving_sign(column: str) -> float:
+    """1 if smaller is better in this column of a history, -1 if greater is."""
+    from chainrule.nn.metrics import METRICS
+
+    metric = METRICS.get(column.removeprefix("validation_"))
+    return -1.0 if metric is not None and metric.greater_is_better else 1.0
+
+
+class TimeLimit(Callback):
+    """Ends a training after the epoch in which a number of seconds has passed."""
+
+    def __init__(self, seconds: float) -> None:
+        if not seconds > 0:
+            raise ParameterError(f"TimeLimit: seconds must be > 0, got {seconds!r}")
+        self.seconds = seconds
+
+    def start(self, run: Run) -> None:
+        """Start the clock."""
+        self.began = time.monotonic()
+
+    def epoch(self, run: Run) -> None:
+        """Look at the clock."""
+        if time.monotonic() - self.began > self.seconds:
+            run.stop(f"the time limit of {self.seconds:g} s has passed")
+
+
+class _ReduceRate(Callback):
+    """Carries out :class:`chainrule.optim.ReduceOnPlateau`."""
+
+    def __init__(self, rule: ReduceOnPlateau) -> None:
+        self.rule = rule
+
+    def start(self, run: Run) -> None:
+        self.state: Plateau = self.rule.start()
+
+    def epoch(self, run: Run) -> None:
+        value = float(run.history[run.history.monitor][-1])
+        self.state, scale = self.rule.observe(self.state, value)
+        run.scale_rate(scale)
+
+
+class _Function(Callback):
+    """A plain function, called after every epoch."""
+
+    def __init__(self, function: Callable[[Run], Any]) -> None:
+        self.function = function
+
+    def epoch(self, run: Run) -> None:
+        self.function(run)
+
+
+def as_callbacks(given: Sequence[Any] | None) -> list[Callback]:
+    """Callbacks, from callbacks, functions and reduce-on-plateau rules.
+
+    Raises
+    ------
+    ParameterError
+        For anything else.
+    """
+    return [_as_callback(each) for each in given or ()]
+
+
+def _as_callback(given: Any) -> Callback:
+    if isinstance(given, Callback):
+        return given
+    if isinstance(given, ReduceOnPlateau):
+        return _ReduceRate(given)
+    if callable(given) and not isinstance(given, type):
+        return _Function(given)
+    raise ParameterError(
+        f"a callback is a Callback, a function of the run, or ReduceOnPlateau(...), got {given!r}"
+    )
