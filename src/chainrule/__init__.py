@@ -13,43 +13,34 @@ array(-4.)
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from chainrule import errors, ops, transforms
+from chainrule import errors, expressions, ops, transforms
 from chainrule.errors import ChainruleError
-from chainrule.expressions import *  # noqa: F403
-from chainrule.expressions import __all__ as _expressions
+from chainrule.expressions import *
 from chainrule.graph.node import Node
-from chainrule.ops import *  # noqa: F403
-from chainrule.ops import __all__ as _operations
+from chainrule.ops import *
 from chainrule.shapes import ROWS
 
-_LAZY = {"Network": "networks", "load": "networks"}
-_MODULES = ("data", "estimators", "explain", "nn", "optim", "persist", "testing", "training")
+if TYPE_CHECKING:
+    from chainrule.networks import Network, load
+
+_NETWORKS = ("Network", "load")
+_MODULES = ("data", "explain", "networks", "nn", "optim", "persist", "testing", "training")
 
 
 def __getattr__(name: str) -> Any:
     """Names that would make the import slow are imported when they are first used."""
-    from importlib import import_module, metadata
-
     if name == "__version__":
-        return metadata.version("chainrule")
-    if name in _LAZY:
-        return getattr(import_module(f"chainrule.{_LAZY[name]}"), name)
+        return import_module("importlib.metadata").version("chainrule")
+    if name in _NETWORKS:
+        return getattr(import_module("chainrule.networks"), name)
     if name in _MODULES:
         return import_module(f"chainrule.{name}")
     raise AttributeError(f"module 'chainrule' has no attribute {name!r}")
 
 
-__all__ = [
-    "ROWS",
-    "ChainruleError",
-    "Network",
-    "Node",
-    "errors",
-    "load",
-    "ops",
-    "transforms",
-    *_expressions,
-    *_operations,
-]
+__all__ = ["ROWS", "ChainruleError", "Network", "Node", "errors", "load", "ops", "transforms"]
+__all__ += expressions.__all__
+__all__ += ops.__all__

@@ -27,6 +27,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+NAMES_SHOWN = 20  # of the known names, in a message about an unknown one
+
 
 class ChainruleError(Exception):
     """Base of all errors that chainrule raises on purpose.
@@ -163,4 +165,6 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownNameEr
     names = list(known)
     close = difflib.get_close_matches(str(name), names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ";"
-    return UnknownNameError(f"unknown {kind} {name!r}{hint} (known: {', '.join(names)})")
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    shown = ", ".join(names[:NAMES_SHOWN]) + more
+    return UnknownNameError(f"unknown {kind} {name!r}{hint} (known: {shown or 'none'})")
