@@ -36,7 +36,7 @@ def python(code: str, sources: Path) -> str:
 
 
 def test_import_loads_numpy_and_nothing_heavier() -> None:
-    assert json.loads(python(ADDED_BY_THE_IMPORT, SOURCES)) == ["chainrule"]
+    assert json.loads(python(ADDED_BY_THE_IMPORT, SOURCES)) in (["chainrule"], ["chainrule", "numpy"])
 
 
 @pytest.mark.parametrize("heavy", ["scipy", "click", "threadpoolctl"])
