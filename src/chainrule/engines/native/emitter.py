@@ -1,0 +1,215 @@
+"""Writing LLVM IR as text: values get names, loops get blocks, constants get exact spellings."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from chainrule.engines.native.target import Target
+from chainrule.shapes import Dtype
+
+NAMES: Final = {
+    "bool": "i8", "int8": "i8", "uint8": "i8", "int16": "i16", "uint16": "i16",
+    "int32": "i32", "uint32": "i32", "int64": "i64", "uint64": "i64",
+    "float32": "float", "float64": "double",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A type of value in registers: ``lanes`` elements of one type; one lane is a plain scalar.
+
+    >>> print(Vector("float", 8), Vector("i64", 1))
+    <8 x float> i64
+    """
+
+    element: str
+    lanes: int
+
+    @classmethod
+    def of(cls, dtype: Dtype, lanes: int) -> Vector:
+        """The type of ``lanes`` elements of a NumPy type; truth values in memory are bytes."""
+        return cls(NAMES[dtype.name], lanes)
+
+    def __str__(self) -> str:
+        return self.element if self.lanes == 1 else f"<{self.lanes} x {self.element}>"
+
+    @property
+    def is_float(self) -> bool:
+        """Whether the elements are real numbers."""
+        return self.element in ("float", "double")
+
+    @property
+    def bits(self) -> int:
+        """The width of an element."""
+        return {"float": 32, "double": 64}.get(self.element) or int(self.element[1:])
+
+    @property
+    def mask(self) -> Vector:
+        """The type of a comparison's result."""
+        return Vector("i1", self.lanes)
+
+    @property
+    def integer(self) -> Vector:
+        """Integers of the same width."""
+        return Vector(f"i{self.bits}", self.lanes)
+
+    def constant(self, value: float) -> str:
+        """``value`` in every lane."""
+        scalar = _scalar(self.element, value)
+        return scalar if self.lanes == 1 else f"splat ({self.element} {scalar})"
+
+
+def _scalar(element: str, value: float) -> str:
+    """The exact spelling: LLVM writes floats as the bits of the double of equal value."""
+    if element == "i1":
+        return "true" if value else "false"
+    if element in ("float", "double"):
+        exact = float(np.float32(value)) if element == "float" else float(value)
+        return f"0x{struct.unpack('<Q', struct.pack('<d', exact))[0]:016X}"
+    return str(int(value))
+
+
+class Emitter:
+    """The body of one LLVM function, line by line.
+
+    Attributes
+    ----------
+    target : Target
+    lines : list of str
+    block : str
+        The label of the current block, for phi nodes.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.lines: list[str] = []
+        self.declarations: dict[str, str] = {}
+        self.block = "entry"
+        self._count = 0
+
+    def fresh(self, hint: str = "v") -> str:
+        """A name that is not used yet."""
+        self._count += 1
+        return f"%{hint}{self._count}"
+
+    def let(self, expression: str, hint: str = "v") -> str:
+        """A new value: the result of an instruction."""
+        name = self.fresh(hint)
+        self.lines.append(f"  {name} = {expression}")
+        return name
+
+    def do(self, instruction: str) -> None:
+        """An instruction without a result."""
+        self.lines.append(f"  {instruction}")
+
+    def start(self, label: str) -> None:
+        """Begin a block; ``label`` without the percent sign."""
+        self.lines.append(f"{label}:")
+        self.block = label
+
+    def label(self, hint: str) -> str:
+        """A label that is not used yet."""
+        self._count += 1
+        return f"{hint}{self._count}"
+
+    def declare(self, name: str, signature: str) -> None:
+        """Make sure the module declares ``@name``; ``signature`` as in ``declare float @name(float)``."""
+        self.declarations[name] = signature
+
+    def intrinsic(self, name: str, type_: Vector, *operands: str, others: Sequence[Vector] = ()) -> str:
+        """A call of an LLVM intrinsic overloaded by ``type_``, such as ``llvm.fma``."""
+        suffix = f"v{type_.lanes}" if type_.lanes > 1 else ""
+        kind = {"float": "f32", "double": "f64"}.get(type_.element, type_.element)
+        full = f"{name}.{suffix}{kind}"
+        types = [type_] * (len(operands) - len(others)) + list(others)
+        self.declare(full, f"declare {type_} @{full}({', '.join(map(str, types))})")
+        arguments = ", ".join(f"{t} {x}" for t, x in zip(types, operands, strict=True))
+        return self.let(f"call {type_} @{full}({arguments})")
+
+    def multiply_add(self, type_: Vector, a: str, b: str, c: str) -> str:
+        """a * b + c: one instruction where the processor has it, else two."""
+        if self.target.fma:
+            return self.intrinsic("llvm.fma", type_, a, b, c)
+        return self.let(f"fadd {type_} {self.let(f'fmul {type_} {a}, {b}')}, {c}")
+
+    def pointer(self, base: str, index: str, element: str) -> str:
+        """The address of ``base[index]``."""
+        return self.let(f"getelementptr {element}, ptr {base}, i64 {index}", "p")
+
+    def load(self, type_: Vector, pointer: str) -> str:
+        """The elements at an address, with no more alignment than one element has."""
+        return self.let(f"load {type_}, ptr {pointer}, align {type_.bits // 8}")
+
+    def store(self, type_: Vector, value: str, pointer: str) -> None:
+        """Write the elements to an address."""
+        self.do(f"store {type_} {value}, ptr {pointer}, align {type_.bits // 8}")
+
+    def splat(self, type_: Vector, scalar: str) -> str:
+        """A scalar value in every lane."""
+        if type_.lanes == 1:
+            return scalar
+        first = self.let(f"insertelement {type_} poison, {type_.element} {scalar}, i64 0")
+        zeros = f"<{type_.lanes} x i32> zeroinitializer"
+        return self.let(f"shufflevector {type_} {first}, {type_} poison, {zeros}")
+
+    @contextmanager
+    def loop(self, start: str, stop: str, step: int = 1, carried: Sequence[tuple[Vector, str]] = ()) -> Iterator[Loop]:
+        """A loop ``for index in range(start, stop, step)``, possibly empty.
+
+        Parameters
+        ----------
+        carried : sequence of (type, first value)
+            Values that go from one turn to the next: set ``loop.following`` in the body; after the
+            loop they are ``loop.results``.
+        """
+        head, body, end = self.label("head"), self.label("body"), self.label("end")
+        before = self.block
+        self.do(f"br label %{head}")
+        self.start(head)
+        index, following = self.fresh("i"), self.fresh("n")
+        entering = [self.fresh("c") for _ in carried]
+        slot = len(self.lines)
+        self.lines.extend([""] * (1 + len(carried)))
+        test = self.let(f"icmp slt i64 {index}, {stop}")
+        self.do(f"br i1 {test}, label %{body}, label %{end}")
+        self.start(body)
+        loop = Loop(index, entering, entering)
+        yield loop
+        self.lines.append(f"  {following} = add i64 {index}, {step}")
+        latch = self.block
+        self.do(f"br label %{head}")
+        self.lines[slot] = f"  {index} = phi i64 [ {start}, %{before} ], [ {following}, %{latch} ]"
+        pairs = zip(carried, entering, loop.following, strict=True)
+        for place, ((type_, first), name, last) in enumerate(pairs, slot + 1):
+            self.lines[place] = f"  {name} = phi {type_} [ {first}, %{before} ], [ {last}, %{latch} ]"
+        self.start(end)
+
+
+@dataclass
+class Loop:
+    """One loop: its index, the carried values in this turn, and what they are in the next.
+
+    After the loop, ``values`` are the final ones: phi nodes of its head.
+    """
+
+    index: str
+    values: list[str]
+    following: list[str]
+
+
+def function(name: str, parameters: str, body: Emitter, result: str = "void") -> str:
+    """The text of a function."""
+    lines = "\n".join(body.lines)
+    return f"define {result} @{name}({parameters}) {{\nentry:\n{lines}\n}}\n"
+
+
+def module(target: Target, functions: Sequence[str], declarations: dict[str, str]) -> str:
+    """The text of a module."""
+    declared = "\n".join(declarations.values())
+    return f'target triple = "{target.triple}"\n\n{declared}\n\n' + "\n".join(functions)
