@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from chainrule.engines.native.cache import cached_object
 from chainrule.engines.native.target import Target
 
 CODEGEN_LEVEL = 2  # level 0 gives code 5 times slower, the mid-level pipeline takes 0.3 s more
+
+# Whoever uses LLVM holds this lock. A fork takes it as well, so that no child process is born with
+# LLVM in the middle of something, in a thread that the child does not have.
+_lock = threading.RLock()
+if sys.platform != "win32":
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 
 
 @cache
 def _bindings() -> Any:
     import llvmlite.binding as llvm
 
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
+    with _lock:
+        llvm.initialize_all_targets()
+        llvm.initialize_all_asmprinters()
     return llvm
 
 
@@ -29,22 +45,52 @@ def machine(target: Target) -> Any:
 
 def to_object(text: str, target: Target) -> bytes:
     """Object code of a module's text, after LLVM's verifier."""
-    module = _bindings().parse_assembly(text)
-    module.verify()
-    code: bytes = machine(target).emit_object(module)
+    llvm = _bindings()
+    with _lock, machine(target) as generator, llvm.parse_assembly(text) as module:
+        module.verify()
+        code: bytes = generator.emit_object(module)
     return code
 
 
+def provide(name: str, function: Any) -> None:
+    """Let compiled code call ``function``, a function of a library that `ctypes` has loaded."""
+    with _lock:
+        _bindings().add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)
+
+
 class Code:
-    """Machine code in memory, for as long as this object lives."""
+    """Machine code in memory: mapped while this object or a function made by it is alive.
+
+    It stays mapped when the interpreter ends, because a daemon thread may still be inside.
+    """
 
     def __init__(self, object_code: bytes, target: Target) -> None:
         llvm = _bindings()
-        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine(target))
-        self._engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(object_code))
-        self._engine.finalize_object()
+        with _lock:
+            engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine(target))
+            engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(object_code))
+            engine.finalize_object()
+        self._engine = engine
+        weakref.finalize(self, _unmap, engine).atexit = False
 
     def address(self, name: str) -> int:
-        """Where a function begins."""
-        found: int = self._engine.get_function_address(name)
+        """Where a function begins; the caller keeps this object alive while it uses that."""
+        with _lock:
+            found: int = self._engine.get_function_address(name)
         return found
+
+    def function(self, name: str, result: Any, *parameters: Any) -> Callable[..., Any]:
+        """A function that Python can call, by `ctypes`; it holds no GIL while it runs."""
+        found = ctypes.CFUNCTYPE(result, *parameters)(self.address(name))
+        found.code = self  # type: ignore[attr-defined]  # whoever can call it keeps it mapped
+        return found
+
+
+def load(text: str, target: Target) -> Code:
+    """The code of a module's text, from the object cache where it is there."""
+    return Code(cached_object(text, target, lambda: to_object(text, target)), target)
+
+
+def _unmap(engine: Any) -> None:
+    with _lock:
+        engine.close()

@@ -1,0 +1,216 @@
+"""Object code on disk, so that a second process pays no compilation.
+
+An entry is one file: a SHA-256 over key and object code, then the object code. It is believed
+only if it lies in a folder that nobody else can write to, is a regular file of this user and has
+the right digest. Nothing that is wrong with the cache stops a program: there is one warning, and
+code is compiled.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import stat
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from chainrule.engines.native.target import Target
+
+VARIABLE = "CHAINRULE_CACHE"
+OFF = "off"
+LIMIT = 256 * 2**20  # bytes; the entries used longest ago are removed
+KEPT = 0.75  # of the limit once it is exceeded, so that not every write has to tidy up
+
+_DIGEST_BYTES = hashlib.sha256().digest_size
+_READ = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)  # a pipe in place of an entry would wait for a writer
+    | getattr(os, "O_BINARY", 0)
+)
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class CacheWarning(UserWarning):
+    """The object cache cannot be used: programs are compiled anew in each process."""
+
+
+class ObjectCache:
+    """Object code in one folder, shared by any number of processes.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Made on first use, for this user alone; None keeps nothing.
+    limit : int
+        Bytes that the folder may hold.
+    """
+
+    def __init__(self, folder: Path | None, limit: int = LIMIT) -> None:
+        self.folder = folder
+        self.limit = limit
+        self._warned = False
+        self._lock = threading.Lock()
+
+    def get(self, key: str, make: Callable[[], bytes]) -> bytes:
+        """The object code under ``key``, from ``make`` if the folder does not have it."""
+        if self.folder is None:
+            return make()
+        found = self._attempt(self._read, key)
+        if found is not None:
+            return found
+        made = make()
+        self._attempt(self._write, key, made)
+        return made
+
+    def _attempt(self, step: Callable[..., bytes | None], *arguments: object) -> bytes | None:
+        """What ``step`` gives; where it cannot, None, and the first time a warning."""
+        try:
+            return step(*arguments)
+        except OSError as error:
+            with self._lock:
+                told, self._warned = self._warned, True
+            if not told:
+                warnings.warn(_message(self.folder, error), CacheWarning, stacklevel=2)
+        return None
+
+    def _read(self, key: str) -> bytes | None:
+        try:
+            descriptor = os.open(self._path(key), _READ)
+        except FileNotFoundError:
+            return None
+        with open(descriptor, "rb") as file:
+            _require(os.fstat(descriptor), stat.S_ISREG, "a regular file", stat.S_IWGRP | stat.S_IWOTH)
+            content = file.read(self.limit + 1)
+        found = content[_DIGEST_BYTES:]
+        if content[:_DIGEST_BYTES] != _digest(key, found):
+            raise OSError(errno.EIO, f"entry {key[:12]} is damaged")
+        os.utime(self._path(key))
+        return found
+
+    def _write(self, key: str, code: bytes) -> None:
+        path = self._path(key)
+        temporary = path.with_name(f"{secrets.token_hex(8)}.tmp")
+        try:
+            temporary.write_bytes(_digest(key, code) + code)
+            temporary.chmod(stat.S_IRUSR | stat.S_IWUSR)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        self._tidy()
+
+    def _path(self, key: str) -> Path:
+        """Where an entry lies, in a folder that has just been looked at."""
+        assert self.folder is not None
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=stat.S_IRWXU, exist_ok=True)
+        _require(self.folder.lstat(), stat.S_ISDIR, "a folder", _OTHERS)
+        return self.folder / f"{key}.o"
+
+    def _tidy(self) -> None:
+        """Remove what was used longest ago, temporary files of killed processes among it."""
+        assert self.folder is not None
+        entries = sorted(_entries(self.folder))
+        total = sum(size for _, _, size in entries)
+        if total <= self.limit:
+            return
+        for _, path, size in entries:
+            if total <= KEPT * self.limit:
+                return
+            path.unlink(missing_ok=True)
+            total -= size
+
+
+def cached_object(text: str, target: Target, make: Callable[[], bytes]) -> bytes:
+    """The object code of a program, from this user's cache folder where it is there.
+
+    Parameters
+    ----------
+    text : str
+        The printed program. Everything that ``make`` depends on is in it, in ``target`` or in
+        the sources of the native engine.
+    target : Target
+    make : callable
+        Compiles; what it raises is raised.
+    """
+    return _cache(os.environ.get(VARIABLE, "")).get(_key(text, target), make)
+
+
+def default_folder() -> Path:
+    """Where the operating system keeps what programs can make again."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "chainrule"
+
+
+@cache
+def engine_digest() -> str:
+    """One digest of all that turns a program into object code: our sources and LLVM's version.
+
+    It stands for chainrule's version too, which takes 20 ms to find out; this takes 2 ms.
+    """
+    import llvmlite
+
+    digest = hashlib.sha256(llvmlite.__version__.encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+@cache
+def _cache(setting: str) -> ObjectCache:
+    if setting == OFF:
+        return ObjectCache(None)
+    return ObjectCache((Path(setting) if setting else default_folder()) / "native")
+
+
+def _key(text: str, target: Target) -> str:
+    parts = (engine_digest(), repr(target), text)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _digest(key: str, code: bytes) -> bytes:
+    """Over the key as well: an entry under another's name is damaged."""
+    return hashlib.sha256(key.encode() + code).digest()
+
+
+def _require(
+    status: os.stat_result, is_kind: Callable[[int], bool], kind: str, closed: int
+) -> None:
+    """Refuse what another user made or, by the mode bits ``closed``, could change."""
+    if not is_kind(status.st_mode):
+        raise OSError(errno.EINVAL, f"it is not {kind}")
+    if sys.platform != "win32" and status.st_uid != os.geteuid():
+        raise PermissionError(errno.EPERM, f"user {status.st_uid} owns it")
+    if sys.platform != "win32" and status.st_mode & closed:
+        raise PermissionError(errno.EPERM, f"others may use it (mode {status.st_mode & 0o777:o})")
+
+
+def _entries(folder: Path) -> list[tuple[float, Path, int]]:
+    """Time of last use, path and size of each file, but for those just removed by others."""
+    found = []
+    for path in folder.iterdir():
+        try:
+            status = path.lstat()
+        except FileNotFoundError:
+            continue
+        found.append((status.st_mtime, path, status.st_size))
+    return found
+
+
+def _message(folder: Path | None, error: OSError) -> str:
+    return (
+        f"the cache of compiled programs in {folder} cannot be used ({error}), so programs are "
+        f"compiled anew: make it a folder of yours with mode 700, or set {VARIABLE} to another "
+        f"folder or to {OFF!r}"
+    )

@@ -1,0 +1,138 @@
+"""One graph as one compiled function: ``void name(ptr table, i64 rows, ptr status)``.
+
+The table holds addresses: of the inputs, the larger constants, the outputs, and the two parts of
+the arena. The status word becomes 1 if a computed index was outside its axis.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chainrule.engines.native import memory
+from chainrule.engines.native.access import Access, view
+from chainrule.engines.native.emitter import Emitter, function
+from chainrule.engines.native.epilogues import write_product_group
+from chainrule.engines.native.loops import LoopWriter, Scope, is_immediate
+from chainrule.engines.native.routines import ROUTINES
+from chainrule.engines.native.schedule import Group, GroupKind, Scheduler, legalize, stored_nodes
+from chainrule.engines.native.target import Target
+from chainrule.graph.graph import Graph
+from chainrule.graph.node import Node
+from chainrule.graph.op import Kind
+from chainrule.shapes import Array
+
+ROW_ALIGNMENT = 64  # rows are counted in steps of this many when the growing part is laid out
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """The text of a function, and what its table must hold.
+
+    Attributes
+    ----------
+    graph : Graph
+        Legalized; its outputs are distinct arrays.
+    text : str
+    declarations : dict
+    constants : list of arrays
+    fixed_bytes, row_bytes : int
+        Sizes of the arena's two parts: fixed, and for each row (rounded up to ROW_ALIGNMENT).
+    groups : list of Group
+    """
+
+    graph: Graph
+    text: str
+    declarations: dict[str, str]
+    constants: list[Array]
+    fixed_bytes: int
+    row_bytes: int
+    groups: list[Group]
+
+    @property
+    def plan(self) -> str:
+        """The groups in words."""
+        return "\n".join(f"{number:>3} {group}" for number, group in enumerate(self.groups))
+
+
+def lower(graph: Graph, target: Target, name: str) -> Lowered:
+    """The function that computes a simplified graph."""
+    legal = legalize(graph)
+    unique = Graph(legal.inputs, tuple(dict.fromkeys(legal.outputs)))
+    writer = _Writer(unique, target)
+    body = writer.write()
+    text = function(name, "ptr %table, i64 %rows, ptr %status", body)
+    return Lowered(
+        legal,
+        text,
+        body.declarations,
+        [node.payload for node in writer.constants if node.payload is not None],
+        writer.memory.fixed,
+        writer.memory.rows,
+        writer.groups,
+    )
+
+
+class _Writer:
+    """Writes one function."""
+
+    def __init__(self, graph: Graph, target: Target) -> None:
+        self.graph, self.emit = graph, Emitter(target)
+        scheduler = Scheduler(graph)
+        self.groups, self.home = scheduler.run(), scheduler.home
+        self.stored = stored_nodes(graph, self.groups, self.home)
+        for group in self.groups:
+            if group.kind is GroupKind.ROUTINE:
+                self.stored[group.nodes[0]] = True
+            self.stored |= {node: True for node in group.nodes if node.op.kind is Kind.REDUCTION}
+        self.memory = memory.assign(self.groups, self.stored, graph.outputs, self.home)
+        read = [x for group in self.groups if group.kind is not GroupKind.LOOP for x in group.nodes[0].operands]
+        in_memory = dict.fromkeys(self.home(x) for x in read)
+        self.constants = [
+            node
+            for node in graph.nodes
+            if node.payload is not None and (node in in_memory or not is_immediate(node))
+        ]
+        self.accesses: dict[Node, Access] = {}
+        self.scope = Scope(self.emit, self.access)
+
+    def access(self, node: Node) -> Access:
+        """Where the elements of a node lie, through views."""
+        chain = [node]
+        while chain[-1] not in self.accesses:
+            chain.append(chain[-1].operands[0])
+        for each in reversed(chain[:-1]):
+            found = view(each, self.accesses[each.operands[0]])
+            assert found is not None, "legalize copies what no view can show"
+            self.accesses[each] = found
+        return self.accesses[node]
+
+    def write(self) -> Emitter:
+        """The body of the function."""
+        self._read_table()
+        for group in self.groups:
+            if group.kind is GroupKind.LOOP:
+                LoopWriter(self.scope, group, self.stored).write()
+            elif group.kind is GroupKind.ROUTINE:
+                ROUTINES[group.nodes[0].op.name](self.scope, group.nodes[0])
+            else:
+                write_product_group(self.scope, group, self.stored)
+        self.emit.do("ret void")
+        return self.emit
+
+    def _read_table(self) -> None:
+        emit = self.emit
+        nodes = [*self.graph.inputs, *self.constants, *self.graph.outputs]
+        for place, node in enumerate(nodes):
+            self.accesses[node] = Access.contiguous(self._entry(place), node)
+        fixed, growing = self._entry(len(nodes)), self._entry(len(nodes) + 1)
+        up = emit.let(f"add i64 %rows, {ROW_ALIGNMENT - 1}")
+        rows = emit.let(f"and i64 {up}, {-ROW_ALIGNMENT}")
+        for node, slot in self.memory.slots.items():
+            offset = emit.let(f"mul i64 {rows}, {slot.offset}") if slot.of_rows else str(slot.offset)
+            pointer = emit.pointer(growing if slot.of_rows else fixed, offset, "i8")
+            self.accesses[node] = Access.contiguous(pointer, node)
+
+    def _entry(self, place: int) -> str:
+        return self.emit.let(f"load ptr, ptr {self.emit.pointer('%table', str(place), 'ptr')}", "a")
+
+

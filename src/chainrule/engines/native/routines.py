@@ -1,0 +1,417 @@
+"""Operations with a routine of their own: gathers, joins, scans, sorting, random bits.
+
+Each takes the scope and the node, reads its operands through contiguous accesses, and writes the
+node's contiguous array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from chainrule.engines.native.emitter import Emitter, Vector
+from chainrule.engines.native.loops import Scope, lower_cast, to_memory
+from chainrule.engines.native.lowering import Site
+from chainrule.engines.native.sizes import ONE, Size, extent_size, natural_strides, shape_size
+from chainrule.graph.node import Node
+from chainrule.shapes import Shape
+
+I64 = Vector("i64", 1)
+ROUTINES: dict[str, Callable[[Scope, Node], None]] = {}
+
+
+def routine(*names: str) -> Callable[[Any], Any]:
+    """Enter a routine into the table."""
+
+    def enter(function: Callable[[Scope, Node], None]) -> Callable[[Scope, Node], None]:
+        for name in names:
+            ROUTINES[name] = function
+        return function
+
+    return enter
+
+
+def element(node: Node) -> str:
+    """The type of an element in memory."""
+    return Vector.of(node.dtype, 1).element
+
+
+def nest(emit: Emitter, sizes: Sequence[Size], body: Callable[[list[str]], None], indices: Sequence[str] = ()) -> None:
+    """Loops over sizes, and ``body`` inside them."""
+    if not sizes:
+        body(list(indices))
+        return
+    if sizes[0] == ONE:
+        nest(emit, sizes[1:], body, [*indices, "0"])
+        return
+    with emit.loop("0", sizes[0].emit(emit)) as loop:
+        nest(emit, sizes[1:], body, [*indices, loop.index])
+
+
+def _sizes(shape: Shape) -> list[Size]:
+    return [extent_size(extent) for extent in shape]
+
+
+def _terms(indices: Sequence[str], shape: Shape) -> list[tuple[str, Size]]:
+    return list(zip(indices, natural_strides(shape), strict=True))
+
+
+def copy_run(emit: Emitter, node: Node, source: str, target: str, count: Size) -> None:
+    """Copy elements that lie one after the other."""
+    size = count.emit(emit)
+    size = emit.let(f"mul i64 {size}, {node.dtype.itemsize}")
+    emit.declare("llvm.memcpy.p0.p0.i64", "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
+    emit.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {source}, i64 {size}, i1 false)")
+
+
+def fill_zero(emit: Emitter, node: Node, target: str, count: Size) -> None:
+    """Set elements that lie one after the other to 0."""
+    size = emit.let(f"mul i64 {count.emit(emit)}, {node.dtype.itemsize}")
+    emit.declare("llvm.memset.p0.i64", "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
+    emit.do(f"call void @llvm.memset.p0.i64(ptr {target}, i8 0, i64 {size}, i1 false)")
+
+
+# Computed places
+
+
+def _place(emit: Emitter, indices: Node, pointer: str, extent: Size, status: str) -> str:
+    """An index counted from the front and clamped; one outside is noted in the status word."""
+    memory = Vector.of(indices.dtype, 1)
+    raw = lower_cast(emit, indices, emit.load(memory, pointer), 1)
+    size = extent.emit(emit)
+    negative = emit.let(f"icmp slt i64 {raw}, 0")
+    place = emit.let(f"select i1 {negative}, i64 {emit.let(f'add i64 {raw}, {size}')}, i64 {raw}")
+    outside = emit.let(f"icmp uge i64 {place}, {size}")
+    old = emit.load(I64, status)
+    emit.store(I64, emit.let(f"select i1 {outside}, i64 1, i64 {old}"), status)
+    last = emit.let(f"sub i64 {size}, 1")
+    low = emit.let(f"select i1 {emit.let(f'icmp slt i64 {place}, 0')}, i64 0, i64 {place}")
+    return emit.let(f"select i1 {outside}, i64 {emit.let(f'select i1 {negative}, i64 0, i64 {last}')}, i64 {low}")
+
+
+@routine("take")
+def take(scope: Scope, node: Node) -> None:
+    """Runs of elements copied from computed places."""
+    emit, (x, indices), axis = scope.emit, node.operands, node.attributes["axis"]
+    inner = shape_size(x.shape[axis + 1 :])
+    places = shape_size(indices.shape)
+    source, index, target = scope.access(x).pointer, scope.access(indices).pointer, scope.access(node).pointer
+    extent = extent_size(x.shape[axis])
+
+    def body(at: list[str]) -> None:
+        front, place = at
+        chosen = _place(emit, indices, emit.pointer(index, place, element(indices)), extent, "%status")
+        row = emit.let(f"add i64 {emit.let(f'mul i64 {front}, {extent.emit(emit)}')}, {chosen}")
+        out = emit.let(f"add i64 {emit.let(f'mul i64 {front}, {places.emit(emit)}')}, {place}")
+        step = inner.emit(emit)
+        start, end = (emit.pointer(base, emit.let(f"mul i64 {i}, {step}"), element(node)) for base, i in ((source, row), (target, out)))
+        copy_run(emit, node, start, end, inner)
+
+    nest(emit, [shape_size(x.shape[:axis]), places], body)
+
+
+@routine("scatter_add")
+def scatter_add(scope: Scope, node: Node) -> None:
+    """Runs of elements added at computed places, one place after the other."""
+    emit, (x, indices), axis = scope.emit, node.operands, node.attributes["axis"]
+    rank = indices.ndim
+    inner, places = shape_size(x.shape[axis + rank :]), shape_size(indices.shape)
+    extent = extent_size(node.shape[axis])
+    source, index, target = scope.access(x).pointer, scope.access(indices).pointer, scope.access(node).pointer
+    fill_zero(emit, node, target, shape_size(node.shape))
+    memory = Vector.of(node.dtype, 1)
+
+    def body(at: list[str]) -> None:
+        front, place, position = at
+        chosen = _place(emit, indices, emit.pointer(index, place, element(indices)), extent, "%status")
+        step = inner.emit(emit)
+        row = emit.let(f"add i64 {emit.let(f'mul i64 {front}, {extent.emit(emit)}')}, {chosen}")
+        out = emit.let(f"add i64 {emit.let(f'mul i64 {front}, {places.emit(emit)}')}, {place}")
+        here = emit.let(f"add i64 {emit.let(f'mul i64 {row}, {step}')}, {position}")
+        there = emit.let(f"add i64 {emit.let(f'mul i64 {out}, {step}')}, {position}")
+        pointer = emit.pointer(target, here, element(node))
+        value = emit.load(memory, emit.pointer(source, there, element(node)))
+        add = "fadd" if node.dtype.kind == "f" else "or" if node.dtype.kind == "b" else "add"
+        emit.store(memory, emit.let(f"{add} {memory} {emit.load(memory, pointer)}, {value}"), pointer)
+
+    nest(emit, [shape_size(x.shape[:axis]), places, inner], body)
+
+
+# Joining and padding
+
+
+@routine("concat")
+def concat(scope: Scope, node: Node) -> None:
+    """Each operand's runs copied side by side."""
+    emit, axis = scope.emit, node.attributes["axis"]
+    outer, whole = shape_size(node.shape[:axis]), shape_size(node.shape[axis:])
+    start = Size(0)
+    for operand in node.operands:
+        run = shape_size(operand.shape[axis:])
+        source, target, offset = scope.access(operand).pointer, scope.access(node).pointer, start
+
+        def body(at: list[str]) -> None:
+            (front,) = at
+            here = emit.pointer(source, emit.let(f"mul i64 {front}, {run.emit(emit)}"), element(node))
+            there = emit.pointer(target, emit.let(f"mul i64 {front}, {whole.emit(emit)}"), element(node))
+            copy_run(emit, node, here, emit.pointer(there, offset.emit(emit), element(node)), run)
+
+        nest(emit, [outer], body)
+        start = Size(start.count + run.count, run.of_rows)
+
+
+@routine("pad")
+def pad(scope: Scope, node: Node) -> None:
+    """Zeros, and the elements among them."""
+    emit, (x,) = scope.emit, node.operands
+    edges, gaps = node.attributes["edges"], node.attributes["interior"]
+    source, target = scope.access(x), scope.access(node)
+    fill_zero(emit, node, target.pointer, shape_size(node.shape))
+    strides = natural_strides(node.shape)
+
+    def body(indices: list[str]) -> None:
+        here = source.address(emit, list(zip(indices, source.strides, strict=True)))
+        moved = [
+            emit.let(f"add i64 {emit.let(f'mul i64 {index}, {gap + 1}')}, {low}")
+            for index, (low, _), gap in zip(indices, edges, gaps, strict=True)
+        ]
+        there = target.address(emit, list(zip(moved, strides, strict=True)))
+        memory = Vector.of(node.dtype, 1)
+        emit.store(memory, emit.load(memory, here), there)
+
+    nest(emit, _sizes(x.shape), body)
+
+
+# Along an axis
+
+
+@routine("cumulative_sum")
+def cumulative_sum(scope: Scope, node: Node) -> None:
+    """One line after the other along the axis."""
+    emit, (x,), axis = scope.emit, node.operands, node.attributes["axis"]
+    inner = shape_size(x.shape[axis + 1 :])
+    memory = Vector.of(node.dtype, 1)
+    add = "fadd" if node.dtype.kind == "f" else "add"
+
+    def body(at: list[str]) -> None:
+        front, back = at
+        extent, step = extent_size(x.shape[axis]).emit(emit), inner.emit(emit)
+        base = emit.let(f"mul i64 {emit.let(f'mul i64 {front}, {extent}')}, {step}")
+        start = emit.let(f"add i64 {base}, {back}")
+        with emit.loop("0", extent, carried=[(memory, memory.constant(0))]) as loop:
+            here = emit.let(f"add i64 {start}, {emit.let(f'mul i64 {loop.index}, {step}')}")
+            value = emit.load(memory, emit.pointer(scope.access(x).pointer, here, element(node)))
+            total = emit.let(f"{add} {memory} {loop.values[0]}, {value}")
+            emit.store(memory, total, emit.pointer(scope.access(node).pointer, here, element(node)))
+            loop.following = [total]
+
+    nest(emit, [shape_size(x.shape[:axis]), inner], body)
+
+
+@routine("argmax", "argmin")
+def argmax(scope: Scope, node: Node) -> None:
+    """The first place of the largest or smallest; NaN counts as both."""
+    emit, (x,), (axis,) = scope.emit, node.operands, node.attributes["axes"]
+    inner = shape_size(x.shape[axis + 1 :])
+    memory, best = Vector.of(x.dtype, 1), node.op.name == "argmax"
+    site = Site(emit, _compared(x), 1)
+
+    def body(at: list[str]) -> None:
+        front, back = at
+        extent, step = extent_size(x.shape[axis]).emit(emit), inner.emit(emit)
+        base = emit.let(f"mul i64 {emit.let(f'mul i64 {front}, {extent}')}, {step}")
+        start = emit.let(f"add i64 {base}, {back}")
+        first = emit.load(memory, emit.pointer(scope.access(x).pointer, start, element(x)))
+        with emit.loop("1", extent, carried=[(memory, first), (I64, "0")]) as loop:
+            here = emit.let(f"add i64 {start}, {emit.let(f'mul i64 {loop.index}, {step}')}")
+            value = emit.load(memory, emit.pointer(scope.access(x).pointer, here, element(x)))
+            old, place = loop.values
+            better = _better(site, value, old, best, x)
+            loop.following = [
+                emit.let(f"select i1 {better}, {memory} {value}, {memory} {old}"),
+                emit.let(f"select i1 {better}, i64 {loop.index}, i64 {place}"),
+            ]
+        out = emit.let(f"add i64 {emit.let(f'mul i64 {front}, {step}')}, {back}")
+        to_memory(emit, node, loop.values[1], emit.pointer(scope.access(node).pointer, out, "i64"), 1)
+
+    nest(emit, [shape_size(x.shape[:axis]), inner], body)
+
+
+def _compared(x: Node) -> Node:
+    """A node whose operand has the type of ``x``, for comparisons."""
+    from chainrule import ops
+
+    found: Node = ops.less(x, x)
+    return found
+
+
+def _better(site: Site, value: str, old: str, greatest: bool, x: Node) -> str:
+    emit = site.emit
+    memory = Vector.of(x.dtype, 1)
+    if not memory.is_float:
+        sign = "u" if x.dtype.kind in "ub" else "s"
+        return emit.let(f"icmp {sign}{'gt' if greatest else 'lt'} {memory} {value}, {old}")
+    wins = emit.let(f"fcmp {'ogt' if greatest else 'olt'} {memory} {value}, {old}")
+    value_nan, old_nan = (emit.let(f"fcmp uno {memory} {v}, {v}") for v in (value, old))
+    fresh = emit.let(f"and i1 {value_nan}, {emit.let(f'xor i1 {old_nan}, true')}")
+    return emit.let(f"or i1 {wins}, {fresh}")
+
+
+@routine("argsort")
+def argsort(scope: Scope, node: Node) -> None:
+    """Insertion by rank: each element's place is how many come before it; stable.
+
+    Quadratic in the axis; the order of an epoch's rows has a routine of its own.
+    """
+    emit, (x,), axis = scope.emit, node.operands, node.attributes["axis"]
+    inner = shape_size(x.shape[axis + 1 :])
+    memory = Vector.of(x.dtype, 1)
+
+    def body(at: list[str]) -> None:
+        front, back, mine = at
+        extent, step = extent_size(x.shape[axis]).emit(emit), inner.emit(emit)
+        base = emit.let(f"mul i64 {emit.let(f'mul i64 {front}, {extent}')}, {step}")
+        start = emit.let(f"add i64 {base}, {back}")
+
+        def value_at(index: str) -> str:
+            here = emit.let(f"add i64 {start}, {emit.let(f'mul i64 {index}, {step}')}")
+            return emit.load(memory, emit.pointer(scope.access(x).pointer, here, element(x)))
+
+        value = value_at(mine)
+        with emit.loop("0", extent, carried=[(I64, "0")]) as loop:
+            before = _comes_before(emit, x, value_at(loop.index), value, loop.index, mine)
+            one = emit.let(f"zext i1 {before} to i64")
+            loop.following = [emit.let(f"add i64 {loop.values[0]}, {one}")]
+        out = emit.let(f"add i64 {start}, {emit.let(f'mul i64 {loop.values[0]}, {step}')}")
+        emit.store(I64, mine, emit.pointer(scope.access(node).pointer, out, "i64"))
+
+    nest(emit, [shape_size(x.shape[:axis]), inner, extent_size(x.shape[axis])], body)
+
+
+def _comes_before(emit: Emitter, x: Node, a: str, b: str, i: str, j: str) -> str:
+    """Whether element a at i goes before element b at j: smaller, or equal and earlier; NaN last."""
+    memory = Vector.of(x.dtype, 1)
+    if memory.is_float:
+        a_nan, b_nan = (emit.let(f"fcmp uno {memory} {v}, {v}") for v in (a, b))
+        smaller = emit.let(f"fcmp olt {memory} {a}, {b}")
+        only_b = emit.let(f"and i1 {b_nan}, {emit.let(f'xor i1 {a_nan}, true')}")
+        less = emit.let(f"or i1 {smaller}, {only_b}")
+        both = emit.let(f"and i1 {a_nan}, {b_nan}")
+        same = emit.let(f"or i1 {emit.let(f'fcmp oeq {memory} {a}, {b}')}, {both}")
+    else:
+        less = emit.let(f"icmp {'u' if x.dtype.kind in 'ub' else 's'}lt {memory} {a}, {b}")
+        same = emit.let(f"icmp eq {memory} {a}, {b}")
+    earlier = emit.let(f"icmp slt i64 {i}, {j}")
+    return emit.let(f"or i1 {less}, {emit.let(f'and i1 {same}, {earlier}')}")
+
+
+# Random bits
+
+_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+
+
+def threefry(emit: Emitter, key: tuple[str, str], first: str, second: str, lanes: int) -> tuple[str, str]:
+    """The cipher of :func:`chainrule.ops.random.threefry` on vectors of counters."""
+    word = Vector("i32", lanes)
+    one = Vector("i32", 1)
+    mixed = emit.let(f"xor {one} {emit.let(f'xor {one} {key[0]}, {key[1]}')}, {0x1BD11BDA}")
+    words = [emit.splat(word, each) for each in (*key, mixed)]
+    x, y = emit.let(f"add {word} {first}, {words[0]}"), emit.let(f"add {word} {second}, {words[1]}")
+    for group in range(5):
+        for rotation in _ROTATIONS[group % 2]:
+            x = emit.let(f"add {word} {x}, {y}")
+            y = emit.intrinsic("llvm.fshl", word, y, y, word.constant(rotation))
+            y = emit.let(f"xor {word} {y}, {x}")
+        x = emit.let(f"add {word} {x}, {words[(group + 1) % 3]}")
+        y = emit.let(f"add {word} {y}, {words[(group + 2) % 3]}")
+        y = emit.let(f"add {word} {y}, {word.constant(group + 1)}")
+    return x, y
+
+
+def load_key(emit: Emitter, pointer: str) -> tuple[str, str]:
+    """The two words of a key in memory."""
+    word = Vector("i32", 1)
+    return emit.load(word, pointer), emit.load(word, emit.pointer(pointer, "1", "i32"))
+
+
+def fold(emit: Emitter, key: tuple[str, str], number: str) -> tuple[str, str]:
+    """A new key from a key and an i64."""
+    low = emit.let(f"trunc i64 {number} to i32")
+    high = emit.let(f"trunc i64 {emit.let(f'lshr i64 {number}, 32')} to i32")
+    return threefry(emit, key, low, emit.let(f"xor i32 {high}, -1"), 1)
+
+
+@routine("fold_in")
+def fold_in(scope: Scope, node: Node) -> None:
+    """One key after the other."""
+    emit, (key, number) = scope.emit, node.operands
+    keys, numbers, target = scope.access(key), scope.access(number), scope.access(node)
+    word = Vector("i32", 1)
+
+    def body(at: list[str]) -> None:
+        (place,) = at
+        raw = emit.load(Vector.of(number.dtype, 1), emit.pointer(numbers.pointer, place if number.ndim else "0", element(number)))
+        wide = lower_cast(emit, number, raw, 1)
+        here = emit.let(f"mul i64 {place}, 2")
+        first, second = fold(emit, load_key(emit, emit.pointer(keys.pointer, here, "i32")), wide)
+        out = emit.pointer(target.pointer, here, "i32")
+        emit.store(word, first, out)
+        emit.store(word, second, emit.pointer(out, "1", "i32"))
+
+    nest(emit, [shape_size(node.shape[:-1])], body)
+
+
+@routine("random_bits")
+def random_bits(scope: Scope, node: Node) -> None:
+    """Blocks of 64 bits, a vector of counters at a time; the last block may be cut."""
+    emit, (key,) = scope.emit, node.operands
+    members, each = shape_size(key.shape[:-1]), shape_size(node.shape[key.ndim - 1 :])
+    lanes = max(1, emit.target.vector_bytes // 4)
+
+    def body(at: list[str]) -> None:
+        (member,) = at
+        words = load_key(emit, emit.pointer(scope.access(key).pointer, emit.let(f"mul i64 {member}, 2"), "i32"))
+        size = emit.let(f"mul i64 {each.emit(emit)}, {node.dtype.itemsize}")
+        target = emit.pointer(scope.access(node).pointer, emit.let(f"mul i64 {member}, {size}"), "i8")
+        write_bits(emit, words, target, size, lanes)
+
+    nest(emit, [members], body)
+
+
+def write_bits(emit: Emitter, key: tuple[str, str], target: str, size: str, lanes: int) -> None:
+    """Fill ``size`` bytes with the stream of a key."""
+    block = 8 * lanes
+    full = emit.let(f"sub i64 {size}, {emit.let(f'urem i64 {size}, {block}')}")
+    with emit.loop("0", full, block) as loop:
+        _store_blocks(emit, key, loop.index, emit.pointer(target, loop.index, "i8"), lanes)
+    with emit.loop(full, size, 8) as loop:
+        spare = emit.let("alloca i64", "spare")
+        _store_blocks(emit, key, loop.index, spare, 1)
+        left = emit.let(f"sub i64 {size}, {loop.index}")
+        few = emit.let(f"icmp slt i64 {left}, 8")
+        count = emit.let(f"select i1 {few}, i64 {left}, i64 8")
+        emit.declare("llvm.memcpy.p0.p0.i64", "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
+        here = emit.pointer(target, loop.index, "i8")
+        emit.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {here}, ptr {spare}, i64 {count}, i1 false)")
+
+
+def _store_blocks(emit: Emitter, key: tuple[str, str], byte: str, target: str, lanes: int) -> None:
+    """The blocks whose bytes begin at ``byte``."""
+    word = Vector("i32", lanes)
+    first = emit.let(f"lshr i64 {byte}, 3")
+    low = emit.splat(word, emit.let(f"trunc i64 {first} to i32"))
+    if lanes > 1:
+        steps = ", ".join(f"i32 {lane}" for lane in range(lanes))
+        low = emit.let(f"add {word} {low}, <{steps}>")
+    high = emit.splat(word, emit.let(f"trunc i64 {emit.let(f'lshr i64 {first}, 32')} to i32"))
+    x, y = threefry(emit, key, low, high, lanes)
+    if lanes == 1:
+        emit.store(word, x, target)
+        emit.store(word, y, emit.pointer(target, "1", "i32"))
+        return
+    mixed = Vector("i32", 2 * lanes)
+    order = ", ".join(f"i32 {lane}, i32 {lane + lanes}" for lane in range(lanes))
+    pair = emit.let(f"shufflevector {word} {x}, {word} {y}, <{2 * lanes} x i32> <{order}>")
+    emit.store(mixed, pair, target)
+
+

@@ -1,0 +1,252 @@
+"""From a graph to groups: what is computed together, in which order.
+
+First ``legalize`` writes operations without a lowering of their own as operations that have one.
+Then every node goes into a group. A loop group visits an index space once and computes all its
+nodes for each index; a product group computes a matrix product and treats the result, while it is
+still in registers, with the elementwise nodes that follow; a routine group is one operation with
+a routine of its own. Groups run in order; a node joins the first group in which all it needs is
+at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum, auto
+from typing import Any
+
+import numpy as np
+
+from chainrule import ops
+from chainrule.engines.native.access import Access, view
+from chainrule.engines.native.sizes import is_contiguous
+from chainrule.graph.graph import Graph
+from chainrule.graph.node import Node, intern
+from chainrule.graph.op import Kind
+from chainrule.graph.walk import rebuild
+from chainrule.shapes import INT64, Shape
+
+VIEWS = ("reshape", "permute_dims", "broadcast_to", "slice", "flip")
+ROUTINES = (
+    "take", "scatter_add", "concat", "pad", "cumulative_sum", "argsort", "random_bits", "fold_in",
+    "argmax", "argmin",
+)  # fmt: skip
+
+
+class GroupKind(StrEnum):
+    """What a group is."""
+
+    LOOP = auto()
+    PRODUCT = auto()
+    ROUTINE = auto()
+
+
+@dataclass
+class Group:
+    """Nodes that are computed together.
+
+    Attributes
+    ----------
+    kind : GroupKind
+    space : tuple
+        The index space: the shape of every node but the reductions.
+    nodes : list of Node
+        In the order of computation.
+    axes : tuple of int or None
+        What the group's reductions reduce; None if it has none.
+    """
+
+    kind: GroupKind
+    space: Shape
+    nodes: list[Node] = field(default_factory=list)
+    axes: tuple[int, ...] | None = None
+
+    def __str__(self) -> str:
+        listed = ", ".join(node.op.name for node in self.nodes)
+        return f"{self.kind} {list(self.space)}: {listed}"
+
+
+def legalize(graph: Graph) -> Graph:
+    """The graph in operations that have a lowering, with copies where no view can stand.
+
+    Routines and products read contiguous arrays; outputs are arrays of their own.
+    """
+    done: dict[Node, Node] = dict(zip(graph.inputs, graph.inputs, strict=True))
+    layouts = _Layouts(graph)
+    for node in graph.nodes:
+        if node not in done:
+            operands = [done[operand] for operand in node.operands]
+            rule = DECOMPOSITIONS.get(node.op.name)
+            if rule is not None:
+                done[node] = rule(*operands, **node.attributes)
+                continue
+            if node.op.kind is Kind.CONTRACTION or node.op.name in ROUTINES:
+                operands = [x if layouts.contiguous(x) else copied(x) for x in operands]
+            if node.op.name == "reshape" and view(node, layouts(operands[0])) is None:
+                operands = [copied(operands[0])]
+            done[node] = rebuild(node, tuple(operands))
+    outputs = [done[output] for output in graph.outputs]
+    own = [copied(x) if layouts.borrowed(x) else x for x in outputs]
+    return Graph(graph.inputs, tuple(own))
+
+
+def copied(x: Node) -> Node:
+    """The same elements in an array of their own."""
+    return intern(ops.stop_gradient.op, (x,), {})
+
+
+class _Layouts:
+    """How the elements of nodes will lie, if what is computed lies contiguous."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.inputs = dict.fromkeys(graph.inputs)
+        self.known: dict[Node, Access] = {}
+
+    def __call__(self, node: Node) -> Access:
+        """The layout; its address means nothing."""
+        chain = [node]
+        while chain[-1].op.name in VIEWS and chain[-1] not in self.inputs and chain[-1] not in self.known:
+            chain.append(chain[-1].operands[0])
+        for each in reversed(chain):
+            if each not in self.known:
+                is_view = each.op.name in VIEWS and each not in self.inputs
+                found = view(each, self.known[each.operands[0]]) if is_view else None
+                self.known[each] = found or Access.contiguous("", each)
+        return self.known[node]
+
+    def contiguous(self, node: Node) -> bool:
+        """Whether the elements lie one after the other, at the start of their array."""
+        layout = self(node)
+        return is_contiguous(layout.shape, layout.strides) and not layout.offset
+
+    def borrowed(self, node: Node) -> bool:
+        """Whether the elements are in memory that is not the node's own."""
+        return node in self.inputs or node.op.kind is Kind.LEAF or node.op.name in VIEWS
+
+
+def _softmax(x: Node, axis: int) -> Any:
+    raised = ops.exp(x - ops.max(x, axis=axis, keepdims=True))
+    return raised / ops.sum(raised, axis=axis, keepdims=True)
+
+
+def _logsumexp(x: Node, axes: tuple[int, ...], keepdims: bool) -> Any:
+    top = ops.max(x, axis=axes, keepdims=True)
+    shift = ops.where(ops.isfinite(top), top, 0)
+    total = ops.log(ops.sum(ops.exp(x - shift), axis=axes, keepdims=True)) + shift
+    return total if keepdims else ops.squeeze(total, axes)
+
+
+def _one_hot(labels: Node, classes: int, dtype: Any) -> Any:
+    numbers = ops.constant(np.arange(classes))
+    return ops.astype(ops.equal(ops.expand_dims(ops.astype(labels, INT64), labels.ndim), numbers), dtype)
+
+
+DECOMPOSITIONS = {"softmax": _softmax, "logsumexp": _logsumexp, "one_hot": _one_hot}
+
+
+class Scheduler:
+    """Forms the groups of one graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.order = graph.nodes
+        self.inputs = dict.fromkeys(graph.inputs)
+        self.groups: list[Group] = []
+        self.place: dict[Node, int] = {}
+
+    def run(self) -> list[Group]:
+        """The groups, in order."""
+        for node in self.order:
+            if node in self.inputs or node.op.kind is Kind.LEAF or node.op.name in VIEWS:
+                continue
+            if node.op.name in ROUTINES:
+                self._open(GroupKind.ROUTINE, node, node.shape)
+            elif node.op.kind is Kind.CONTRACTION:
+                self._open(GroupKind.PRODUCT, node, node.shape)
+            elif node.op.kind is Kind.REDUCTION:
+                self._place_reduction(node)
+            else:
+                self._place_elementwise(node)
+        return self.groups
+
+    def _open(self, kind: GroupKind, node: Node, space: Shape) -> Group:
+        group = Group(kind, space, [node])
+        self.groups.append(group)
+        self.place[node] = len(self.groups) - 1
+        return group
+
+    def home(self, node: Node) -> Node:
+        """What a view looks at."""
+        while node.op.name in VIEWS and node not in self.inputs:
+            node = node.operands[0]
+        return node
+
+    def _ready(self, operand: Node) -> int:
+        """The first group in which an operand can be loaded."""
+        return self.place.get(self.home(operand), -1) + 1
+
+    def _in_registers(self, operand: Node, index: int) -> bool:
+        group = self.groups[index]
+        computed = self.place.get(operand) == index and operand.shape == group.space
+        return computed and operand.op.kind is not Kind.REDUCTION
+
+    def _fits(self, node: Node, index: int) -> bool:
+        return all(
+            self._in_registers(operand, index) or self._ready(operand) <= index for operand in node.operands
+        )
+
+    def _place_elementwise(self, node: Node) -> None:
+        for index, group in enumerate(self.groups):
+            if group.kind is GroupKind.ROUTINE or group.space != node.shape or not self._fits(node, index):
+                continue
+            chained = any(self._in_registers(operand, index) for operand in node.operands)
+            if group.kind is GroupKind.LOOP and _reduces_leading(group):
+                continue
+            if group.kind is GroupKind.LOOP or chained:
+                group.nodes.append(node)
+                self.place[node] = index
+                return
+        self._open(GroupKind.LOOP, node, node.shape)
+
+    def _place_reduction(self, node: Node) -> None:
+        (x,) = node.operands
+        axes = node.attributes["axes"]
+        index = self.place.get(x)
+        if index is not None and self._may_reduce(x, index, axes):
+            self.groups[index].nodes.append(node)
+            self.groups[index].axes = axes
+            self.place[node] = index
+            return
+        self._open(GroupKind.LOOP, node, x.shape).axes = axes
+
+    def _may_reduce(self, x: Node, index: int, axes: tuple[int, ...]) -> bool:
+        group = self.groups[index]
+        last = x.ndim - 1 in axes
+        return (
+            group.kind is GroupKind.LOOP
+            and self._in_registers(x, index)
+            and group.axes in (None, axes)
+            and (last or not axes)
+        )
+
+
+def _reduces_leading(group: Group) -> bool:
+    return group.axes is not None and len(group.space) - 1 not in group.axes
+
+
+def stored_nodes(graph: Graph, groups: Sequence[Group], home: Any) -> dict[Node, bool]:
+    """The nodes whose values go to memory: read by another group, through a view, or as output."""
+    place = {node: index for index, group in enumerate(groups) for node in group.nodes}
+    stored: dict[Node, bool] = {}
+    for index, group in enumerate(groups):
+        for node in group.nodes:
+            for operand in node.operands:
+                base = home(operand)
+                same = operand is base and place.get(base) == index and base.op.kind is not Kind.REDUCTION
+                if base in place and not same:
+                    stored[base] = True
+    for output in graph.outputs:
+        if home(output) in place:
+            stored[home(output)] = True
+    return stored
+
