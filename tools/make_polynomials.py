@@ -68,18 +68,18 @@ FITS = (
         (-_HALF_LN2, _HALF_LN2), (4, 9),
     ),
     Fit(
-        "log", "log((1 + s) / (1 - s)) = 2 s + s z P(z), z = s^2, for ratios in [sqrt 1/2, sqrt 2]",
+        "log", "log((1 + s) / (1 - s)) = 2 s + s z P(z), z = s^2, 1/2 <= ratio^2 <= 2",
         lambda z: _log_ratio(z) / z, lambda z: z / 2, (mpf(0), _LOG_END), (2, 6),
     ),
     Fit(
         "erf", f"erf(x) = x + x P(x^2), |x| <= {float(ERF_SPLIT)}",
         lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1,
         lambda z: mp.sqrt(z) / mp.erf(mp.sqrt(z)),
-        (mpf(0), ERF_SPLIT**2), (5, 10),
+        (mpf(0), ERF_SPLIT**2), (5, 11),
     ),
     Fit(
         "erfc", f"erf(t) = 1 - exp(t P(t)) from {float(ERF_SPLIT)} to where erf rounds to 1",
-        _erf_exponent, lambda t: t * mp.erfc(t) / mp.erf(t), (ERF_SPLIT, mpf(0)), (6, 14),
+        _erf_exponent, lambda t: t * mp.erfc(t) / mp.erf(t), (ERF_SPLIT, mpf(0)), (5, 16),
         (mpf("3.92"), mpf("5.93")),
     ),
     Fit(
@@ -105,15 +105,14 @@ def _chebyshev(count: int, low: Any, high: Any) -> list[Any]:
 def _solve(fit: Fit, degree: int, nodes: list[Any]) -> tuple[list[Any], Any]:
     """Coefficients whose weighted error alternates with one size over the nodes, and that size."""
     rows = [
-        [x**k for k in range(degree + 1)] + [(-1) ** i / fit.weight(x)]
-        for i, x in enumerate(nodes)
+        [x**k for k in range(degree + 1)] + [(-1) ** i / fit.weight(x)] for i, x in enumerate(nodes)
     ]
     found = mp.lu_solve(mp.matrix(rows), mp.matrix([fit.exact(x) for x in nodes]))
     return list(found[: degree + 1]), abs(found[degree + 1])
 
 
 def _extrema(points: list[Any], errors: list[Any], count: int) -> list[Any]:
-    """The place of the largest error in each stretch of one sign; the largest ``count`` in a row."""
+    """The place of the largest error in each stretch of one sign; ``count`` of them in a row."""
     peaks: list[int] = []
     for i, error in enumerate(errors):
         if peaks and error * errors[peaks[-1]] > 0:
@@ -182,7 +181,7 @@ from dataclasses import dataclass
 from typing import Final
 
 ERF_SPLIT: Final = {split!r}
-HALF_PI: Final = ({half_pi})  # in float64; the first times a number below 2^20 is exact
+HALF_PI: Final = ({half_pi})  # float64; n times the first is exact
 
 
 @dataclass(frozen=True)
@@ -223,7 +222,8 @@ def module() -> str:
             text += f"        {_wrapped(f'{name}={_literals(values, bits)},')}\n"
         for fit in FITS:
             low, high = fit.interval
-            coefficients, error = remez(fit, fit.degrees[which], low, (fit.ends or (high, high))[which])
+            end = (fit.ends or (high, high))[which]
+            coefficients, error = remez(fit, fit.degrees[which], low, end)
             text += f"        # {mp.nstr(error * 2**bits, 3)}\n"
             text += f"        {_wrapped(f'{fit.name}={_literals(coefficients, bits)},')}\n"
         text += "    ),\n"

@@ -14,7 +14,6 @@ import os
 import secrets
 import stat
 import sys
-import threading
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -56,7 +55,6 @@ class ObjectCache:
         self.folder = folder
         self.limit = limit
         self._warned = False
-        self._lock = threading.Lock()
 
     def get(self, key: str, make: Callable[[], bytes]) -> bytes:
         """The object code under ``key``, from ``make`` if the folder does not have it."""
@@ -74,9 +72,8 @@ class ObjectCache:
         try:
             return step(*arguments)
         except OSError as error:
-            with self._lock:
-                told, self._warned = self._warned, True
-            if not told:
+            if not self._warned:
+                self._warned = True
                 warnings.warn(_message(self.folder, error), CacheWarning, stacklevel=2)
         return None
 
@@ -98,9 +95,12 @@ class ObjectCache:
         path = self._path(key)
         temporary = path.with_name(f"{secrets.token_hex(8)}.tmp")
         try:
-            temporary.write_bytes(_digest(key, code) + code)
-            temporary.chmod(stat.S_IRUSR | stat.S_IWUSR)
+            with open(temporary, "xb", opener=_private) as file:
+                file.write(_digest(key, code) + code)
             os.replace(temporary, path)
+        except PermissionError:
+            if not path.exists():  # on Windows, what another process reads is not replaced
+                raise
         finally:
             temporary.unlink(missing_ok=True)
         self._tidy()
@@ -139,44 +139,52 @@ def cached_object(text: str, target: Target, make: Callable[[], bytes]) -> bytes
     make : callable
         Compiles; what it raises is raised.
     """
-    return _cache(os.environ.get(VARIABLE, "")).get(_key(text, target), make)
+    digest = engine_digest()
+    if digest is None:
+        return make()
+    key = hashlib.sha256("\0".join((digest, repr(target), text)).encode()).hexdigest()
+    return _cache(os.environ.get(VARIABLE, "")).get(key, make)
 
 
-def default_folder() -> Path:
-    """Where the operating system keeps what programs can make again."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "chainrule"
+def default_folder() -> Path | None:
+    """Where the operating system keeps what programs can make again; None for a homeless user."""
+    variable, *below = {
+        "win32": ("LOCALAPPDATA", "AppData", "Local"),
+        "darwin": ("", "Library", "Caches"),
+    }.get(sys.platform, ("XDG_CACHE_HOME", ".cache"))
+    base = Path(os.environ.get(variable, ""))
+    if not base.is_absolute():  # the XDG specification: others are to be ignored
+        base = Path("~", *below)
+    try:
+        return base.expanduser() / "chainrule"
+    except RuntimeError:
+        return None
 
 
 @cache
-def engine_digest() -> str:
+def engine_digest() -> str | None:
     """One digest of all that turns a program into object code: our sources and LLVM's version.
 
-    It stands for chainrule's version too, which takes 20 ms to find out; this takes 2 ms.
+    It stands for chainrule's version too, which takes 20 ms to find out; this takes 2 ms. None
+    where our sources are not files, as in a zip archive: nothing says then what made an entry.
     """
     import llvmlite
 
+    sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = hashlib.sha256(llvmlite.__version__.encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sources:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+    return digest.hexdigest() if sources else None
 
 
 @cache
 def _cache(setting: str) -> ObjectCache:
-    if setting == OFF:
-        return ObjectCache(None)
-    return ObjectCache((Path(setting) if setting else default_folder()) / "native")
+    base = default_folder() if not setting else None if setting == OFF else Path(setting)
+    return ObjectCache(base and base / "native")
 
 
-def _key(text: str, target: Target) -> str:
-    parts = (engine_digest(), repr(target), text)
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, stat.S_IRUSR | stat.S_IWUSR)
 
 
 def _digest(key: str, code: bytes) -> bytes:

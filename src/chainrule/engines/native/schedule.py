@@ -85,8 +85,12 @@ def legalize(graph: Graph) -> Graph:
             if node.op.name == "reshape" and view(node, layouts(operands[0])) is None:
                 operands = [copied(operands[0])]
             done[node] = rebuild(node, tuple(operands))
-    outputs = [done[output] for output in graph.outputs]
-    own = [copied(x) if layouts.borrowed(x) else x for x in outputs]
+    own: dict[Node, bool] = {}
+    for output in graph.outputs:
+        found = done[output]
+        while layouts.borrowed(found) or found in own:
+            found = copied(found)
+        own[found] = True
     return Graph(graph.inputs, tuple(own))
 
 
@@ -167,7 +171,32 @@ class Scheduler:
                 self._place_reduction(node)
             else:
                 self._place_elementwise(node)
-        return self.groups
+        return self._sunk()
+
+    def _sunk(self) -> list[Group]:
+        """The groups, those that read inputs alone merged into the first group that reads them."""
+        kept = list(self.groups)
+        for group in reversed(self.groups):
+            reader = self._first_reader(group, kept[kept.index(group) + 1 :])
+            if reader is not None:
+                first = 1 if reader.kind is GroupKind.PRODUCT else 0
+                reader.nodes[first:first] = group.nodes
+                kept.remove(group)
+        return kept
+
+    def _first_reader(self, group: Group, later: Sequence[Group]) -> Group | None:
+        mine = dict.fromkeys(group.nodes)
+        outside = [x for node in group.nodes for x in node.operands if x not in mine]
+        if group.kind is not GroupKind.LOOP or group.axes is not None:
+            return None
+        if any(self.home(operand) in self.place for operand in outside):
+            return None
+        for other in later:
+            read = [x for node in other.nodes for x in node.operands if self.home(x) in mine]
+            if read:
+                fits = other.kind is not GroupKind.ROUTINE and other.space == group.space
+                return other if fits and all(x in mine for x in read) else None
+        return None
 
     def _open(self, kind: GroupKind, node: Node, space: Shape) -> Group:
         group = Group(kind, space, [node])
@@ -196,6 +225,7 @@ class Scheduler:
         )
 
     def _place_elementwise(self, node: Node) -> None:
+        """Put a node into the first group that has all it needs."""
         for index, group in enumerate(self.groups):
             if group.kind is GroupKind.ROUTINE or group.space != node.shape or not self._fits(node, index):
                 continue

@@ -1,0 +1,410 @@
+"""Phases of a program that several threads share: the compiled side of `threads`.
+
+A phase is a number of chunks of work; the chunks come from shapes alone, so that a result does
+not depend on who ran them. The thread that runs the program, number 0, publishes a phase; helpers
+wait for one. Each of them takes the chunks of its own share, always the same ones while all keep
+up, so that its caches stay warm, and then what is left of the others' shares. So a helper that
+sleeps costs nothing: its share is taken. Only one that falls asleep inside a chunk is waited for,
+and it is then left out for a while.
+
+Everything lives in a control block of 64-bit words. The lines of a slot that its helper writes
+and those that number 0 writes are apart. A share is one word, (generation, next chunk, end): it
+is taken by compare-and-swap, which fails for a helper that has slept through a phase, whatever it
+has read before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+from chainrule.engines.native import subnormals, waiting
+from chainrule.engines.native.emitter import Emitter, Vector, function, module
+from chainrule.engines.native.target import Target
+
+CHUNK_BITS = 12
+MAXIMUM_CHUNKS = 2**CHUNK_BITS - 1
+WORD_BYTES = 8
+GENERATION_SHIFT = 2 * CHUNK_BITS  # leaves 2**40 generations: days of nothing but phases
+SPINS = 400  # pauses of 10 to 60 ns; then a waiting helper offers its processor to others
+LOOKS = 64  # pauses between two looks at the clock by number 0; a power of two
+
+WORD = Vector("i64", 1)
+
+
+class Header(IntEnum):
+    """The first words of a control block."""
+
+    LEAVE = 0  # helpers go back to Python
+    CANCEL = 1  # the program ends at its next step
+    THREADS = 2  # how many take part
+    SLOTS = 3  # how many there is room for
+    RUN = 4  # the address of the compiled @run
+    PATIENCE = 5  # nanoseconds until a helper counts as late
+    REST = 6  # nanoseconds that a late helper is left out at first
+    LONGEST_REST = 7
+    GENERATION = 32  # of the phase; from here on only number 0 reads and writes
+    PUBLISHED = 33  # chunks so far
+
+
+class Slot(IntEnum):
+    """The words of one thread, after the header."""
+
+    SHARE = 0
+    FUNCTION = 1
+    CONTEXT = 2
+    MODE = 3  # the floating-point control register of number 0
+    DROPS = 4  # how often this helper was left out
+    RESUME = 5  # when it may come back
+    REST = 6  # how long it was left out last
+    RETURNED = 32  # equals DROPS while it takes part; from here on only the thread itself writes
+    COMPLETED = 33  # chunks so far
+    FINISHED = 34  # the last generation that it has nothing left to do for
+
+
+HEADER_WORDS = 64
+SLOT_WORDS = 64
+
+
+def emit_parallel(emit: Emitter, control: str, chunks: int | str, body: str, context: str) -> None:
+    """Run ``body(context, chunk)`` for each chunk, on the threads of ``control``; returns after all.
+
+    Parameters
+    ----------
+    emit : Emitter
+    control : str
+        The value that holds the control block's address.
+    chunks : int or str
+        How many, or the i64 value that says so: 0 to MAXIMUM_CHUNKS.
+    body : str
+        A function of the same module: ``define internal void @body(ptr %context, i64 %chunk)``.
+    context : str
+        The value that holds the address it is given.
+    """
+    run = _word(emit, control, Header.RUN, "ptr")
+    emit.do(f"call void {run}(ptr {control}, i64 {chunks}, ptr @{body}, ptr {context})")
+
+
+def emit_cancelled(emit: Emitter, control: str) -> str:
+    """Whether the program is to end: an i1, to be asked for once in a step."""
+    return emit.let(f"icmp ne i64 {_word(emit, control, Header.CANCEL, 'i64')}, 0", "cancelled")
+
+
+def _word(emit: Emitter, control: str, word: Header, type_: str) -> str:
+    place = emit.pointer(control, str(int(word)), "i64")
+    return emit.let(f"load atomic {type_}, ptr {place} monotonic, align {WORD_BYTES}")
+
+
+def text(target: Target) -> str:
+    """The module with ``@run``, which number 0 calls for each phase, and the helpers' ``@worker``."""
+    functions = [
+        waiting.definitions(target),
+        subnormals.definitions(target),
+        function("run", "ptr %control, i64 %chunks, ptr %function, ptr %context", _run(target)),
+        function(
+            "publish",
+            "ptr %control, i64 %chunks, ptr %function, ptr %context",
+            _publish(target),
+            "internal i64",
+        ),
+        function(
+            "take",
+            "ptr %control, i64 %me, i64 %generation, ptr %function, ptr %context",
+            _take(target),
+            "internal void",
+        ),
+        function("wait", "ptr %control, i64 %generation", _wait(target), "internal void"),
+        function("look", "ptr %control, i64 %generation, ptr %since", _look(target), "internal void"),
+        function("drop_late", "ptr %control, i64 %generation", _drop_late(target), "internal void"),
+        function("worker", "ptr %control, i64 %me", _worker(target)),
+        function("rest", "ptr %slot", _rest(target), "internal void"),
+        function("idle", "ptr %turns", _idle(target), "internal void"),
+    ]
+    return module(target, functions, {})
+
+
+class _Words(Emitter):
+    """Code that reads and writes the words of a control block, all of them atomically."""
+
+    def get(self, base: str, word: int) -> str:
+        place = self.pointer(base, str(int(word)), "i64")
+        return self.let(f"load atomic i64, ptr {place} acquire, align {WORD_BYTES}")
+
+    def put(self, base: str, word: int, value: str) -> None:
+        place = self.pointer(base, str(int(word)), "i64")
+        self.do(f"store atomic i64 {value}, ptr {place} release, align {WORD_BYTES}")
+
+    def slot(self, index: str) -> str:
+        words = self.let(f"mul i64 {index}, {SLOT_WORDS}")
+        return self.pointer("%control", self.let(f"add i64 {words}, {HEADER_WORDS}"), "i64")
+
+    def variable(self, first: str = "0") -> str:
+        """A word on the stack; for the beginning of a function."""
+        place = self.let("alloca i64")
+        self.do(f"store i64 {first}, ptr {place}")
+        return place
+
+    def increase(self, place: str) -> str:
+        value = self.let(f"add i64 {self.load(WORD, place)}, 1")
+        self.store(WORD, value, place)
+        return value
+
+    def binary(self, operation: str, left: str, right: str | int) -> str:
+        return self.let(f"{operation} i64 {left}, {right}")
+
+    def takes_part(self, slot: str) -> str:
+        return self.binary("icmp eq", self.get(slot, Slot.DROPS), self.get(slot, Slot.RETURNED))
+
+    @contextmanager
+    def when(self, condition: str) -> Iterator[None]:
+        """A block that runs where the condition holds; it may return."""
+        then, end = self.label("then"), self.label("end")
+        self.do(f"br i1 {condition}, label %{then}, label %{end}")
+        self.start(then)
+        yield
+        if not self.lines[-1].startswith("  ret"):
+            self.do(f"br label %{end}")
+        self.start(end)
+
+    @contextmanager
+    def forever(self) -> Iterator[str]:
+        """A loop; gives the label of its end, for `leave_if`."""
+        head, end = self.label("again"), self.label("end")
+        self.do(f"br label %{head}")
+        self.start(head)
+        yield end
+        self.do(f"br label %{head}")
+        self.start(end)
+
+    def leave_if(self, condition: str, end: str) -> None:
+        go_on = self.label("on")
+        self.do(f"br i1 {condition}, label %{end}, label %{go_on}")
+        self.start(go_on)
+
+
+def _run(target: Target) -> Emitter:
+    """All chunks of a phase, by whoever is there."""
+    emit = _Words(target)
+    one_thread = emit.binary("icmp eq", emit.get("%control", Header.THREADS), 1)
+    one_chunk = emit.binary("icmp ult", "%chunks", 2)
+    with emit.when(emit.let(f"or i1 {one_thread}, {one_chunk}")):
+        with emit.loop("0", "%chunks") as chunk:
+            emit.do(f"call void %function(ptr %context, i64 {chunk.index})")
+        emit.do("ret void")
+    phase = "ptr %function, ptr %context"
+    generation = emit.let(f"call i64 @publish(ptr %control, i64 %chunks, {phase})")
+    emit.do(f"call void @take(ptr %control, i64 0, i64 {generation}, {phase})")
+    emit.do(f"call void @wait(ptr %control, i64 {generation})")
+    emit.do("ret void")
+    return emit
+
+
+def _publish(target: Target) -> Emitter:
+    """Give each helper that takes part its share and number 0 what remains; the generation."""
+    emit = _Words(target)
+    generation = emit.binary("add", emit.get("%control", Header.GENERATION), 1)
+    emit.put("%control", Header.GENERATION, generation)
+    published = emit.binary("add", emit.get("%control", Header.PUBLISHED), "%chunks")
+    emit.put("%control", Header.PUBLISHED, published)
+    mode = emit.let("call i64 @mode()")
+    threads = emit.get("%control", Header.THREADS)
+    with emit.loop("1", threads, carried=[(WORD, "1")]) as helper:
+        present = emit.let(f"zext i1 {emit.takes_part(emit.slot(helper.index))} to i64")
+        helper.following = [emit.binary("add", helper.values[0], present)]
+    present = helper.values[0]
+    with emit.loop("1", threads, carried=[(WORD, "0"), (WORD, "1")]) as helper:
+        first, rank = helper.values
+        slot = emit.slot(helper.index)
+        expected = emit.binary("icmp slt", rank, present)  # one may have come back in between
+        included = emit.let(f"and i1 {emit.takes_part(slot)}, {expected}")
+        end = emit.binary("udiv", emit.binary("mul", "%chunks", rank), present)
+        with emit.when(included):
+            _give(emit, slot, generation, (first, end), mode)
+        counted = emit.let(f"zext i1 {included} to i64")
+        helper.following = [
+            emit.let(f"select i1 {included}, i64 {end}, i64 {first}"),
+            emit.binary("add", rank, counted),
+        ]
+    _give(emit, emit.slot("0"), generation, (helper.values[0], "%chunks"), mode)
+    emit.do(f"ret i64 {generation}")
+    return emit
+
+
+def _give(
+    emit: _Words, slot: str, generation: str, share: tuple[str, str], mode: str
+) -> None:
+    for word, value in ((Slot.FUNCTION, "%function"), (Slot.CONTEXT, "%context")):
+        emit.put(slot, word, emit.let(f"ptrtoint ptr {value} to i64"))
+    emit.put(slot, Slot.MODE, mode)
+    high = emit.binary("shl", generation, GENERATION_SHIFT)
+    middle = emit.binary("shl", share[0], CHUNK_BITS)
+    low = emit.binary("or", middle, share[1])
+    emit.put(slot, Slot.SHARE, emit.binary("or", high, low))
+
+
+def _take(target: Target) -> Emitter:
+    """Run the chunks that are left of this generation, first those of the thread's own share."""
+    emit = _Words(target)
+    count = emit.variable()
+    threads = emit.get("%control", Header.THREADS)
+    own = emit.slot("%me")
+    with emit.loop("0", threads) as turn:
+        index = emit.binary("add", "%me", turn.index)
+        index = emit.binary("urem", index, threads)
+        share = emit.slot(index)
+        emit.store(WORD, "0", count)
+        with emit.forever() as end:
+            found = emit.get(share, Slot.SHARE)
+            generation = emit.binary("lshr", found, GENERATION_SHIFT)
+            emit.leave_if(emit.binary("icmp ne", generation, "%generation"), end)
+            chunk = emit.binary("lshr", found, CHUNK_BITS)
+            chunk = emit.binary("and", chunk, MAXIMUM_CHUNKS)
+            last = emit.binary("and", found, MAXIMUM_CHUNKS)
+            emit.leave_if(emit.binary("icmp uge", chunk, last), end)
+            rest = emit.binary("add", found, 1 << CHUNK_BITS)
+            place = emit.pointer(share, str(int(Slot.SHARE)), "i64")
+            pair = emit.let(f"cmpxchg ptr {place}, i64 {found}, i64 {rest} acq_rel acquire")
+            with emit.when(emit.let(f"extractvalue {{ i64, i1 }} {pair}, 1")):
+                emit.do(f"call void %function(ptr %context, i64 {chunk})")
+                emit.increase(count)
+        taken = emit.load(WORD, count)
+        with emit.when(emit.binary("icmp ne", taken, 0)):
+            completed = emit.binary("add", emit.get(own, Slot.COMPLETED), taken)
+            emit.put(own, Slot.COMPLETED, completed)
+    emit.do("ret void")
+    return emit
+
+
+def _wait(target: Target) -> Emitter:
+    """Until all chunks that were ever published are completed."""
+    emit = _Words(target)
+    since, turns = emit.variable(), emit.variable()
+    published = emit.get("%control", Header.PUBLISHED)
+    slots = emit.get("%control", Header.SLOTS)
+    with emit.forever() as end:
+        with emit.loop("0", slots, carried=[(WORD, "0")]) as thread:
+            completed = emit.get(emit.slot(thread.index), Slot.COMPLETED)
+            thread.following = [emit.binary("add", thread.values[0], completed)]
+        emit.leave_if(emit.binary("icmp eq", thread.values[0], published), end)
+        emit.do("call void @pause()")
+        turn = emit.binary("and", emit.increase(turns), LOOKS - 1)
+        with emit.when(emit.binary("icmp eq", turn, 0)):
+            emit.do(f"call void @look(ptr %control, i64 %generation, ptr {since})")
+    emit.do("ret void")
+    return emit
+
+
+def _look(target: Target) -> Emitter:
+    """Note when waiting began; drop late helpers once; from then on, let them have the processor."""
+    emit = _Words(target)
+    since = emit.load(WORD, "%since")
+    with emit.when(emit.binary("icmp slt", since, 0)):
+        emit.do("call void @yield()")
+        emit.do("ret void")
+    now = emit.let("call i64 @now()")
+    with emit.when(emit.binary("icmp eq", since, 0)):
+        emit.store(WORD, now, "%since")
+        emit.do("ret void")
+    waited = emit.binary("sub", now, since)
+    patience = emit.get("%control", Header.PATIENCE)
+    with emit.when(emit.binary("icmp sgt", waited, patience)):
+        emit.do("call void @drop_late(ptr %control, i64 %generation)")
+        emit.store(WORD, "-1", "%since")
+    emit.do("ret void")
+    return emit
+
+
+def _drop_late(target: Target) -> Emitter:
+    """Leave out, for a while, the helpers that were given a share and are not through."""
+    emit = _Words(target)
+    now = emit.let("call i64 @now()")
+    threads = emit.get("%control", Header.THREADS)
+    with emit.loop("1", threads) as helper:
+        slot = emit.slot(helper.index)
+        given = emit.binary("lshr", emit.get(slot, Slot.SHARE), GENERATION_SHIFT)
+        given = emit.binary("icmp eq", given, "%generation")
+        late = emit.binary("icmp ne", emit.get(slot, Slot.FINISHED), "%generation")
+        with emit.when(emit.let(f"and i1 {given}, {late}")):
+            rest = _next_rest(emit, slot, now)
+            emit.put(slot, Slot.REST, rest)
+            emit.put(slot, Slot.RESUME, emit.binary("add", now, rest))
+            emit.put(slot, Slot.DROPS, emit.binary("add", emit.get(slot, Slot.DROPS), 1))
+    emit.do("ret void")
+    return emit
+
+
+def _next_rest(emit: _Words, slot: str, now: str) -> str:
+    """Twice the last rest if that has not been over for long, up to the longest one."""
+    last, resume = emit.get(slot, Slot.REST), emit.get(slot, Slot.RESUME)
+    shortest = emit.get("%control", Header.REST)
+    longest = emit.get("%control", Header.LONGEST_REST)
+    over = emit.binary("sub", now, resume)
+    long_ago = emit.binary("icmp sgt", over, longest)
+    twice = emit.intrinsic("llvm.smin", WORD, emit.binary("shl", last, 1), longest)
+    longer = emit.intrinsic("llvm.smax", WORD, twice, shortest)
+    return emit.let(f"select i1 {long_ago}, i64 {shortest}, i64 {longer}")
+
+
+def _worker(target: Target) -> Emitter:
+    """A helper's work from the moment it comes out of Python until it is told to leave."""
+    emit = _Words(target)
+    saved = emit.let("call i64 @mode()")
+    mode, seen, turns = emit.variable(saved), emit.variable(), emit.variable()
+    slot = emit.slot("%me")
+    with emit.forever() as end:
+        emit.leave_if(emit.binary("icmp ne", emit.get("%control", Header.LEAVE), 0), end)
+        with emit.when(emit.let(f"xor i1 {emit.takes_part(slot)}, true")):
+            emit.do(f"call void @rest(ptr {slot})")
+        generation = emit.binary("lshr", emit.get(slot, Slot.SHARE), GENERATION_SHIFT)
+        is_new = emit.binary("icmp ne", generation, emit.load(WORD, seen))
+        with emit.when(is_new):
+            _adopt_mode(emit, slot, mode)
+            function_, context = (
+                emit.let(f"inttoptr i64 {emit.get(slot, word)} to ptr")
+                for word in (Slot.FUNCTION, Slot.CONTEXT)
+            )
+            emit.do(
+                f"call void @take(ptr %control, i64 %me, i64 {generation}, "
+                f"ptr {function_}, ptr {context})"
+            )
+            emit.put(slot, Slot.FINISHED, generation)
+            emit.store(WORD, generation, seen)
+            emit.store(WORD, "0", turns)
+        with emit.when(emit.let(f"xor i1 {is_new}, true")):
+            emit.do(f"call void @idle(ptr {turns})")
+    emit.put(slot, Slot.RETURNED, "-1")
+    emit.do(f"call void @set_mode(i64 {saved})")
+    emit.do("ret void")
+    return emit
+
+
+def _adopt_mode(emit: _Words, slot: str, mode: str) -> None:
+    wanted = emit.get(slot, Slot.MODE)
+    with emit.when(emit.binary("icmp ne", wanted, emit.load(WORD, mode))):
+        emit.do(f"call void @set_mode(i64 {wanted})")
+        emit.store(WORD, wanted, mode)
+
+
+def _rest(target: Target) -> Emitter:
+    """Sleep for a millisecond of a helper's rest, or come back at its end."""
+    emit = _Words(target)
+    drops = emit.get("%slot", Slot.DROPS)
+    now = emit.let("call i64 @now()")
+    over = emit.binary("icmp sge", now, emit.get("%slot", Slot.RESUME))
+    with emit.when(over):
+        emit.put("%slot", Slot.RETURNED, drops)
+        emit.do("ret void")
+    emit.do("call void @sleep()")
+    emit.do("ret void")
+    return emit
+
+
+def _idle(target: Target) -> Emitter:
+    """One turn of waiting."""
+    emit = _Words(target)
+    emit.do("call void @pause()")
+    with emit.when(emit.binary("icmp ugt", emit.increase("%turns"), SPINS)):
+        emit.do("call void @yield()")
+    emit.do("ret void")
+    return emit

@@ -1,0 +1,240 @@
+"""A program as one compiled function: epochs, the order of rows, gathering, steps, records.
+
+``run(ptr places, i64 first_epoch, i64 epochs)``, where ``places`` holds addresses and numbers in
+the order of :data:`FIELDS`. Carried values have two sets of buffers: a step reads one and writes
+the other, so that nothing is copied between steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chainrule.engines.base import Program
+from chainrule.engines.native.emitter import Emitter, Vector, function
+from chainrule.engines.native.routines import fold, load_key, write_bits
+from chainrule.engines.native.target import Target
+from chainrule.shapes import TensorType, bind_rows, size_of
+
+I64, WORD = Vector("i64", 1), Vector("i32", 1)
+FIELDS = (
+    "even_table",  # of the step: reads the first set of carried buffers, writes the second
+    "odd_table",  # the other way round
+    "seed",  # two words
+    "step_key",  # where the step reads its key
+    "bounds",  # (steps, 2) int64: where each batch begins and ends
+    "order",  # (rows,) int64
+    "sorting",  # work space of the sort
+    "status",  # index error, steps done, stopped by a loss that is not finite
+    "rows",  # a number: rows of the data sets
+    "steps",  # a number: steps an epoch
+)
+RADIX_BITS = 8
+
+
+@dataclass(frozen=True)
+class RowInput:
+    """A data set whose rows a step reads.
+
+    Attributes
+    ----------
+    row_bytes : int
+    """
+
+    row_bytes: int
+
+    @classmethod
+    def of(cls, type_: TensorType) -> RowInput:
+        """From the type of the step's input."""
+        return cls(size_of(type_.shape[1:]) * type_.dtype.itemsize)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A number or array that each step leaves.
+
+    Attributes
+    ----------
+    size : int
+        Bytes.
+    count : int
+        Elements.
+    element : str
+        Their type.
+    """
+
+    size: int
+    count: int
+    element: str
+
+    @classmethod
+    def of(cls, type_: TensorType) -> Record:
+        """From the type of the step's output."""
+        count = size_of(bind_rows(type_.shape, None))
+        return cls(count * type_.dtype.itemsize, count, Vector.of(type_.dtype, 1).element)
+
+
+def write_program(program: Program, inputs: Sequence[RowInput], records: Sequence[Record], target: Target) -> tuple[str, dict[str, str]]:
+    """The text of the function ``run``, and its declarations."""
+    emit = Emitter(target)
+    _Runner(emit, program, inputs, records).write()
+    return function("run", "ptr %places, i64 %first, i64 %epochs", emit), emit.declarations
+
+
+class _Runner:
+    """Writes the loops over epochs and steps."""
+
+    def __init__(self, emit: Emitter, program: Program, inputs: Sequence[RowInput], records: Sequence[Record]) -> None:
+        self.emit, self.program, self.inputs, self.records = emit, program, inputs, records
+        self.place: dict[str, str] = {}
+
+    def write(self) -> None:
+        """The body."""
+        emit = self.emit
+        for position, name in enumerate(FIELDS):
+            kind = "i64" if name in ("rows", "steps") else "ptr"
+            self.place[name] = self._field(position, kind)
+        data = [self._field(len(FIELDS) + 2 * i, "ptr") for i in range(len(self.inputs))]
+        batch = [self._field(len(FIELDS) + 2 * i + 1, "ptr") for i in range(len(self.inputs))]
+        start = len(FIELDS) + 2 * len(self.inputs)
+        fresh = [self._field(start + 2 * i, "ptr") for i in range(len(self.records))]
+        kept = [self._field(start + 2 * i + 1, "ptr") for i in range(len(self.records))]
+        seed = load_key(emit, self.place["seed"])
+        with emit.loop("0", "%epochs") as epoch:
+            key = fold(emit, seed, emit.let(f"add i64 %first, {epoch.index}"))
+            self._order(key)
+            with emit.loop("0", self.place["steps"]) as step:
+                self._step(key, step.index, data, batch)
+                number = emit.let(f"mul i64 {epoch.index}, {self.place['steps']}")
+                self._record(emit.let(f"add i64 {number}, {step.index}"), fresh, kept)
+                self._leave_if_not_finite(fresh[0])
+        emit.do("ret void")
+
+    def _field(self, position: int, kind: str) -> str:
+        emit = self.emit
+        return emit.let(f"load {kind}, ptr {emit.pointer('%places', str(position), 'i64')}", "f")
+
+    # Steps
+
+    def _step(self, key: tuple[str, str], step: str, data: list[str], batch: list[str]) -> None:
+        emit = self.emit
+        first, second = fold(emit, key, emit.let(f"add i64 {step}, 1"))
+        emit.store(WORD, first, self.place["step_key"])
+        emit.store(WORD, second, emit.pointer(self.place["step_key"], "1", "i32"))
+        bound = emit.let(f"mul i64 {step}, 2")
+        low = emit.load(I64, emit.pointer(self.place["bounds"], bound, "i64"))
+        high = emit.load(I64, emit.pointer(self.place["bounds"], emit.let(f"add i64 {bound}, 1"), "i64"))
+        rows = emit.let(f"sub i64 {high}, {low}")
+        for source, target, each in zip(data, batch, self.inputs, strict=True):
+            self._gather(source, target, each.row_bytes, low, rows)
+        done = emit.load(I64, emit.pointer(self.place["status"], "1", "i64"))
+        odd = emit.let(f"trunc i64 {done} to i1")
+        table = emit.let(f"select i1 {odd}, ptr {self.place['odd_table']}, ptr {self.place['even_table']}")
+        emit.do(f"call void @step(ptr {table}, i64 {rows}, ptr {self.place['status']})")
+
+    def _gather(self, source: str, target: str, size: int, low: str, rows: str) -> None:
+        """The rows of one batch, side by side."""
+        emit = self.emit
+        emit.declare("llvm.memcpy.p0.p0.i64", "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
+        if not self._reorders:
+            here = emit.pointer(source, emit.let(f"mul i64 {low}, {size}"), "i8")
+            count = emit.let(f"mul i64 {rows}, {size}")
+            emit.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {here}, i64 {count}, i1 false)")
+            return
+        with emit.loop("0", rows) as row:
+            place = emit.let(f"add i64 {low}, {row.index}")
+            chosen = emit.load(I64, emit.pointer(self.place["order"], place, "i64"))
+            here = emit.pointer(source, emit.let(f"mul i64 {chosen}, {size}"), "i8")
+            there = emit.pointer(target, emit.let(f"mul i64 {row.index}, {size}"), "i8")
+            emit.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {there}, ptr {here}, i64 {size}, i1 false)")
+
+    @property
+    def _reorders(self) -> bool:
+        return self.program.shuffled or self.program.replacement
+
+    def _record(self, number: str, fresh: list[str], kept: list[str]) -> None:
+        emit = self.emit
+        emit.declare("llvm.memcpy.p0.p0.i64", "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
+        for source, target, record in zip(fresh, kept, self.records, strict=True):
+            there = emit.pointer(target, emit.let(f"mul i64 {number}, {record.size}"), "i8")
+            emit.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {there}, ptr {source}, i64 {record.size}, i1 false)")
+
+    def _leave_if_not_finite(self, loss: str) -> None:
+        """Return, without counting the step, if the loss of no member is finite."""
+        emit, record = self.emit, self.records[0]
+        type_ = Vector(record.element, 1)
+        with emit.loop("0", str(record.count), carried=[(Vector("i1", 1), "false")]) as member:
+            value = emit.load(type_, emit.pointer(loss, member.index, record.element))
+            size = emit.intrinsic("llvm.fabs", type_, value)
+            finite = emit.let(f"fcmp olt {type_} {size}, {type_.constant(float('inf'))}")
+            member.following = [emit.let(f"or i1 {member.values[0]}, {finite}")]
+        leave, stay = emit.label("leave"), emit.label("stay")
+        emit.do(f"br i1 {member.values[0]}, label %{stay}, label %{leave}")
+        emit.start(leave)
+        emit.store(I64, "1", emit.pointer(self.place["status"], "2", "i64"))
+        emit.do("ret void")
+        emit.start(stay)
+        pointer = emit.pointer(self.place["status"], "1", "i64")
+        emit.store(I64, emit.let(f"add i64 {emit.load(I64, pointer)}, 1"), pointer)
+
+    # The order of the rows
+
+    def _order(self, epoch_key: tuple[str, str]) -> None:
+        emit = self.emit
+        if not self._reorders:
+            return
+        key = fold(emit, epoch_key, "0")
+        lanes = max(1, emit.target.vector_bytes // 4)
+        rows, order = self.place["rows"], self.place["order"]
+        if self.program.replacement:
+            write_bits(emit, key, order, emit.let(f"mul i64 {rows}, 8"), lanes)
+            with emit.loop("0", rows) as row:
+                pointer = emit.pointer(order, row.index, "i64")
+                emit.store(I64, emit.let(f"urem i64 {emit.load(I64, pointer)}, {rows}"), pointer)
+            return
+        write_bits(emit, key, self.place["sorting"], emit.let(f"mul i64 {rows}, 4"), lanes)
+        with emit.loop("0", rows) as row:
+            emit.store(I64, row.index, emit.pointer(order, row.index, "i64"))
+        self._radix_sort(rows, order)
+
+    def _radix_sort(self, rows: str, order: str) -> None:
+        """Four passes over eight bits each, lowest first: stable, and linear in the rows.
+
+        The work space holds the words, room for them and for the order, and 256 counters.
+        """
+        emit = self.emit
+        words = self.place["sorting"]
+        other_words = emit.pointer(words, rows, "i32")
+        other_order = emit.pointer(emit.pointer(other_words, rows, "i32"), "0", "i64")
+        counters = emit.pointer(other_order, rows, "i64")
+        pairs = [(words, order), (other_words, other_order)]
+        for number in range(32 // RADIX_BITS):
+            source, target = pairs[number % 2], pairs[(number + 1) % 2]
+            self._pass(rows, source, target, counters, number * RADIX_BITS)
+
+    def _pass(self, rows: str, source: tuple[str, str], target: tuple[str, str], counters: str, shift: int) -> None:
+        emit, buckets = self.emit, 1 << RADIX_BITS
+        emit.declare("llvm.memset.p0.i64", "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
+        emit.do(f"call void @llvm.memset.p0.i64(ptr {counters}, i8 0, i64 {8 * buckets}, i1 false)")
+        with emit.loop("0", rows) as row:
+            pointer = self._bucket(source[0], row.index, counters, shift)[0]
+            emit.store(I64, emit.let(f"add i64 {emit.load(I64, pointer)}, 1"), pointer)
+        with emit.loop("0", str(buckets), carried=[(I64, "0")]) as bucket:
+            pointer = emit.pointer(counters, bucket.index, "i64")
+            count = emit.load(I64, pointer)
+            emit.store(I64, bucket.values[0], pointer)
+            bucket.following = [emit.let(f"add i64 {bucket.values[0]}, {count}")]
+        with emit.loop("0", rows) as row:
+            pointer, word = self._bucket(source[0], row.index, counters, shift)
+            place = emit.load(I64, pointer)
+            emit.store(WORD, word, emit.pointer(target[0], place, "i32"))
+            index = emit.load(I64, emit.pointer(source[1], row.index, "i64"))
+            emit.store(I64, index, emit.pointer(target[1], place, "i64"))
+            emit.store(I64, emit.let(f"add i64 {place}, 1"), pointer)
+
+    def _bucket(self, words: str, index: str, counters: str, shift: int) -> tuple[str, str]:
+        """The counter of a row's digit, and its word."""
+        emit = self.emit
+        word = emit.load(WORD, emit.pointer(words, index, "i32"))
+        digit = emit.let(f"and i32 {emit.let(f'lshr i32 {word}, {shift}')}, {(1 << RADIX_BITS) - 1}")
+        return emit.pointer(counters, emit.let(f"zext i32 {digit} to i64"), "i64"), word
