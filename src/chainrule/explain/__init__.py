@@ -2,6 +2,7 @@
 
 from chainrule.explain.blocks import boundary_blocks, digit_blocks
 from chainrule.explain.boundary import boundary_svg
+from chainrule.explain.circuit import circuit
 from chainrule.explain.graph_drawing import EdgeMark, NodeMark, draw_graph
 from chainrule.explain.graph_picture import GraphPicture, Record
 from chainrule.explain.svg import format_number
@@ -13,6 +14,7 @@ __all__ = [
     "Record",
     "boundary_blocks",
     "boundary_svg",
+    "circuit",
     "digit_blocks",
     "draw_graph",
     "format_number",
