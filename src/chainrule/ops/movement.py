@@ -57,7 +57,7 @@ def _reshape_type(x: TensorType, shape: Shape) -> TensorType:
 
 
 RESHAPE = _movement(
-    "reshape", _reshape_type, lambda x, shape: x.reshape(shape),
+    "reshape", _reshape_type, lambda x, shape: np.asarray(x).reshape(shape),
     lambda g, y, x, shape: (reshape(g, shape_of(x)),), "The same elements in another shape.",
 )  # fmt: skip
 
@@ -121,7 +121,7 @@ def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
 
 
 PERMUTE_DIMS = _movement(
-    "permute_dims", _permute_type, lambda x, axes: x.transpose(axes),
+    "permute_dims", _permute_type, np.transpose,
     lambda g, y, x, axes: (permute_dims(g, _inverse(axes)),), "The axes in another order.",
 )  # fmt: skip
 
