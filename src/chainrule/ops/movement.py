@@ -509,23 +509,27 @@ def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Any]:
     >>> cr.split([1, 2, 3, 4], [1, 3])
     [array([1]), array([2, 3]), array([4])]
     """
-    shape = shape_of(x)
-    axis = normalize_axis(axis, len(shape))
-    extent = shape[axis]
+    axis = normalize_axis(axis, len(shape_of(x)))
+    extent = _fixed_extent(x, axis)
     if isinstance(sections, int):
-        if sections < 1 or extent is ROWS or extent % sections:
+        if sections < 1 or extent % sections:
             raise ShapeError(f"an axis of {extent} cannot be cut into {sections} equal parts")
         sections = list(range(extent // sections, extent, extent // sections))
     bounds = [0, *[_place(each, extent) for each in sections], extent]
     return [slice_along(x, axis, low, high) for low, high in pairwise(bounds)]
 
 
-def _place(position: Any, extent: Any) -> int:
+def _place(position: int, extent: int) -> int:
     """``position`` counted from the front, within the axis."""
-    if extent is ROWS:
-        raise ShapeError("the rows of a batch cannot be cut: their number is not fixed")
     start, _, _ = slice(int(position), None).indices(extent)
     return start
+
+
+def _fixed_extent(x: Any, axis: int) -> int:
+    extent = shape_of(x)[axis]
+    if not isinstance(extent, int):
+        raise ShapeError("the rows of a batch cannot be cut: their number is not fixed")
+    return extent
 
 
 def roll(x: Any, shift: int, axis: int = 0) -> Any:
@@ -538,6 +542,6 @@ def roll(x: Any, shift: int, axis: int = 0) -> Any:
     array([3, 1, 2])
     """
     axis = normalize_axis(axis, len(shape_of(x)))
-    extent = shape_of(x)[axis]
+    extent = _fixed_extent(x, axis)
     start = -shift % extent if extent else 0
     return concat([slice_along(x, axis, start, extent), slice_along(x, axis, 0, start)], axis)
