@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.engines.reference import ReferenceEngine, make_plan
+from chainrule.engines.plan import make_plan
+from chainrule.engines.reference import ReferenceEngine
 from chainrule.errors import DtypeError, GraphError
 from chainrule.graph.graph import Graph
-from chainrule.graph.op import _REGISTRY, Algebra, Kind, Op, register, registered
+from chainrule.graph.op import Algebra, Kind, Op, register, registered
 from chainrule.graph.text import parse_graph, print_graph
 from chainrule.graph.verify import verify
 from chainrule.graph.walk import substitute
@@ -24,20 +22,10 @@ from chainrule.shapes import DTYPES, FLOAT32, FLOAT64, Array, TensorType, is_flo
 from chainrule.testing import check_gradients
 from chainrule.transforms.gradient import adjoints
 from tests.ops.samples import OPERATIONS, Sample, distinct, needed_types, numbers, samples
+from tests.planting import planted
 
 every_op = pytest.mark.parametrize("name", OPERATIONS)
 ELEMENTWISE = [name for name in OPERATIONS if registered()[name].partials]
-
-
-@contextmanager
-def planted(name: str, **changes: Any) -> Iterator[str]:
-    """An operation like the one called ``name``, but for a defect, registered for a while."""
-    defective = f"defective_{name}"
-    register(dataclasses.replace(registered()[name], name=defective, **changes))
-    try:
-        yield defective
-    finally:
-        del _REGISTRY[defective]
 
 
 def same(a: Any, b: Any) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from chainrule.errors import DtypeError
+from chainrule.errors import DtypeError, GraphError
 from chainrule.graph.op import (
     NONZERO,
     POSITIVE,
@@ -92,6 +92,8 @@ def elementwise(
     """
 
     def infer(*types: TensorType) -> TensorType:
+        if len(types) != len(partials):
+            raise GraphError(f"{name} takes {len(partials)} operands, got {len(types)}")
         shape = broadcast_shapes(*[operand.shape for operand in types])
         return TensorType(gives or types[-1].dtype, shape)
 

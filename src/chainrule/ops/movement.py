@@ -297,8 +297,13 @@ def slice_along(x: Any, axis: int, start: int, stop: int, step: int = 1) -> Any:
     return apply(SLICE, x, starts=tuple(starts), stops=tuple(stops), steps=tuple(steps))
 
 
+def _flip_type(x: TensorType, axes: tuple[int, ...]) -> TensorType:
+    normalize_axes(axes, len(x.shape))
+    return x
+
+
 FLIP = _movement(
-    "flip", lambda x, axes: x, lambda x, axes: np.flip(x, axis=axes),
+    "flip", _flip_type, lambda x, axes: np.flip(x, axis=axes),
     lambda g, y, x, axes: (flip(g, axes),), "In reverse order along axes.",
 )  # fmt: skip
 
