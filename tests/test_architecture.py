@@ -26,6 +26,7 @@ DEFECTS: dict[str, list[dict[str, str]]] = {
         {"chainrule.nn.layers": "def f():\n    from chainrule.networks import Network"},
         {"chainrule.ops.sums": "if TYPE_CHECKING:\n    from chainrule.nn import Layer"},
         {"chainrule.networks": "import chainrule as cr"},
+        {"chainrule.explain.system": "import chainrule as cr"},
         {"chainrule.networks": "from chainrule import exp"},
         {"chainrule.functional": "x = 1"},
         {"chainrule.nn.layers": "from chainrule.functional import f"},
@@ -83,6 +84,7 @@ SOUND_SOURCES: dict[str, list[dict[str, str]]] = {
     "imports_point_up": [
         {"chainrule": "from chainrule.cli import main"},
         {"chainrule.__main__": "from chainrule.cli import main"},
+        {"chainrule.explain.systems.circuit": "import chainrule as cr"},
         {"chainrule.nn": "import numpy, json\nfrom chainrule import errors\nfrom .layers import X"},
         {"chainrule.ops.sums": "from ..graph import Node\nfrom .base import record"},
     ],

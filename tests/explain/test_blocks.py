@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from chainrule.errors import ShapeError, UnknownNameError
 from chainrule.explain import boundary_blocks, digit_blocks
-from chainrule.explain.blocks import CUBE, nearest_of_256
 from chainrule.explain.palette import LIGHT, rgb
+from chainrule.explain.terminal import CUBE, nearest_of_256
 
 EXTENT = (0.0, 1.0, 0.0, 1.0)
 RAMP = np.tile(np.linspace(0, 1, 50), (50, 1))

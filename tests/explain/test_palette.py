@@ -7,8 +7,16 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from chainrule.explain.blocks import CUBE
-from chainrule.explain.palette import DARK, LIGHT, MARKERS, TERMINAL_RAMPS, Theme, rgb
+from chainrule.explain.palette import (
+    DARK,
+    LIGHT,
+    MARKERS,
+    TERMINAL_INKS,
+    TERMINAL_RAMPS,
+    Theme,
+    rgb,
+)
+from chainrule.explain.terminal import CUBE
 
 THEMES = pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 
@@ -89,6 +97,12 @@ def test_the_green_and_red_of_the_slides_would_be_caught() -> None:
 def test_reference_values_of_the_formulas() -> None:
     assert contrast("#000000", "#FFFFFF") == pytest.approx(21)
     assert lab("#FF0000", "normal") == pytest.approx([53.24, 80.09, 67.20], abs=0.05)
+
+
+def test_terminal_inks_stand_out_from_black_and_from_white() -> None:
+    for ink in TERMINAL_INKS.values():
+        assert min(contrast(ink, "#000000"), contrast(ink, "#FFFFFF")) >= 3.8
+        assert np.isin(rgb(ink), CUBE).all() or len(set(rgb(ink))) == 1
 
 
 def test_every_class_has_its_own_shape() -> None:

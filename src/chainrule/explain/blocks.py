@@ -7,28 +7,22 @@ upper half block, shows two pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from chainrule.errors import ShapeError, unknown_name
+from chainrule.errors import ShapeError
 from chainrule.explain.fields import Field, Floats, Points, checked_extent, field, points_of
 from chainrule.explain.palette import LIGHT, RGB, TERMINAL_RAMPS, rgb
-
-Colour = Literal["none", "256", "truecolor"]
-COLOURS = ("none", "256", "truecolor")
+from chainrule.explain.terminal import RESET, Colour, checked_colour, colour_code
 
 HALF_BLOCK = "▀"
-RESET = "\x1b[0m"
 SHADES = " ░▒▓█"
 POINT_GLYPHS = "●■▲"  # with colour
 PLAIN_POINT_GLYPHS = "oxA"
 PLAIN_FIELD_GLYPHS = (" .", "-=", "+#")  # per class: where it is unsure, where it is sure
 SURE = 0.5  # certainty; for two classes the probabilities 1/4 and 3/4
 FIELD_STRENGTH = 0.75  # of the colour of a class where it is certain; the rest is paper
-CUBE = np.array([0, 95, 135, 175, 215, 255])  # levels of the colour cube of 256-colour terminals
-CUBE_START, GREY_START, GREYS = 16, 232, 24
 
 Pixels = NDArray[np.uint8]
 
@@ -77,7 +71,7 @@ def boundary_blocks(
     shown = field(grid_probabilities)
     data = points_of(points, labels, shown.classes)
     marks = _marks(data, checked_extent(extent), columns, rows)
-    if _checked(colour) == "none":
+    if checked_colour(colour) == "none":
         return _plain_field(_resampled(shown, columns, rows), marks)
     return _coloured_field(_resampled(shown, columns, 2 * rows), marks, colour)
 
@@ -115,18 +109,12 @@ def digit_blocks(image: ArrayLike, *, colour: Colour = "none") -> str:
         raise ShapeError(f"a grey picture has the shape (rows, columns), not {brightness.shape}")
     peak = float(brightness.max())
     darkness = np.clip(brightness / peak, 0.0, 1.0) if peak > 0 else np.zeros_like(brightness)
-    if _checked(colour) == "none":
+    if checked_colour(colour) == "none":
         shades = np.rint(darkness * (len(SHADES) - 1)).astype(int).tolist()
         return "\n".join("".join(2 * SHADES[shade] for shade in row) for row in shades)
     ink = np.array(rgb(LIGHT.ink), dtype=np.float64)
     pixels = _mixed(np.broadcast_to(ink, (*darkness.shape, 3)), darkness)
     return _half_blocks(pixels, {}, colour)
-
-
-def _checked(colour: str) -> str:
-    if colour not in COLOURS:
-        raise unknown_name("colour", colour, COLOURS)
-    return colour
 
 
 def _resampled(shown: Field, columns: int, rows: int) -> Field:
@@ -205,27 +193,5 @@ def _half_blocks(pixels: Pixels, glyphs: dict[tuple[int, int], str], colour: str
 
 def _cell(glyph: str | None, above: RGB, below: RGB, colour: str) -> str:
     front = rgb(LIGHT.ink) if glyph else above
-    return f"\x1b[38;{_code(front, colour)};48;{_code(below, colour)}m{glyph or HALF_BLOCK}"
-
-
-def _code(channels: RGB, colour: str) -> str:
-    """The parameters of a terminal colour: three channels, or the nearest of 256."""
-    if colour == "truecolor":
-        return "2;" + ";".join(map(str, channels))
-    return f"5;{nearest_of_256(channels)}"
-
-
-def nearest_of_256(channels: RGB) -> int:
-    """Number of the terminal colour nearest to red, green and blue: of the cube or a grey.
-
-    >>> nearest_of_256((255, 0, 0)), nearest_of_256((118, 118, 118))
-    (196, 243)
-    """
-    wanted = np.array(channels)
-    steps = np.abs(wanted[:, None] - CUBE).argmin(axis=1)
-    grey = int(np.clip(round((wanted.mean() - 8) / 10), 0, GREYS - 1))
-    cube_miss = np.square(CUBE[steps] - wanted).sum()
-    grey_miss = np.square(8 + 10 * grey - wanted).sum()
-    if grey_miss < cube_miss:
-        return GREY_START + grey
-    return int(CUBE_START + steps @ (36, 6, 1))
+    codes = f"38;{colour_code(front, colour)};48;{colour_code(below, colour)}"
+    return f"\x1b[{codes}m{glyph or HALF_BLOCK}"

@@ -189,11 +189,7 @@ class _Scene:
     def _sum(self, mark: NodeMark) -> str:
         """The gradients that several wires bring back, and their sum."""
         parts = [use.gradient for use in self.uses.get(mark.id, ())]
-        if len(parts) < 2 or not mark.gradient or not all(parts):
-            return ""
-        if len(parts) > SPELLED_SUM:
-            return f"∂ sum of {len(parts)} = {mark.gradient}"
-        return f"∂ {_added(parts)} = {mark.gradient}"
+        return _with_sign(summed(parts, mark.gradient))
 
     def wires(self) -> Iterator[str]:
         """Every wire with its two labels."""
@@ -231,6 +227,17 @@ class _Scene:
             class_="node",
             data_node=mark.id,
         )
+
+
+def summed(parts: Sequence[str], total: str) -> str:
+    """Several gradients and their sum; empty where there are not several, or one is unknown.
+
+    >>> summed(["3", "3"], "6"), summed(["1"] * 4, "4"), summed(["6"], "6")
+    ('3 + 3 = 6', 'sum of 4 = 4', '')
+    """
+    if len(parts) < 2 or not total or not all(parts):
+        return ""
+    return f"{_added(parts) if len(parts) <= SPELLED_SUM else f'sum of {len(parts)}'} = {total}"
 
 
 def _added(parts: Iterable[str]) -> str:

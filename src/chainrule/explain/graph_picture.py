@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from chainrule.errors import GraphError
-from chainrule.explain.graph_drawing import EdgeMark, NodeMark, draw_graph
+from chainrule.explain.graph_drawing import EdgeMark, NodeMark, draw_graph, summed
+from chainrule.explain.palette import TERMINAL_INKS
+from chainrule.explain.terminal import Colour, painted
 
-OPERATOR_SIGNS = "+−-×*÷/@"
+OPERATOR_SIGNS = "+−-×*÷/@^"
 PLACEHOLDER = re.compile(r"(?<![^\W_])x(?![^\W_])")  # the x of "1/x", not that of "exp"
 
 
@@ -73,9 +75,9 @@ class GraphPicture:
     ...     )
     ... )
     >>> print(picture.text())
-    node  formula    value  gradient
-    x                    3         6
-    y     y = x × x      9         1
+    node  formula    value   gradient
+    x                    3  3 + 3 = 6
+    y     y = x × x      9          1
     """
 
     records: tuple[Record, ...]
@@ -117,15 +119,18 @@ class GraphPicture:
         count = "1 operation" if gates == 1 else f"{gates} operations"
         return f"A computation graph of {count} with the result {', '.join(results)}."
 
-    def text(self) -> str:
-        """A table, one line per node in topological order; plain numbers stand in the formulas."""
+    def text(self, colour: Colour = "none") -> str:
+        """A table, one line per node in topological order; plain numbers stand in the formulas.
+
+        Where several wires leave a node, the gradients that they bring back are added up.
+        """
         rows = [("node", "formula", "value", "gradient")]
         rows += [
-            (self._names[r.id], self._formulas.get(r.id, ""), r.value, r.gradient)
+            (self._names[r.id], self._formulas.get(r.id, ""), r.value, self._spelled(r))
             for r in self.records
-            if r.operands or r.name
+            if r.operands or r.name or len(self.records) == 1
         ]
-        return _table([tuple(map(_visible, row)) for row in rows])
+        return _table([tuple(map(_visible, row)) for row in rows], colour)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"image/svg+xml": self.svg(), "text/plain": self.text()}
@@ -159,6 +164,19 @@ class GraphPicture:
             for r in self.records
             if r.operands
         }
+
+    def _spelled(self, record: Record) -> str:
+        """The gradient of a record, as a sum where it is one."""
+        parts = [edge.gradient for edge in self._edges_from[record.id]]
+        return summed(parts, record.gradient) or record.gradient
+
+    @cached_property
+    def _edges_from(self) -> dict[str, list[EdgeMark]]:
+        found: dict[str, list[EdgeMark]] = {record.id: [] for record in self.records}
+        for record in self.records:
+            for edge in self._edges(record):
+                found[edge.source].append(edge)
+        return found
 
     def _edges(self, record: Record) -> Iterator[EdgeMark]:
         for place, operand in enumerate(record.operands):
@@ -194,9 +212,17 @@ def _visible(cell: str) -> str:
     return "".join(sign if sign.isprintable() else "\ufffd" for sign in cell)
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> str:
-    """Columns of equal width; the numbers of the last two are flush right."""
+def _table(rows: Sequence[tuple[str, ...]], colour: Colour) -> str:
+    """Columns of equal width; the numbers of the last two are flush right, in their inks."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     cells = [f"{{:{side}{width}}}" for side, width in zip("<<>>", widths, strict=True)]
-    line = "  ".join(cells)
-    return "\n".join(line.format(*row).rstrip() for row in rows)
+    padded = [[cell.format(text) for cell, text in zip(cells, row, strict=True)] for row in rows]
+    inks = [["note"] * len(widths), *[["", "", "forward", "gradient"]] * (len(rows) - 1)]
+    return "\n".join(
+        "  ".join(map(partial(_inked, colour=colour), row, line)).rstrip()
+        for row, line in zip(padded, inks, strict=True)
+    )
+
+
+def _inked(text: str, ink: str, colour: Colour) -> str:
+    return painted(text, TERMINAL_INKS[ink], colour) if ink else text

@@ -70,6 +70,10 @@ DARK = Theme(
     class2="#A8528B",
 )
 
+# The reserved inks on a terminal, whose paper may be black or white: colours that a 256-colour
+# terminal has exactly, with a contrast of at least 3.8:1 to both.
+TERMINAL_INKS = {"forward": "#00875F", "gradient": "#D70000", "note": "#767676"}
+
 # The same fading in the colours that a 256-colour terminal has exactly, from paper to certain;
 # taking the nearest colour instead would tint the ramps with hues that mean nothing.
 TERMINAL_RAMPS = (

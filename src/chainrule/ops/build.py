@@ -217,6 +217,7 @@ ASTYPE = register(
         _cast_array,
         vjp=lambda g, y, x, dtype: (cast(g, x.dtype),),
         algebra=Algebra.LINEAR,
+        symbol="astype",
         summary="The same values as another element type.",
     )
 )

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from chainrule.errors import DtypeError
+from chainrule.errors import DtypeError, GraphError
 from chainrule.graph.op import (
     NONZERO,
     POSITIVE,
@@ -37,6 +37,7 @@ IDEMPOTENT, ODD, EVEN = Algebra.IDEMPOTENT, Algebra.ODD, Algebra.EVEN
 LINEAR, MULTILINEAR = Algebra.LINEAR, Algebra.MULTILINEAR
 UNIT = Interval(-0.9, 0.9)
 INSIDE = Interval(0.1, 0.9)  # between two integers
+DIVISOR = Interval(0.8, 1.0)  # goes once into the dividends that go with it
 
 
 # How operands are converted before an operation sees them
@@ -91,6 +92,8 @@ def elementwise(
     """
 
     def infer(*types: TensorType) -> TensorType:
+        if len(types) != len(partials):
+            raise GraphError(f"{name} takes {len(partials)} operands, got {len(types)}")
         shape = broadcast_shapes(*[operand.shape for operand in types])
         return TensorType(gives or types[-1].dtype, shape)
 
@@ -244,12 +247,12 @@ power = elementwise(
 )  # fmt: skip
 floor_divide = elementwise(
     "floor_divide", special.floor_divide, "floor(a / b); for integers 0 where b is 0.",
-    (FLAT, FLAT), coerce=_numbers, domain=(Interval(0.1, 0.4), POSITIVE), symbol="//",
+    (FLAT, FLAT), coerce=_numbers, domain=(Interval(1.2, 1.4), DIVISOR), symbol="//",
 )  # fmt: skip
 remainder = elementwise(
     "remainder", special.remainder, "a - b * floor(a / b); for integers 0 where b is 0.",
     (1.0, lambda y, a, b: -floor(a / b)),
-    coerce=_numbers, domain=(Interval(0.05, 0.25), POSITIVE), symbol="mod",
+    coerce=_numbers, domain=(Interval(1.2, 1.4), DIVISOR), symbol="mod",
 )  # fmt: skip
 atan2 = elementwise(
     "atan2", np.arctan2, "The angle of the point (b, a).",
@@ -270,12 +273,12 @@ def _share(wins: Operation, a: Any, b: Any) -> Any:
 
 
 maximum = elementwise(
-    "maximum", np.maximum, "The larger of a and b; NaN wins.",
+    "maximum", special.maximum, "The larger of a and b; NaN wins.",
     (lambda y, a, b: _share(greater, a, b), lambda y, a, b: _share(greater, b, a)),
     coerce=_common, flags=COMMUTATIVE | ASSOCIATIVE | IDEMPOTENT, symbol="max",
 )  # fmt: skip
 minimum = elementwise(
-    "minimum", np.minimum, "The smaller of a and b; NaN wins.",
+    "minimum", special.minimum, "The smaller of a and b; NaN wins.",
     (lambda y, a, b: _share(less, a, b), lambda y, a, b: _share(less, b, a)),
     coerce=_common, flags=COMMUTATIVE | ASSOCIATIVE | IDEMPOTENT, symbol="min",
 )  # fmt: skip

@@ -159,7 +159,7 @@ def identity(x: Any) -> Any:
 
 
 def hard_tanh(x: Any) -> Any:
-    """x between -1 and 1, beyond them the bound.
+    """x between -1 and 1, beyond them the bound; derivative 0 at both bounds.
 
     Examples
     --------
@@ -167,7 +167,8 @@ def hard_tanh(x: Any) -> Any:
     >>> cr.hard_tanh([-3.0, 0.5, 3.0])
     array([-1. ,  0.5,  1. ])
     """
-    return ew.clip(x, -1.0, 1.0)
+    inside = ew.logical_and(ew.greater(x, -1.0), ew.less(x, 1.0))
+    return ew.where(inside, x, ew.sign(x))
 
 
 def hard_sigmoid(x: Any) -> Any:

@@ -41,6 +41,7 @@ def _indices(first: Dtype, second: Dtype) -> tuple[Dtype, Dtype]:
 
 
 def _take_type(x: TensorType, indices: TensorType, axis: int) -> TensorType:
+    normalize_axis(axis, len(x.shape))
     return TensorType(x.dtype, x.shape[:axis] + indices.shape + x.shape[axis + 1 :])
 
 

@@ -57,7 +57,7 @@ def _reshape_type(x: TensorType, shape: Shape) -> TensorType:
 
 
 RESHAPE = _movement(
-    "reshape", _reshape_type, lambda x, shape: x.reshape(shape),
+    "reshape", _reshape_type, lambda x, shape: np.asarray(x).reshape(shape),
     lambda g, y, x, shape: (reshape(g, shape_of(x)),), "The same elements in another shape.",
 )  # fmt: skip
 
@@ -121,7 +121,7 @@ def _inverse(axes: Sequence[int]) -> tuple[int, ...]:
 
 
 PERMUTE_DIMS = _movement(
-    "permute_dims", _permute_type, lambda x, axes: x.transpose(axes),
+    "permute_dims", _permute_type, np.transpose,
     lambda g, y, x, axes: (permute_dims(g, _inverse(axes)),), "The axes in another order.",
 )  # fmt: skip
 
@@ -297,8 +297,13 @@ def slice_along(x: Any, axis: int, start: int, stop: int, step: int = 1) -> Any:
     return apply(SLICE, x, starts=tuple(starts), stops=tuple(stops), steps=tuple(steps))
 
 
+def _flip_type(x: TensorType, axes: tuple[int, ...]) -> TensorType:
+    normalize_axes(axes, len(x.shape))
+    return x
+
+
 FLIP = _movement(
-    "flip", lambda x, axes: x, lambda x, axes: np.flip(x, axis=axes),
+    "flip", _flip_type, lambda x, axes: np.flip(x, axis=axes),
     lambda g, y, x, axes: (flip(g, axes),), "In reverse order along axes.",
 )  # fmt: skip
 
@@ -509,23 +514,27 @@ def split(x: Any, sections: int | Sequence[int], axis: int = 0) -> list[Any]:
     >>> cr.split([1, 2, 3, 4], [1, 3])
     [array([1]), array([2, 3]), array([4])]
     """
-    shape = shape_of(x)
-    axis = normalize_axis(axis, len(shape))
-    extent = shape[axis]
+    axis = normalize_axis(axis, len(shape_of(x)))
+    extent = _fixed_extent(x, axis)
     if isinstance(sections, int):
-        if sections < 1 or extent is ROWS or extent % sections:
+        if sections < 1 or extent % sections:
             raise ShapeError(f"an axis of {extent} cannot be cut into {sections} equal parts")
         sections = list(range(extent // sections, extent, extent // sections))
     bounds = [0, *[_place(each, extent) for each in sections], extent]
     return [slice_along(x, axis, low, high) for low, high in pairwise(bounds)]
 
 
-def _place(position: Any, extent: Any) -> int:
+def _place(position: int, extent: int) -> int:
     """``position`` counted from the front, within the axis."""
-    if extent is ROWS:
-        raise ShapeError("the rows of a batch cannot be cut: their number is not fixed")
     start, _, _ = slice(int(position), None).indices(extent)
     return start
+
+
+def _fixed_extent(x: Any, axis: int) -> int:
+    extent = shape_of(x)[axis]
+    if not isinstance(extent, int):
+        raise ShapeError("the rows of a batch cannot be cut: their number is not fixed")
+    return extent
 
 
 def roll(x: Any, shift: int, axis: int = 0) -> Any:
@@ -538,6 +547,6 @@ def roll(x: Any, shift: int, axis: int = 0) -> Any:
     array([3, 1, 2])
     """
     axis = normalize_axis(axis, len(shape_of(x)))
-    extent = shape_of(x)[axis]
+    extent = _fixed_extent(x, axis)
     start = -shift % extent if extent else 0
     return concat([slice_along(x, axis, start, extent), slice_along(x, axis, 0, start)], axis)

@@ -77,7 +77,7 @@ def _numpy_bits(key: Array, shape: tuple[int, ...], width: int) -> Array:
     words = np.stack(threefry(key[..., None, :], low, high), axis=-1).astype("<u4")
     stream = words.reshape(*key.shape[:-1], 2 * blocks.size)
     flat: Array = stream.view(_WORD[width].newbyteorder("<"))[..., :count].astype(_WORD[width])
-    return flat.reshape(*key.shape[:-1], *shape)
+    return flat.reshape((*key.shape[:-1], *shape))
 
 
 def _fold_type(key: TensorType, number: TensorType) -> TensorType:

@@ -67,6 +67,8 @@ def _reduction(
     symbol: str = "",
 ) -> Op:
     def infer(x: TensorType, axes: tuple[int, ...], keepdims: bool) -> TensorType:
+        if axes != normalize_axes(axes, len(x.shape)):
+            raise ShapeError(f"axes are sorted and counted from the front, got {axes}")
         if not empty and builtins.any(x.shape[axis] == 0 for axis in axes):
             raise ShapeError(f"{name} of no elements is not defined")
         return TensorType(gives or x.dtype, reduced_shape(x.shape, axes, keepdims))
@@ -296,6 +298,7 @@ def _scan(name: str, numpy: Callable[..., Any], doc: str, vjp: Callable[..., Any
           coerce: Callable[[Dtype], Dtype], domain: Interval = REALS,
           flags: Algebra = Algebra.NONE, gives: Dtype | None = None) -> Op:  # fmt: skip
     def infer(x: TensorType, axis: int) -> TensorType:
+        normalize_axis(axis, len(x.shape))
         return TensorType(gives or x.dtype, x.shape)
 
     return register(

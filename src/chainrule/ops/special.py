@@ -51,6 +51,18 @@ def where(condition: Array, a: Array, b: Array, out: Array | None = None) -> Arr
     return _store(np.where(condition, a, b), out)
 
 
+def maximum(a: Array, b: Array, out: Array | None = None) -> Array:
+    """The larger; NaN wins."""
+    result: Array = np.maximum(a, b, out=out)  # NumPy takes no third positional argument here
+    return result
+
+
+def minimum(a: Array, b: Array, out: Array | None = None) -> Array:
+    """The smaller; NaN wins."""
+    result: Array = np.minimum(a, b, out=out)
+    return result
+
+
 def clip(x: Array, low: Array, high: Array, out: Array | None = None) -> Array:
     """min(max(x, low), high)."""
     result: Array = np.minimum(np.maximum(x, low), high, out=out)

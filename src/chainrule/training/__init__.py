@@ -1,6 +1,7 @@
 """Training: programs from networks, the loop around them, and what it leaves behind."""
 
-from chainrule.training.callbacks import Callback, EarlyStopping, TimeLimit
+from chainrule.training.callbacks import Callback, EarlyStopping, Run, TimeLimit
 from chainrule.training.history import History
+from chainrule.training.loop import DivergenceWarning
 
-__all__ = ["Callback", "EarlyStopping", "History", "TimeLimit"]
+__all__ = ["Callback", "DivergenceWarning", "EarlyStopping", "History", "Run", "TimeLimit"]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import replace
+from typing import Any, Protocol
 
 from chainrule.errors import ParameterError
 from chainrule.optim.schedules import Plateau, ReduceOnPlateau
+from chainrule.optim.settings import COUNT, FROM_ZERO, POSITIVE, check
 from chainrule.training.history import History
-
-if TYPE_CHECKING:
-    from chainrule.shapes import Array
 
 
 class Run(Protocol):
@@ -19,23 +18,29 @@ class Run(Protocol):
 
     Attributes
     ----------
-    epoch : int
-        The epoch that has just ended, counted from 0.
-    epochs : int
-        How many were asked for.
     history : History
+        What is known of the epochs so far.
     """
 
-    epoch: int
-    epochs: int
     history: History
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that has just ended, counted from 0; -1 before the first."""
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were asked for."""
 
     @property
     def model(self) -> Any:
         """The model, with its parameters after this epoch."""
 
+    def sign(self, column: str) -> float:
+        """1 if smaller is better in this column of the history, -1 if greater is."""
+
     def stop(self, reason: str) -> None:
-        """End the training after this epoch; ``reason`` completes "stopped because"."""
+        """End the training after this epoch; ``reason`` says why."""
 
     def scale_rate(self, scale: float) -> None:
         """Multiply the optimizer's learning rate by ``scale`` from now on (not cumulative)."""
@@ -74,15 +79,9 @@ class EarlyStopping(Callback):
     def __init__(
         self, patience: int = 10, monitor: str | None = None, minimum_change: float = 0.0
     ) -> None:
-        if not isinstance(patience, int) or patience < 1:
-            raise ParameterError(
-                f"EarlyStopping: patience must be an integer >= 1, got {patience!r}"
-            )
-        if not minimum_change >= 0:
-            raise ParameterError(
-                f"EarlyStopping: minimum_change must be >= 0, got {minimum_change!r}"
-            )
-        self.patience, self.monitor, self.minimum_change = patience, monitor, minimum_change
+        self.patience = check("EarlyStopping", "patience", COUNT, patience)
+        self.monitor = monitor
+        self.minimum_change = check("EarlyStopping", "minimum_change", FROM_ZERO, minimum_change)
 
     def start(self, run: Run) -> None:
         """Forget earlier trainings."""
@@ -91,7 +90,7 @@ class EarlyStopping(Callback):
     def epoch(self, run: Run) -> None:
         """Count the epochs since the last improvement."""
         name = self.monitor or run.history.monitor
-        value = improving_sign(name) * float(run.history[name][-1])
+        value = run.sign(name) * float(run.history[name][-1])
         if value < self.best - self.minimum_change:
             self.best, self.waited = value, 0
             return
@@ -100,21 +99,11 @@ class EarlyStopping(Callback):
             run.stop(f"{name.replace('_', ' ')} has not improved for {self.patience} epochs")
 
 
-def improving_sign(column: str) -> float:
-    """1 if smaller is better in this column of a history, -1 if greater is."""
-    from chainrule.nn.metrics import METRICS
-
-    metric = METRICS.get(column.removeprefix("validation_"))
-    return -1.0 if metric is not None and metric.greater_is_better else 1.0
-
-
 class TimeLimit(Callback):
     """Ends a training after the epoch in which a number of seconds has passed."""
 
     def __init__(self, seconds: float) -> None:
-        if not seconds > 0:
-            raise ParameterError(f"TimeLimit: seconds must be > 0, got {seconds!r}")
-        self.seconds = seconds
+        self.seconds = check("TimeLimit", "seconds", POSITIVE, seconds)
 
     def start(self, run: Run) -> None:
         """Start the clock."""
@@ -127,13 +116,17 @@ class TimeLimit(Callback):
 
 
 class _ReduceRate(Callback):
-    """Carries out :class:`chainrule.optim.ReduceOnPlateau`."""
+    """Carries out :class:`chainrule.optim.ReduceOnPlateau` on the monitored column.
+
+    Which direction is better is known, so the rule's ``mode`` is not asked.
+    """
 
     def __init__(self, rule: ReduceOnPlateau) -> None:
         self.rule = rule
 
     def start(self, run: Run) -> None:
         self.state: Plateau = self.rule.start()
+        self.rule = replace(self.rule, mode="min" if run.sign(run.history.monitor) > 0 else "max")
 
     def epoch(self, run: Run) -> None:
         value = float(run.history[run.history.monitor][-1])
@@ -159,6 +152,8 @@ def as_callbacks(given: Sequence[Any] | None) -> list[Callback]:
     ParameterError
         For anything else.
     """
+    if given is not None and not isinstance(given, (list, tuple)):
+        raise ParameterError(f"callbacks are given as a list, got {given!r}")
     return [_as_callback(each) for each in given or ()]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from chainrule.errors import DataError, ParameterError, ShapeError
+from chainrule.optim.settings import FROM_ZERO, check
 from chainrule.shapes import Array, Dtype, as_array
 
 
@@ -25,9 +26,10 @@ def as_features(
         If there are no rows, or a value is NaN or infinite; it says where.
     """
     array = as_array(X)
-    if array.ndim < 2 and not (array.ndim == 1 and row_shape == ()):
+    if array.ndim < 2:
         raise ShapeError(
-            f"{what} needs an axis of rows and one of features, got shape {array.shape}; for one row write x[None]"
+            f"{what} needs an axis of rows and one of features, got shape {array.shape};"
+            " for one row write x[None]"
         )
     if row_shape is not None and array.shape[1:] != row_shape:
         wanted = " x ".join(map(str, row_shape))
@@ -37,9 +39,11 @@ def as_features(
     if not len(array):
         raise DataError(f"{what} has no rows")
     check_finite(array, what)
-    return np.ascontiguousarray(
-        array, dtype if array.dtype.kind == "f" or dtype.kind == "f" else None
-    )
+    with np.errstate(over="ignore"):
+        found = np.ascontiguousarray(array, dtype)
+    if found is not array:
+        check_finite(found, f"{what} in {dtype.name}")
+    return found
 
 
 def check_finite(array: Array, what: str) -> None:
@@ -59,33 +63,27 @@ def check_finite(array: Array, what: str) -> None:
     raise DataError(f"{what} has {array[place]} in {where}; fill in or leave out what is missing")
 
 
-def as_weights(
-    sample_weight: npt.ArrayLike | None,
-    class_weight: Mapping[Any, float] | str | None,
-    y: npt.ArrayLike,
-    dtype: Dtype,
-) -> Array | None:
-    """The weight of each row, or None if all are 1.
+def as_weights(sample_weight: npt.ArrayLike, rows: int, dtype: Dtype) -> Array:
+    """The weight of each row, in the network's element type.
 
     Raises
     ------
-    ShapeError, DataError, ParameterError
+    ShapeError, DataError
         If there is not one weight a row, one is negative or not finite, or all are 0.
     """
-    count = len(as_array(y))
-    weights = None if sample_weight is None else as_array(sample_weight)
-    if weights is not None and weights.shape != (count,):
+    weights = as_array(sample_weight)
+    if weights.shape != (rows,):
         raise ShapeError(
-            f"sample_weight needs one number for each of {count} rows, got shape {weights.shape}"
+            f"sample_weight needs one number for each of {rows} rows, got shape {weights.shape}"
         )
-    if class_weight is not None:
-        by_class = weights_of_classes(class_weight, as_array(y))
-        weights = by_class if weights is None else weights * by_class
-    if weights is None:
-        return None
     check_finite(weights, "sample_weight")
-    if (weights < 0).any() or not weights.any():
-        raise DataError("sample weights must be >= 0, and not all 0")
+    if (weights < 0).any():
+        place = int(np.argmax(weights < 0))
+        raise DataError(
+            f"sample weights must be >= 0, and sample_weight[{place}] is {weights[place]}"
+        )
+    if not weights.any():
+        raise DataError("sample weights must not all be 0")
     return weights.astype(dtype)
 
 
@@ -99,36 +97,19 @@ def weights_of_classes(class_weight: Mapping[Any, float] | str, y: Array) -> Arr
     """
     labels = y.argmax(axis=1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1)
     classes, places = np.unique(labels, return_inverse=True)
+    if not isinstance(class_weight, Mapping) and class_weight != "balanced":
+        raise ParameterError(
+            f"class_weight must be 'balanced' or a dict of class to weight, got {class_weight!r}"
+        )
     if isinstance(class_weight, str):
-        if class_weight != "balanced":
-            raise ParameterError(
-                f"class_weight must be 'balanced' or a dict of class to weight, got {class_weight!r}"
-            )
         counts = np.bincount(places)
         balanced: Array = (len(labels) / (len(classes) * counts))[places]
         return balanced
     missing = [each.item() for each in classes if each.item() not in class_weight]
     if missing:
         raise ParameterError(f"class_weight has no weight for class {missing[0]!r}")
-    return np.array([class_weight[each.item()] for each in classes], np.float64)[places]
-
-
-def split_validation(rows: int, fraction: float, seed: int) -> tuple[Array, Array]:
-    """Row numbers for training and for validation, drawn from the seed.
-
-    Raises
-    ------
-    ParameterError
-        If the fraction is not between 0 and 1, or leaves either part empty.
-    """
-    if not 0 < fraction < 1:
-        raise ParameterError(f"validation as a fraction must lie between 0 and 1, got {fraction!r}")
-    held_out = round(rows * fraction)
-    if not 0 < held_out < rows:
-        raise ParameterError(
-            f"a validation fraction of {fraction} leaves one part of {rows} rows empty"
-        )
-    from chainrule.ops import random
-
-    order = random.permutation(random.fold_in(random.key(seed), 2**32 - 1), rows)
-    return np.sort(order[held_out:]), np.sort(order[:held_out])
+    weights = [
+        check("class_weight", f"that of class {label!r}", FROM_ZERO, class_weight[label])
+        for label in (each.item() for each in classes)
+    ]
+    return np.array(weights)[places]

@@ -9,12 +9,11 @@ import numpy as np
 
 from chainrule.engines.base import BoundedCache, Executable
 from chainrule.engines.registry import get_engine
-from chainrule.graph.tree import flatten
-from chainrule.ops.build import input
 from chainrule.shapes import Array
-from chainrule.training.steps import Model, Objective, evaluation_graph, types_of
+from chainrule.training.snapshot import Snapshot
+from chainrule.training.steps import Builder, Objective, Rows, evaluation_graph, types_of
 
-BLOCK_ROWS = 4096
+BLOCK_ROWS = 512
 
 
 class Evaluator:
@@ -22,42 +21,42 @@ class Evaluator:
 
     Parameters
     ----------
-    model : Model
+    model : Builder
         Its layers; parameters come with each call.
+    objective : Objective, optional
+        What the loss is, if one is asked for.
     """
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
+    def __init__(self, model: Builder, objective: Objective | None = None) -> None:
+        self.model, self.objective = model, objective
         self._kept: BoundedCache[Any, Executable] = BoundedCache(16)
 
     def __call__(
-        self,
-        parameters: Any,
-        states: Any,
-        rows: Sequence[Array],
-        *,
-        objective: Objective | None = None,
-        members: int | None = None,
-        engine: str | None = None,
+        self, snapshot: Snapshot, rows: Sequence[Array], engine: str | None = None
     ) -> tuple[Array, Any]:
-        """The outputs for all rows, and their mean loss if an objective is given.
+        """The outputs for all rows, and their mean loss if there is an objective.
+
+        Parameters
+        ----------
+        snapshot : Snapshot
+        rows : features, then targets and weights if the objective needs them
+        engine : str, optional
 
         Returns
         -------
         outputs : (n, k), or (members, n, k)
         loss : scalar, or (members,); None without an objective
         """
-        leaves = flatten({"parameters": parameters, "states": states})
-        types = types_of(rows)
-        shapes = tuple([leaf.shape for leaf in leaves])
+        leaves = snapshot.leaves
 
         def make() -> Executable:
-            nodes = [input(type_.shape, type_.dtype) for type_ in types]
-            graph = evaluation_graph(self.model, objective, parameters, states, nodes, members)
+            nodes = Rows.like(rows)
+            graph = evaluation_graph(self.model, self.objective, snapshot, nodes)
             return get_engine(engine).compile(graph)
 
-        run = self._kept.get((types, shapes, objective, members, engine), make)
-        return _in_blocks(lambda part: run([*leaves, *part]), rows, 1 if members else 0)
+        shapes = tuple([leaf.shape for leaf in leaves])
+        run = self._kept.get((types_of(rows), shapes, snapshot.members, engine), make)
+        return _in_blocks(lambda part: run([*leaves, *part]), rows, 1 if snapshot.members else 0)
 
 
 def _in_blocks(
@@ -65,8 +64,7 @@ def _in_blocks(
 ) -> tuple[Array, Any]:
     """``run`` over blocks of rows: outputs joined, losses averaged by their weight."""
     outputs, losses, weights = [], [], []
-    for low in range(0, len(rows[0]), BLOCK_ROWS):
-        part = [array[low : low + BLOCK_ROWS] for array in rows]
+    for part in blocks(rows):
         output, *loss = run(part)
         outputs.append(output)
         losses += loss
@@ -74,5 +72,10 @@ def _in_blocks(
     joined = outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=axis)
     if not losses:
         return joined, None
-    share = np.array(weights) / sum(weights)
-    return joined, np.tensordot(share, np.array(losses, np.float64), axes=1)
+    return joined, np.average(np.array(losses, np.float64), axis=0, weights=weights)
+
+
+def blocks(rows: Sequence[Array]) -> list[list[Array]]:
+    """Views of up to BLOCK_ROWS rows each."""
+    starts = range(0, len(rows[0]), BLOCK_ROWS)
+    return [[array[low : low + BLOCK_ROWS] for array in rows] for low in starts]

@@ -7,25 +7,36 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import unknown_name
+from chainrule.errors import FileFormatError, unknown_name
 from chainrule.shapes import Array
 
 
 class History(Mapping[str, Array]):
     """The columns of a training, one number an epoch: ``history["loss"]``.
 
+    Columns: ``loss``, the mean over the epoch's rows, without penalties; ``penalty``, if there is
+    one; ``validation_loss`` and ``validation_`` with the name of each metric, if there are
+    validation rows; ``learning_rate``, that of the epoch's last step; ``gradient_norm``, the mean
+    over steps; ``seconds``. Of many members a column holds the mean over those that are finite.
+
     Attributes
     ----------
     seed : int
         What the training drew its numbers from; the same seed gives the same bits.
     best_epoch : int or None
-        The epoch whose parameters the model has now, counted from 0.
+        The epoch whose parameters the model has now, counted from 0; of many members the best
+        one's. None if no epoch was finished.
     monitor : str
         The column that decided it.
     stopped : str
         Why the training ended, in one sentence.
-    step_losses : numpy.ndarray
-        The loss of every step, (epochs, steps), with a last axis of members if there are any.
+
+    Examples
+    --------
+    >>> history = History(seed=0, monitor="loss")
+    >>> history.append({"loss": 0.5}, np.array([0.6, 0.4]))
+    >>> history["loss"], history.step_losses.shape
+    (array([0.5]), (1, 2))
     """
 
     def __init__(self, seed: int, monitor: str) -> None:
@@ -33,62 +44,74 @@ class History(Mapping[str, Array]):
         self.monitor = monitor
         self.best_epoch: int | None = None
         self.stopped = ""
-        self._columns: dict[str, list[float]] = {}
-        self._step_losses: list[Array] = []
+        self._rows: list[tuple[dict[str, float], Array]] = []
 
     def append(self, row: Mapping[str, float], step_losses: Array) -> None:
-        """Add one epoch."""
-        for name, value in row.items():
-            self._columns.setdefault(name, []).append(float(value))
-        self._step_losses.append(step_losses)
+        """Add one epoch: at once, so that an interruption leaves no half of it."""
+        self._rows.append((dict(row), step_losses))
 
     @property
     def step_losses(self) -> Array:
         """The loss of every step: (epochs, steps) or (epochs, steps, members)."""
-        return np.stack(self._step_losses) if self._step_losses else np.empty((0, 0))
+        losses = [losses for _, losses in self._rows]
+        return np.stack(losses) if losses else np.empty((0, 0))
 
     @property
     def epochs(self) -> int:
         """How many epochs ran."""
-        return len(self._step_losses)
+        return len(self._rows)
 
     def __getitem__(self, name: str) -> Array:
-        if name not in self._columns:
-            raise unknown_name("column of the history", name, self._columns)
-        return np.array(self._columns[name])
+        if name not in list(self):
+            raise unknown_name("column of the history", name, self)
+        return np.array([row[name] for row, _ in self._rows])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._columns)
+        return iter(self._rows[0][0] if self._rows else ())
 
     def __len__(self) -> int:
-        return len(self._columns)
+        return len(self._rows[0][0]) if self._rows else 0
 
     def __repr__(self) -> str:
         best = "" if self.best_epoch is None else f", best epoch {self.best_epoch + 1}"
-        last = ", ".join(
-            f"{name} {values[-1]:.4g}" for name, values in self._columns.items() if values
-        )
+        last = ", ".join(f"{name} {value:.4g}" for name, value in self.last.items())
         return f"<History of {self.epochs} epochs{best}: {last}>"
+
+    @property
+    def last(self) -> dict[str, float]:
+        """The last epoch's row; empty if no epoch ran."""
+        return self._rows[-1][0] if self._rows else {}
 
     def packed(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """The facts, and the columns as arrays: what a file holds."""
         facts = {
             "seed": self.seed,
             "monitor": self.monitor,
+            "best_epoch": self.best_epoch,
             "stopped": self.stopped,
-            "columns": list(self._columns),
+            "columns": list(self),
         }
-        columns = {f"epochs.{name}": np.array(values) for name, values in self._columns.items()}
-        return {**facts, "best_epoch": self.best_epoch}, {
-            **columns,
-            "step_losses": self.step_losses,
-        }
+        columns = {f"epochs.{name}": self[name] for name in self}
+        return facts, {**columns, "step_losses": self.step_losses}
 
     @classmethod
     def unpacked(cls, facts: Mapping[str, Any], columns: Mapping[str, Array]) -> History:
-        """The history that :meth:`packed` took apart."""
+        """The history that :meth:`packed` took apart.
+
+        Raises
+        ------
+        FileFormatError
+            If its parts do not fit together.
+        """
         history = cls(int(facts["seed"]), str(facts["monitor"]))
         history.best_epoch, history.stopped = facts["best_epoch"], str(facts["stopped"])
-        history._columns = {name: columns[f"epochs.{name}"].tolist() for name in facts["columns"]}
-        history._step_losses = list(columns["step_losses"])
+        steps, names = columns["step_losses"], [str(name) for name in facts["columns"]]
+        values = [columns[f"epochs.{name}"] for name in names]
+        if len(columns) != len(names) + 1 or any(v.shape != steps.shape[:1] for v in values):
+            raise FileFormatError("its history has columns of different lengths")
+        if history.best_epoch not in (None, *range(len(steps))):
+            raise FileFormatError("its history has a best epoch that never ran")
+        for epoch, losses in enumerate(steps):
+            row = {name: float(v[epoch]) for name, v in zip(names, values, strict=True)}
+            history.append(row, losses)
         return history

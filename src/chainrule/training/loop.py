@@ -3,160 +3,156 @@
 from __future__ import annotations
 
 import time
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from chainrule.engines.base import Outcome
-from chainrule.errors import unknown_name
+from chainrule.errors import ParameterError
 from chainrule.graph.tree import flatten, unflatten
-from chainrule.nn.metrics import Metric
+from chainrule.nn.base import Layer
 from chainrule.shapes import Array
-from chainrule.training.callbacks import Callback, improving_sign
+from chainrule.training.best import Best, Leaves, mixed
+from chainrule.training.callbacks import EarlyStopping
 from chainrule.training.evaluation import Evaluator
 from chainrule.training.history import History
-from chainrule.training.steps import RECORDS, Objective
+from chainrule.training.inspection import first_non_finite
+from chainrule.training.plan import Plan
+from chainrule.training.snapshot import Snapshot, finite_members
+from chainrule.training.steps import RECORDS, Builder
+from chainrule.training.task import Task
+from chainrule.training.watching import Watch
 
 
 class DivergenceWarning(UserWarning):
-    """A training left the finite numbers; the best parameters so far are kept."""
+    """A training left the finite numbers; the best parameters so far are back."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How long to train, in which portions, and on what.
+class Trainable(Protocol):
+    """What the loop needs of a network."""
+
+    @property
+    def layers(self) -> Sequence[Layer]:
+        """The layers, in order."""
+
+    @property
+    def architecture(self) -> Builder:
+        """What builds its graph."""
+
+    def snapshot(self) -> Snapshot:
+        """All arrays of one moment."""
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """Put new arrays in the place of the current ones."""
+
+
+class Method:
+    """How parameters are moved: by a program of steps, or by a search of its own.
 
     Attributes
     ----------
-    epochs : int
-    batch_size : int
-    shuffle, drop_last, replacement : bool
-    engine : str or None
-    seed : int
+    chunk : int >= 1
+        Epochs in one call into the engine; known after ``start``.
     """
 
-    epochs: int
-    batch_size: int
-    shuffle: bool
-    drop_last: bool
-    replacement: bool
-    engine: str | None
-    seed: int
-
-
-class Method(Protocol):
-    """How parameters are moved: by a program of steps, or by a search of its own."""
+    chunk: int = 1
 
     def start(self, training: Training) -> Any:
         """What the method remembers before the first epoch: a tree of arrays, carried along."""
+        raise TypeError(f"{type(self).__name__} must define start(training)")
 
     def run(self, training: Training) -> None:
-        """Go through the epochs, giving the outcome of each to ``training.finish_epoch``."""
+        """Go through the epochs, giving each call's outcome to ``training.take_in``."""
+        raise TypeError(f"{type(self).__name__} must define run(training)")
 
-    def rate(self, state: Any) -> Any:
-        """The current learning rate."""
-
-
-@dataclass
-class Best:
-    """The best parameters so far, for each member its own.
-
-    Attributes
-    ----------
-    values : (members,) float64
-        The monitored number, smaller is better.
-    epochs : (members,) int64
-        When it was reached; -1 at the start.
-    leaves : list of arrays
-        Parameters and states.
-    """
-
-    values: Array
-    epochs: Array
-    leaves: list[Array]
-
-    def offer(self, values: Array, epoch: int, leaves: Sequence[Array]) -> None:
-        """Keep what is better."""
-        better = np.asarray(values < self.values)
-        if not better.any():
-            return
-        self.values = np.where(better, values, self.values)
-        self.epochs = np.where(better, epoch, self.epochs)
-        self.leaves = list(leaves) if better.all() else _mixed(better, leaves, self.leaves)
+    def rerun(self, leaves: Leaves, epochs: range) -> Leaves:
+        """What ``epochs`` make of carried values; needed where a call has several epochs."""
+        raise TypeError(f"{type(self).__name__} runs several epochs a call and must define rerun")
 
 
-def _mixed(better: Array, new: Sequence[Array], old: Sequence[Array]) -> list[Array]:
-    """New arrays for the members that got better, old ones for the rest."""
-    return [
-        np.where(better.reshape(-1, *(1,) * (n.ndim - 1)), n, o)
-        for n, o in zip(new, old, strict=True)
-    ]
-
-
-@dataclass
 class Training:
     """One call of ``fit``, as its callbacks see it.
 
     Parameters
     ----------
-    model : Network
-        Receives the parameters after every epoch.
-    objective : Objective
-    rows : list of arrays
-        Features, prepared targets, and weights if there are any.
-    validation : list of arrays or None
-    metrics : dict of str to Metric
+    model : Trainable
+        Receives the parameters after every call into the engine.
+    task : Task
+        What is minimised, and over which rows.
     plan : Plan
-    callbacks : list of Callback
+    watch : Watch
+        What is looked at after each epoch.
     method : Method
+
+    Attributes
+    ----------
+    history : History
+    divergence : str or None
+        How the training left the finite numbers, if it did.
+    scores : (members,) float64
+        At the end, the monitored number of each member's parameters; smaller is better.
     """
 
-    model: Any
-    objective: Objective
-    rows: list[Array]
-    validation: list[Array] | None
-    metrics: dict[str, Metric]
-    plan: Plan
-    callbacks: list[Callback]
-    method: Method
-    epoch: int = -1
-    stop_reason: str | None = None
-    history: History = field(init=False)
-
-    def __post_init__(self) -> None:
-        monitor = "loss" if self.validation is None else "validation_loss"
-        chosen = [getattr(each, "monitor", None) for each in self.callbacks]
-        self.history = History(self.plan.seed, next((name for name in chosen if name), monitor))
-        self.members: int | None = self.model.members
-        self.restore = self.history.monitor != "loss"
-        self.evaluate = Evaluator(self.model)
-        self.carried = {"parameters": self.model.parameters, "states": self.model.states}
-        self.carried["optimizer"] = self.method.start(self)
+    def __init__(
+        self,
+        model: Trainable,
+        task: Task,
+        plan: Plan,
+        watch: Watch,
+        method: Method,
+    ) -> None:
+        self.model, self.task, self.plan, self.method = model, task, plan, method
+        self.callbacks, self.metrics, monitor = watch
+        self.stop_reason: str | None = None
+        self.divergence: str | None = None
+        self.history = History(plan.seed, monitor)
+        self._evaluate = Evaluator(model.architecture, task.objective)
+        start = model.snapshot()
+        self.members = start.members
+        self.carried: dict[str, Any] = {"parameters": start.parameters, "states": start.states}
+        self.carried["optimizer"] = method.start(self)
         count = self.members or 1
-        self.best = Best(np.full(count, np.inf), np.full(count, -1), self.kept_leaves())
+        self._latest = np.full(count, np.inf)
+        chosen = any(isinstance(each, EarlyStopping) for each in self.callbacks)
+        self._restored = np.full(count, chosen or task.validation is not None)
+        self.scores = self._latest
+        self._best = Best.at_start(count, self._kept())
 
-    def kept_leaves(self) -> list[Array]:
-        """The current parameters and states."""
-        return [leaf for name in ("parameters", "states") for leaf in flatten(self.carried[name])]
+    # What callbacks see and do
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch that was finished, counted from 0; -1 before the first."""
+        return self.history.epochs - 1
 
     @property
     def epochs(self) -> int:
         """How many epochs were asked for."""
         return self.plan.epochs
 
+    def sign(self, column: str) -> float:
+        """1 if smaller is better in this column of the history, -1 if greater is."""
+        metric = self.metrics.get(column.removeprefix("validation_"))
+        return -1.0 if metric is not None and metric.greater_is_better else 1.0
+
     def stop(self, reason: str) -> None:
-        """End the training after this epoch."""
+        """End the training after this epoch; ``reason`` says why."""
         self.stop_reason = reason
 
     def scale_rate(self, scale: float) -> None:
         """Multiply the learning rate by ``scale`` from now on."""
         state = self.carried["optimizer"]
+        if "scale" not in state:
+            raise ParameterError("LBFGS has a line search in place of a rate: nothing to scale")
         self.carried["optimizer"] = {**state, "scale": np.full_like(state["scale"], scale)}
 
     # Running
+
+    @property
+    def watched(self) -> bool:
+        """Whether Python has something to do after each epoch."""
+        return bool(self.callbacks) or self.task.validation is not None
 
     def run(self) -> History:
         """Train, and leave the best parameters in the model."""
@@ -165,108 +161,145 @@ class Training:
         try:
             self.method.run(self)
         except KeyboardInterrupt:
-            self.stop_reason, self.restore = "it was interrupted", True
-        finally:
-            self._finish()
+            self.stop_reason = "it was interrupted"
+            self._restored[:] = True
+        self._finish()
         for callback in self.callbacks:
             callback.end(self)
         return self.history
 
-    def finish_epoch(self, outcome: Outcome, began: float) -> bool:
-        """Take in what an epoch gave; whether to go on."""
-        if not outcome.finite:
-            self._diverged(outcome)
-            return False
-        self.epoch += 1
+    def take_in(self, outcome: Outcome, began: float) -> bool:
+        """Take in what a call into the engine gave; whether to go on.
+
+        Parameters
+        ----------
+        outcome : Outcome
+            Of one or more epochs; the last of them is incomplete if a loss was not finite.
+        began : float
+            When the call began, by ``time.perf_counter``.
+        """
+        records = dict(zip(RECORDS, outcome.records, strict=False))
+        count = len(records["loss"])
+        again = (self.epoch + 1, self._kept())  # for epochs inside a call of several
         self.carried = unflatten(self.carried, outcome.carried)
-        self.model.publish(self.carried["parameters"], self.carried["states"])
-        self._record(outcome, began)
+        self.model.publish(self.snapshot)
+        finite = finite_members(self.snapshot.leaves, self.members)
+        seconds = (time.perf_counter() - began) / count
+        for index in range(count - (not outcome.finite)):
+            usable = finite if outcome.finite and index == count - 1 else np.bool_(True)
+            epoch = {name: record[index] for name, record in records.items()}
+            self._record(epoch, seconds, usable, again if self.method.chunk > 1 else None)
+        if not outcome.finite or not finite.any():
+            self._diverged(None if outcome.finite else records["loss"][-1])
+            return False
         for callback in self.callbacks:
             callback.epoch(self)
         return self.stop_reason is None
 
-    def _record(self, outcome: Outcome, began: float) -> None:
-        """Add the epoch to the history, and keep its parameters if they are the best."""
-        records = dict(zip(RECORDS, [record[0] for record in outcome.records], strict=True))
-        weight = records["weight"].astype(np.float64)
-        row = {"loss": np.average(records["loss"].astype(np.float64), axis=0, weights=weight)}
-        if records["penalty"].any():
+    def _record(
+        self,
+        records: Mapping[str, Array],
+        seconds: float,
+        usable: Any,
+        again: tuple[int, Leaves] | None,
+    ) -> None:
+        """Add an epoch to the history, and keep its parameters if they are the best."""
+        row = self._row(records, seconds)
+        monitored = self.sign(self.history.monitor) * np.atleast_1d(row[self.history.monitor])
+        self._latest = np.where(usable & np.isfinite(monitored), monitored, np.inf)
+        self.history.append({name: _mean(value) for name, value in row.items()}, records["loss"])
+        start, leaves = again or (self.epoch + 1, self._kept())
+        self._best = self._best.offered(self._latest, self.epoch, start, leaves)
+
+    def _row(self, records: Mapping[str, Array], seconds: float) -> dict[str, Any]:
+        """The columns of one epoch, each a number or one for each member."""
+        losses, weights = records["loss"].astype(np.float64), records["weight"]
+        shares = np.where(weights.any(axis=0), weights, 1)
+        row: dict[str, Any] = {"loss": np.average(losses, axis=0, weights=shares)}
+        if self.task.objective.regularization.penalties:
             row["penalty"] = records["penalty"].mean(axis=0)
         row |= self._validated()
-        row["learning_rate"] = np.asarray(self.method.rate(self.carried["optimizer"]))
-        row["gradient_norm"] = records["gradient_norm"].mean(axis=0)
-        row["seconds"] = np.asarray(time.perf_counter() - began)
-        if self.history.monitor not in row:
-            raise unknown_name("column to monitor", self.history.monitor, row)
-        self.history.append({name: _mean(value) for name, value in row.items()}, records["loss"])
-        monitored = improving_sign(self.history.monitor) * np.atleast_1d(row[self.history.monitor])
-        self.best.offer(monitored, self.epoch, self.kept_leaves())
+        if "learning_rate" in records:
+            row["learning_rate"] = records["learning_rate"][-1]
+        return {**row, "gradient_norm": records["gradient_norm"].mean(axis=0), "seconds": seconds}
 
     def _validated(self) -> dict[str, Array]:
         """The validation loss and metrics."""
-        if self.validation is None:
+        if self.task.validation is None:
             return {}
-        output, loss = self.evaluate(
-            self.carried["parameters"],
-            self.carried["states"],
-            self.validation,
-            objective=self.objective,
-            members=self.members,
-            engine=self.plan.engine,
-        )
-        found = {"validation_loss": loss}
-        outputs = output if self.members else output[None]
-        for name, metric in self.metrics.items():
-            values = [self._measured(metric, each) for each in outputs]
-            found[f"validation_{name}"] = np.array(values if self.members else values[0])
-        return found
-
-    def _measured(self, metric: Metric, output: Array) -> float:
-        assert self.validation is not None
-        targets, *weights = self.validation[1:]
+        output, loss = self._evaluate(self.snapshot, self.task.validation, self.plan.engine)
+        targets, *weights = self.task.validation[1:]
         given = weights[0] if weights else None
-        return metric(output, targets, given, probabilities=self.objective.probabilities)
+        found = {"validation_loss": loss}
+        with np.errstate(all="ignore"):  # of members that left the finite numbers
+            for name, metric in self.metrics.items():
+                values = [
+                    metric(each, targets, given, self.task.objective.probabilities)
+                    for each in (output if self.members else output[None])
+                ]
+                found[f"validation_{name}"] = np.array(values if self.members else values[0])
+        return found
 
     # Ending
 
-    def _diverged(self, outcome: Outcome) -> None:
-        """Say where, keep the best so far, and end."""
-        losses = outcome.records[0][0]
-        step = int(np.isfinite(losses.reshape(len(losses), -1)).any(axis=1).sum()) + 1
-        before = unflatten(self.carried, outcome.carried)
-        layer = self.model.first_non_finite(before["parameters"], before["states"], self.rows[0])
-        where = f", first in the output of {layer}" if layer else ""
-        self.stop_reason = f"the loss was not finite in epoch {self.epoch + 2}, step {step}{where}"
-        self.restore = True
-        last = int(self.best.epochs.max())
+    def _diverged(self, losses: Array | None) -> None:
+        """Say where it happened; the best so far come back.
+
+        Parameters
+        ----------
+        losses : (steps,) or (steps, members) array, or None
+            Those of the epoch that broke off; None if the parameters broke in its last step.
+        """
+        layer = first_non_finite(self.model.layers, self.snapshot.member(0), self.task.rows[0])
+        if losses is None:
+            where = f"the parameters were not finite after epoch {self.epoch + 1}"
+        else:
+            alive = np.isfinite(losses.reshape(len(losses), -1)).any(axis=1)
+            step = int(np.argmin(alive)) + 1
+            where = f"the loss was not finite in epoch {self.epoch + 2}, step {step}"
+        self.stop_reason = where + (f", first in the output of {layer}" if layer else "")
+        self._restored[:] = True
+        last = int(self._best.epochs.max())
         kept = "those of the start" if last < 0 else f"those of epoch {last + 1}"
-        warnings.warn(
-            f"training diverged: {self.stop_reason}; the parameters are {kept};"
-            " try a smaller learning rate, scaled inputs, or gradient clipping",
-            DivergenceWarning,
-            stacklevel=6,
-        )
+        self.divergence = f"training diverged: {self.stop_reason}; the parameters are {kept}"
 
     def _finish(self) -> None:
         """Put the best parameters back, and say why and where the training ended."""
         ran_all = "all epochs were done" if self.plan.epochs else "no epochs were asked for"
         self.history.stopped = self.stop_reason or ran_all
-        if self.restore:
+        lost = ~(self._restored | np.isfinite(self._latest)) & (self.epoch >= 0)
+        if lost.any():
+            self.divergence = (
+                f"{lost.sum()} of {len(lost)} members diverged; they have their best parameters"
+            )
+        restored = self._restored | lost
+        self.scores = np.where(restored, self._best.values, self._latest)
+        if restored.any():
+            best = self._best.collect(self.method.rerun)[: len(self.snapshot.leaves)]
             both = {"parameters": self.carried["parameters"], "states": self.carried["states"]}
-            best = unflatten(both, self.best.leaves)
-            self.model.publish(best["parameters"], best["states"])
-            epoch = int(self.best.epochs.max())
-        else:
-            epoch = self.history.epochs - 1
+            final = unflatten(both, mixed(restored, best, self.snapshot.leaves))
+            self.model.publish(Snapshot(final["parameters"], final["states"], self.members))
+        epochs = np.where(restored, self._best.epochs, self.epoch)
+        epoch = int(epochs[self.best_member])
         self.history.best_epoch = epoch if epoch >= 0 else None
 
     @property
     def best_member(self) -> int:
         """The member whose monitored number is the best of all."""
-        return int(np.argmin(self.best.values))
+        return int(np.argmin(self.scores))
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The current parameters and states."""
+        return Snapshot(self.carried["parameters"], self.carried["states"], self.members)
+
+    def _kept(self) -> Leaves:
+        """What the best epoch is restored from: its arrays, or all that its call started from."""
+        return flatten(self.carried) if self.method.chunk > 1 else self.snapshot.leaves
 
 
-def _mean(value: Array) -> float:
+def _mean(value: Any) -> float:
     """The mean over members that are still finite."""
-    finite = np.asarray(value)[np.isfinite(value)] if np.ndim(value) else np.asarray(value)
+    found = np.asarray(value, np.float64)
+    finite = found[np.isfinite(found)] if found.ndim else found
     return float(finite.mean()) if finite.size else float("nan")

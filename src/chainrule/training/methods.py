@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule import ops
+from chainrule import optim
 from chainrule.engines.base import Outcome, Program
 from chainrule.engines.registry import get_engine
-from chainrule.errors import ParameterError
+from chainrule.errors import DataError, ParameterError
+from chainrule.graph.cost import operations
 from chainrule.graph.graph import Graph
-from chainrule.graph.tree import flatten, map_tree, unflatten
+from chainrule.graph.tree import flatten, map_tree, match_form, unflatten
 from chainrule.nn.base import Mode
 from chainrule.optim import LBFGS, Optimizer
 from chainrule.shapes import Array
-from chainrule.training.loop import Training
-from chainrule.training.steps import Rows, placeholders, step_graph
-from chainrule.transforms import gradient, simplify
+from chainrule.training.best import Leaves
+from chainrule.training.loop import Method, Training
+from chainrule.training.snapshot import Snapshot
+from chainrule.training.steps import Rows, differentiated, placeholders, step_graph
+from chainrule.transforms import simplify
+
+CALL_SECONDS = 0.1  # after which Ctrl-C should find Python again
+NODE_SECONDS = 2e-6  # what evaluating a node takes, however small its arrays
+OPERATION_SECONDS = 5e-10  # what each scalar operation adds
 
 
-class Steps:
+def method_of(optimizer: Any) -> Method:
+    """How an optimizer, or the optimizer of a name, moves parameters."""
+    rule = optim.get(optimizer)
+    return QuasiNewton(rule) if isinstance(rule, LBFGS) else Steps(rule)
+
+
+class Steps(Method):
     """Mini-batch training: one program, whose step holds the optimizer's update.
 
     Parameters
@@ -34,55 +48,94 @@ class Steps:
         self.optimizer = optimizer
 
     def start(self, training: Training) -> Any:
-        """The optimizer's state, for each member its own."""
-        steps = len(self._program(training, None, 0).bounds(len(training.rows[0])))
-        self.optimizer = self.optimizer.bind(steps, max(1, steps * training.plan.epochs))
-        parameters = training.carried["parameters"]
-        if not training.members:
-            return self.optimizer.init(parameters)
-        single = [map_tree(lambda leaf, i=i: leaf[i], parameters) for i in range(training.members)]
-        return map_tree(
-            lambda *leaves: np.stack(leaves), *[self.optimizer.init(each) for each in single]
-        )
-
-    def run(self, training: Training) -> None:
-        """Run the program, an epoch a call."""
+        """The optimizer's state, for each member its own; the program is made."""
+        order = _order(training)
+        self.rows, self.plan = training.task.rows, training.plan
+        steps = len(order.bounds(len(self.rows[0])))
+        self.optimizer = self.optimizer.bind(steps, max(1, steps * self.plan.epochs))
+        state = self._first_state(training.snapshot)
+        carried = {**training.carried, "optimizer": state}
         graph = step_graph(
-            training.model,
-            training.objective,
+            training.model.architecture,
+            training.task.objective,
             self.optimizer,
-            training.carried,
-            Rows.like(training.rows),
+            carried,
+            Rows.like(self.rows),
             training.members,
         )
-        program = self._program(training, graph, len(flatten(training.carried)))
-        engine, seed = get_engine(training.plan.engine), training.plan.seed
-        for epoch in range(training.plan.epochs):
-            began, carried = time.perf_counter(), flatten(training.carried)
-            outcome = engine.run(
-                program, carried, training.rows, seed=seed, epochs=range(epoch, epoch + 1)
-            )
-            if not training.finish_epoch(outcome, began):
+        self.program = replace(order, step=graph, carried=len(flatten(carried)))
+        self.engine = get_engine(self.plan.engine)
+        fitting = int(CALL_SECONDS / epoch_seconds(self.program, len(self.rows[0])))
+        self.chunk = 1 if training.watched else max(1, fitting)
+        return state
+
+    def _first_state(self, snapshot: Snapshot) -> Any:
+        if not snapshot.members:
+            return self.optimizer.init(snapshot.parameters)
+        singles = [snapshot.member(each).parameters for each in range(snapshot.members)]
+        states = [self.optimizer.init(parameters) for parameters in singles]
+        return map_tree(lambda *leaves: np.stack(leaves), *states)
+
+    def run(self, training: Training) -> None:
+        """Run the program, ``chunk`` epochs a call."""
+        for first in range(0, self.plan.epochs, self.chunk):
+            epochs = range(first, min(first + self.chunk, self.plan.epochs))
+            began = time.perf_counter()
+            if not training.take_in(self._outcome(flatten(training.carried), epochs), began):
                 return
 
-    def rate(self, state: Any) -> Any:
-        """The learning rate of the next step."""
-        return self.optimizer.rate(state)
+    def rerun(self, leaves: Leaves, epochs: range) -> Leaves:
+        """The same epochs again, from the same carried values: the same bits."""
+        return self._outcome(leaves, epochs).carried
 
-    def _program(self, training: Training, step: Any, carried: int) -> Program:
-        plan = training.plan
-        return Program(
-            step,
-            carried,
-            min(plan.batch_size, len(training.rows[0])),
-            shuffled=plan.shuffle,
-            merge_single_row=training.model.needs_batch_statistics,
-            drop_last=plan.drop_last,
-            replacement=plan.replacement,
-        )
+    def _outcome(self, leaves: Leaves, epochs: range) -> Outcome:
+        return self.engine.run(self.program, leaves, self.rows, seed=self.plan.seed, epochs=epochs)
 
 
-class QuasiNewton:
+def _order(training: Training) -> Program:
+    """The program before its step is known: how rows are gone through."""
+    plan = training.plan
+    count = len(training.task.rows[0])
+    batch_size = count if plan.batch_size is None else min(plan.batch_size, count)
+    in_pairs = any(layer.needs_batch_statistics for layer in training.model.layers)
+    if in_pairs and batch_size < 2:
+        raise DataError("batch normalisation needs at least two rows in every batch to train on")
+    return Program(
+        Graph((), ()),
+        carried=0,
+        batch=batch_size,
+        shuffled=plan.shuffle,
+        merge_single_row=in_pairs,
+        drop_last=plan.drop_last,
+        replacement=plan.replacement,
+    )
+
+
+def epoch_seconds(program: Program, rows: int) -> float:
+    """A cautious estimate of an epoch's seconds, from the graph and the shapes alone."""
+    work = operations(program.step, program.batch) * OPERATION_SECONDS
+    return len(program.bounds(rows)) * (work + len(program.step.nodes) * NODE_SECONDS)
+
+
+class Evaluation(NamedTuple):
+    """The objective at one vector of parameters.
+
+    Attributes
+    ----------
+    loss, penalty : float
+    slope : (n,) float64
+        The gradient of their sum.
+    states : list of arrays
+        The layers' states after this pass over the rows.
+    """
+
+    loss: float
+    penalty: float
+    slope: Array
+    states: Leaves
+
+
+class QuasiNewton(Method):
     """Full-batch training by L-BFGS: loss and gradient are graph, the search is SciPy's.
 
     An epoch is one iteration of the search.
@@ -105,69 +158,55 @@ class QuasiNewton:
             raise ParameterError(
                 "LBFGS needs a loss without randomness; leave dropout out, or use Adam"
             )
+        if training.task.objective.regularization.projection:
+            raise ParameterError("LBFGS has no steps to project; leave max_norm out, or use Adam")
         return {}
-
-    def rate(self, state: Any) -> Any:
-        """The length of the last step is the line search's affair: there is no rate."""
-        return 1.0
 
     def run(self, training: Training) -> None:
         """Search, as many iterations as epochs were asked for."""
-        parameters = training.carried["parameters"]
-        evaluate = self._evaluator(training)
+        epochs, evaluate = training.plan.epochs, self._evaluator(training)
+        like = training.carried["parameters"]
         began = time.perf_counter()
 
         def after_iteration(flat: Array, value: float) -> bool:
             nonlocal began
-            loss, slope, penalty, states = evaluate(flat)
-            records = [
-                np.array([[each]])
-                for each in (loss, len(training.rows[0]), penalty, np.linalg.norm(slope))
-            ]
-            carried = flatten({"parameters": _unflattened(flat, parameters), "states": states})
-            go_on = training.finish_epoch(Outcome(carried, records), began)
+            found = evaluate(flat)
+            norm = np.linalg.norm(found.slope)
+            records = [np.array([[x]]) for x in (found.loss, 1.0, found.penalty, norm)]
+            carried = [*flatten(_unflattened(flat, like)), *found.states]
+            goes_on = training.take_in(Outcome(carried, records), began)
             began = time.perf_counter()
-            return not go_on or training.history.epochs >= training.plan.epochs
+            return not goes_on or training.history.epochs >= epochs
 
         def value_and_gradient(flat: Array) -> tuple[float, Array]:
-            loss, slope, penalty, _ = evaluate(flat)
-            return float(loss + penalty), slope
+            found = evaluate(flat)
+            return found.loss + found.penalty, found.slope
 
-        if training.plan.epochs:
-            found = self.optimizer.minimize(
-                value_and_gradient, _flattened(parameters), after_iteration
-            )
-            if training.stop_reason is None and training.history.epochs < training.plan.epochs:
+        if epochs:
+            found = self.optimizer.minimize(value_and_gradient, _flattened(like), after_iteration)
+            if training.stop_reason is None and training.history.epochs < epochs:
                 training.stop(f"the search ended: {found.message.strip().lower()}")
 
-    def _evaluator(self, training: Training) -> Callable[[Array], tuple[Any, Array, Any, Any]]:
-        """Loss, gradient, penalty and states at a flat vector of parameters, over all rows."""
-        inputs = placeholders(
-            {name: training.carried[name] for name in ("parameters", "states")}, None
+    def _evaluator(self, training: Training) -> Callable[[Array], Evaluation]:
+        """The objective over all rows, at a flat vector of parameters."""
+        carried = {name: training.carried[name] for name in ("parameters", "states")}
+        inputs, rows = placeholders(carried, None), Rows.like(training.task.rows)
+        scalars, slopes, states = differentiated(
+            training.model.architecture, training.task.objective, inputs, rows, Mode(True)
         )
-        rows = Rows.like(training.rows)
-        loss, penalty, states = training.objective.build(training.model, inputs, rows, Mode(True))
-        (total,) = simplify([loss if penalty is None else loss + penalty])
-        slopes = gradient(total, flatten(inputs["parameters"]))
-        outputs = [
-            loss,
-            ops.zeros_like(loss) if penalty is None else penalty,
-            *slopes,
-            *flatten(dict(states)),
-        ]
-        graph = Graph((*flatten(inputs), *rows.nodes), tuple(simplify(outputs)))
+        outputs = simplify([*scalars, *slopes, *flatten(match_form(states, carried["states"]))])
+        graph = Graph((*flatten(inputs), *rows.nodes), tuple(outputs))
         run = get_engine(training.plan.engine).compile(graph)
-        carried, count = training.carried, len(slopes)
+        last: list[tuple[Array, Evaluation]] = []  # the search asks again where an iteration ends
 
-        def evaluate(flat: Array) -> tuple[Any, Array, Any, Any]:
-            arrays = flatten(_unflattened(flat, carried["parameters"]))
-            loss, penalty, *rest = run([*arrays, *flatten(carried["states"]), *training.rows])
-            return (
-                loss,
-                _flattened(rest[:count]),
-                penalty,
-                unflatten(carried["states"], rest[count:]),
-            )
+        def evaluate(flat: Array) -> Evaluation:
+            if not last or not np.array_equal(last[0][0], flat):
+                arrays = flatten(_unflattened(flat, carried["parameters"]))
+                found = run([*arrays, *flatten(carried["states"]), *training.task.rows])
+                loss, penalty, rest = float(found[0]), float(found[1]), found[2:]
+                slope = _flattened(rest[: len(slopes)])
+                last[:] = [(flat.copy(), Evaluation(loss, penalty, slope, rest[len(slopes) :]))]
+            return last[0][1]
 
         return evaluate
 

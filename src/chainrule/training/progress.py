@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TextIO
 
-from chainrule.training.callbacks import Callback, Run, improving_sign
+from chainrule.training.callbacks import Callback, Run
 
 REDRAW_SECONDS = 0.1
 
@@ -56,7 +56,7 @@ class ProgressLine(Callback):
         for name in [name for name in history if name.startswith("validation_")]:
             parts.append(f"{name.replace('validation_', 'validation ')} {history[name][-1]:.4g}")
         best = history[history.monitor]
-        sign = improving_sign(history.monitor)
+        sign = run.sign(history.monitor)
         place = int((sign * best).argmin()) if (best == best).any() else 0
         parts.append(f"best {best[place]:.4g} (epoch {place + 1})")
         passed = time.monotonic() - self.began

@@ -20,16 +20,17 @@ from chainrule.graph.node import Node
 from chainrule.graph.tree import flatten, map_tree, match_form, unflatten
 from chainrule.nn.base import Mode
 from chainrule.nn.losses import Loss
-from chainrule.nn.regularization import L1, L2, MaxNorm
+from chainrule.nn.regularization import L1, L2, MaxNorm, Penalty
 from chainrule.optim.base import Optimizer
-from chainrule.shapes import ROWS, UINT32, Array, TensorType
+from chainrule.shapes import FLOAT64, ROWS, UINT32, Array, TensorType
+from chainrule.training.snapshot import Snapshot
 from chainrule.transforms import batch, gradient, simplify
 
-RECORDS = ("loss", "weight", "penalty", "gradient_norm")
+RECORDS = ("loss", "weight", "penalty", "gradient_norm", "learning_rate")
 
 
-class Model(Protocol):
-    """What training needs of a network."""
+class Builder(Protocol):
+    """What training needs of a network's layers: the graph, and which parameters are weights."""
 
     def build(
         self, x: Any, parameters: Any, states: Any, mode: Mode
@@ -44,21 +45,21 @@ class Model(Protocol):
 
 
 class Rows(NamedTuple):
-    """The inputs that are rows of the data set; weights may be missing."""
+    """The inputs that are rows of a data set; targets and weights may be missing."""
 
     x: Node
-    y: Node
-    weights: Node | None
+    y: Node | None = None
+    weights: Node | None = None
 
     @classmethod
     def like(cls, arrays: Sequence[Array]) -> Rows:
         """Placeholders for rows of these data sets."""
-        names = ("x", "y", "weights")
-        nodes = [
-            ops.input((ROWS, *array.shape[1:]), array.dtype, name)
-            for array, name in zip(arrays, names, strict=False)
-        ]
-        return cls(nodes[0], nodes[1], nodes[2] if len(nodes) > 2 else None)
+        return cls(
+            *[
+                ops.input(type_.shape, type_.dtype, name)
+                for type_, name in zip(types_of(arrays), cls._fields, strict=False)
+            ]
+        )
 
     @property
     def nodes(self) -> list[Node]:
@@ -66,36 +67,45 @@ class Rows(NamedTuple):
         return [node for node in self if node is not None]
 
 
+def types_of(arrays: Sequence[Array]) -> tuple[TensorType, ...]:
+    """Element types and shapes of data sets, without their numbers of rows."""
+    return tuple([TensorType(array.dtype, (ROWS, *array.shape[1:])) for array in arrays])
+
+
 @dataclass(frozen=True)
 class Regularization:
     """Penalties on weights, and the projection after each update.
 
-    Parameters
+    Attributes
     ----------
-    l1, l2 : float >= 0
-    max_norm : float > 0 or None
+    penalties : tuple of Penalty
+    projection : MaxNorm or None
     """
 
-    l1: float = 0.0
-    l2: float = 0.0
-    max_norm: float | None = None
+    penalties: tuple[Penalty, ...] = ()
+    projection: MaxNorm | None = None
 
-    def __post_init__(self) -> None:
-        for kind, strength in ((L1, self.l1), (L2, self.l2)):
-            kind(strength)  # checks the range
-        if self.max_norm is not None:
-            MaxNorm(self.max_norm)
+    @classmethod
+    def of(cls, l1: float = 0.0, l2: float = 0.0, max_norm: float | None = None) -> Regularization:
+        """From the strengths; what is 0 or None is left out of the graph.
+
+        Raises
+        ------
+        ParameterError
+            If one is out of its range.
+        """
+        penalties = (L1(l1), L2(l2))
+        projection = None if max_norm is None else MaxNorm(max_norm)
+        return cls(tuple([each for each in penalties if each.strength]), projection)
 
     def penalty(self, weights: Sequence[Any]) -> Any:
         """The sum of all penalties; None if there are none."""
-        terms = [kind(s)(weights) for kind, s in ((L1, self.l1), (L2, self.l2)) if s and weights]
+        terms = [penalty(weights) for penalty in self.penalties if weights]
         return reduce(ops.add, terms) if terms else None
 
     def project(self, weights: Sequence[Any]) -> list[Any]:
         """The weights, held to the greatest norm."""
-        return (
-            list(weights) if self.max_norm is None else [MaxNorm(self.max_norm)(w) for w in weights]
-        )
+        return [self.projection(w) for w in weights] if self.projection else list(weights)
 
 
 @dataclass(frozen=True)
@@ -112,16 +122,21 @@ class Objective:
 
     loss: Loss
     probabilities: bool
-    regularization: Regularization
+    regularization: Regularization = Regularization()
 
     def build(
-        self, model: Model, inputs: Any, rows: Rows, mode: Mode
+        self, model: Builder, inputs: Any, rows: Rows, mode: Mode
     ) -> tuple[Node, Node | None, Mapping[str, Any]]:
         """The loss over ``rows``, the penalty if there is one, and the layers' next states."""
         parameters = inputs["parameters"]
         prediction, states = model.build(rows.x, parameters, inputs["states"], mode)
-        loss = self.loss(prediction, rows.y, rows.weights, probabilities=self.probabilities)
+        loss = self.of(prediction, rows)
         return loss, self.regularization.penalty(model.penalized(parameters)), states
+
+    def of(self, prediction: Node, rows: Rows) -> Node:
+        """The loss of a prediction for ``rows``."""
+        loss: Node = self.loss(prediction, rows.y, rows.weights, self.probabilities)
+        return loss
 
 
 def placeholders(tree: Any, members: int | None) -> Any:
@@ -135,8 +150,25 @@ def placeholders(tree: Any, members: int | None) -> Any:
     return map_tree(one, tree)
 
 
+def differentiated(
+    model: Builder, objective: Objective, inputs: Any, rows: Rows, mode: Mode
+) -> tuple[list[Node], list[Node], Mapping[str, Any]]:
+    """What a step computes before parameters move.
+
+    Returns
+    -------
+    scalars : [loss, penalty], the latter 0 if there is none
+    slopes : the derivatives of their sum by each parameter
+    states : the layers' next states
+    """
+    loss, penalty, states = objective.build(model, inputs, rows, mode)
+    (total,) = simplify([loss if penalty is None else loss + penalty])
+    slopes = gradient(total, flatten(inputs["parameters"]))
+    return [loss, ops.zeros_like(loss) if penalty is None else penalty], slopes, states
+
+
 def step_graph(
-    model: Model,
+    model: Builder,
     objective: Objective,
     optimizer: Optimizer,
     carried: Any,
@@ -157,20 +189,23 @@ def step_graph(
         :data:`RECORDS`.
     """
     inputs, key = placeholders(carried, members), ops.input((2,), UINT32, "key")
+    (loss, penalty), slopes, states = differentiated(
+        model, objective, inputs, rows, Mode(True, key)
+    )
     parameters = inputs["parameters"]
-    loss, penalty, states = objective.build(model, inputs, rows, Mode(True, key))
-    (total,) = simplify([loss if penalty is None else loss + penalty])
-    slopes = gradient(total, flatten(parameters))
     moved, state = optimizer.update(parameters, unflatten(parameters, slopes), inputs["optimizer"])
     moved = model.with_penalized(moved, objective.regularization.project(model.penalized(moved)))
     anew = {"parameters": moved, "states": states, "optimizer": state}
     weight = ops.row_count() if rows.weights is None else ops.sum(rows.weights)
-    records = [loss, weight, ops.zeros_like(loss) if penalty is None else penalty, norm(slopes)]
+    weight = ops.astype(weight, FLOAT64)
+    records = [loss, weight, penalty, norm(slopes), optimizer.rate(inputs["optimizer"])]
     outputs = simplify([*flatten(match_form(anew, inputs)), *map(ops.as_node, records)])
     leaves = flatten(inputs)
     if not members:
         return Graph((*leaves, *rows.nodes, key), tuple(outputs))
-    return _for_members(leaves, rows, key, outputs, members)
+    numbers = ops.constant(np.arange(members, dtype=np.uint32))
+    keys = ops.random.fold_in(ops.broadcast_to(key, (members, 2)), numbers)
+    return _for_members(outputs, leaves, members, rows, {key: keys})
 
 
 def norm(slopes: Sequence[Node]) -> Node:
@@ -179,42 +214,30 @@ def norm(slopes: Sequence[Node]) -> Node:
     return result
 
 
-def _for_members(
-    leaves: Sequence[Node], rows: Rows, key: Node, outputs: Sequence[Node], members: int
-) -> Graph:
-    """The step of many members at once: each has leaves of its own, and random numbers of its own."""
-    many = {leaf: ops.input((members, *leaf.shape), leaf.dtype) for leaf in leaves}
-    numbers = ops.constant(np.arange(members, dtype=np.uint32))
-    keys = ops.random.fold_in(ops.broadcast_to(key, (members, 2)), numbers)
-    batched = simplify(batch(outputs, {**many, key: keys}))
-    return Graph((*many.values(), *rows.nodes, key), tuple(batched))
-
-
 def evaluation_graph(
-    model: Model,
-    objective: Objective | None,
-    parameters: Any,
-    states: Any,
-    rows: Sequence[Node],
-    members: int | None,
+    model: Builder, objective: Objective | None, snapshot: Snapshot, rows: Rows
 ) -> Graph:
-    """The output for rows ``x``, and the loss if an objective is given and the rows hold targets.
+    """The output for ``rows``, and the loss if an objective is given.
 
     Inputs: the leaves of parameters and states, then the rows.
     """
-    inputs = placeholders({"parameters": parameters, "states": states}, members)
-    prediction, _ = model.build(rows[0], inputs["parameters"], inputs["states"], Mode(False))
-    outputs = [prediction]
-    if objective is not None:
-        outputs.append(objective.loss(prediction, *rows[1:], probabilities=objective.probabilities))
+    inputs = placeholders([snapshot.parameters, snapshot.states], snapshot.members)
+    prediction, _ = model.build(rows.x, inputs[0], inputs[1], Mode(False))
+    outputs = simplify([prediction, *([objective.of(prediction, rows)] if objective else [])])
     leaves = flatten(inputs)
-    simple = simplify(outputs)
-    if not members:
-        return Graph((*leaves, *rows), tuple(simple))
+    if not snapshot.members:
+        return Graph((*leaves, *rows.nodes), tuple(outputs))
+    return _for_members(outputs, leaves, snapshot.members, rows, {})
+
+
+def _for_members(
+    outputs: Sequence[Node],
+    leaves: Sequence[Node],
+    members: int,
+    rows: Rows,
+    keys: Mapping[Node, Node],
+) -> Graph:
+    """The graph of many members at once: each has leaves of its own, and keys of its own."""
     many = {leaf: ops.input((members, *leaf.shape), leaf.dtype) for leaf in leaves}
-    return Graph((*many.values(), *rows), tuple(simplify(batch(simple, many))))
-
-
-def types_of(arrays: Sequence[Array]) -> tuple[TensorType, ...]:
-    """Element types and shapes of data sets, without their numbers of rows."""
-    return tuple([TensorType(array.dtype, (ROWS, *array.shape[1:])) for array in arrays])
+    outputs = simplify(batch(outputs, {**many, **keys}))
+    return Graph((*many.values(), *rows.nodes, *keys), tuple(outputs))

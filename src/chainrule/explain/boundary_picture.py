@@ -1,0 +1,85 @@
+"""The decision boundary of a classifier as one picture: as SVG, and as terminal blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from chainrule.explain.blocks import boundary_blocks
+from chainrule.explain.boundary import boundary_svg
+from chainrule.explain.fields import Extent, Floats
+from chainrule.explain.terminal import Colour
+
+GRID = 160  # samples along each coordinate
+MARGIN = 0.12  # of the data's extent, around it
+BLOCKS = (64, 22)  # columns and rows of a terminal
+
+
+@dataclass(frozen=True)
+class BoundaryPicture:
+    """What a classifier says about every place in the plane, and the points it learned from.
+
+    Parameters
+    ----------
+    probabilities : (rows, columns) or (rows, columns, classes) float64
+    extent : (x_low, x_high, y_low, y_high)
+    points : (n, 2) float64
+    labels : (n,) int
+    title : str
+    """
+
+    probabilities: Floats
+    extent: Extent
+    points: Floats
+    labels: npt.NDArray[np.int64]
+    title: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        classifier: Callable[[Floats], npt.ArrayLike],
+        points: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        *,
+        title: str = "",
+    ) -> BoundaryPicture:
+        """Ask a classifier about a grid around the points.
+
+        Parameters
+        ----------
+        classifier : callable
+            From points (m, 2) to the probability of class 1 (m,), or to those of all classes
+            (m, k).
+        points, labels : (n, 2) and (n,)
+        """
+        xy = np.asarray(points, dtype=np.float64)
+        low, high = xy.min(axis=0), xy.max(axis=0)
+        room = MARGIN * (high - low)
+        (x_low, y_low), (x_high, y_high) = (low - room).tolist(), (high + room).tolist()
+        across, up = np.linspace(x_low, x_high, GRID), np.linspace(y_low, y_high, GRID)
+        grid = np.stack(np.meshgrid(across, up), axis=-1)
+        found = np.asarray(classifier(grid.reshape(-1, 2)), dtype=np.float64)
+        probabilities = found.reshape(GRID, GRID, *found.shape[1:])
+        return cls(probabilities, (x_low, x_high, y_low, y_high), xy, np.asarray(labels), title)
+
+    def svg(self) -> str:
+        """A complete SVG document; see ``boundary_svg``."""
+        return boundary_svg(
+            self.probabilities, self.extent, self.points, self.labels, title=self.title
+        )
+
+    def text(self, colour: Colour = "none") -> str:
+        """Lines for a terminal; see ``boundary_blocks``."""
+        columns, rows = BLOCKS
+        return boundary_blocks(
+            self.probabilities,
+            self.extent,
+            self.points,
+            self.labels,
+            columns=columns,
+            rows=rows,
+            colour=colour,
+        )

@@ -1,0 +1,175 @@
+"""What a training works on, from what people pass to ``fit``: checked before anything changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from chainrule.errors import DataError, ParameterError, ShapeError
+from chainrule.nn import losses, metrics
+from chainrule.nn.losses import Loss
+from chainrule.ops import random
+from chainrule.shapes import Array, as_array
+from chainrule.training.data import as_features, as_weights, weights_of_classes
+from chainrule.training.steps import Objective, Regularization
+
+Validation: TypeAlias = Any
+"""Arrays ``(X, y)`` or ``(X, y, weights)``, a fraction, or the numbers of the rows to hold out."""
+
+CLASSIFYING = ("cross_entropy", "binary_cross_entropy", "hinge")
+_SPLIT = 2**32 - 1  # the stream that held-out rows are drawn from; epochs count from 0
+
+
+class Task(NamedTuple):
+    """What is minimised, and over which rows.
+
+    Attributes
+    ----------
+    objective : Objective
+    rows : list of arrays
+        Features, prepared targets, and weights if there are any.
+    validation : list of arrays or None
+    """
+
+    objective: Objective
+    rows: list[Array]
+    validation: list[Array] | None
+
+
+def prepare(
+    architecture: Any,
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    loss: Any,
+    regularization: Regularization,
+    sample_weight: npt.ArrayLike | None,
+    class_weight: Mapping[Any, float] | str | None,
+    validation: Validation,
+    seed: int,
+) -> Task:
+    """The task that the arguments of ``fit`` describe.
+
+    Raises
+    ------
+    ShapeError, DtypeError, DataError, ParameterError, UnknownNameError
+        If something does not fit the network, the loss or each other.
+    """
+    chosen = losses.get(architecture.default_loss if loss is None else loss)
+    features = as_features(X, architecture.dtype, architecture.input_shape)
+    n_out = architecture.n_out(features.shape[1:])
+    objective = Objective(
+        chosen, chosen.check_output(n_out, architecture.output_activation), regularization
+    )
+    targets = chosen.prepare(y, n_out, architecture.dtype)
+    rows = _together(features, targets, sample_weight, "")
+    train, held_out = _divided(architecture, chosen, rows, validation, seed)
+    rows = [array[train] for array in rows]
+    if class_weight is not None:
+        by_class = weights_of_classes(class_weight, as_array(y)[train]).astype(architecture.dtype)
+        rows[2:] = [by_class * rows[2] if len(rows) > 2 else by_class]
+    _check_variety(chosen, rows[1])
+    for part in (rows, held_out or rows):
+        if len(part) > 2 and not part[2].any():
+            raise DataError("the weights of all rows are 0; nothing can be learned or measured")
+    return Task(objective, rows, held_out)
+
+
+def _together(
+    features: Array, targets: Array, sample_weight: npt.ArrayLike | None, what: str
+) -> list[Array]:
+    """Features, targets and weights, which must agree on the number of rows."""
+    if len(targets) != len(features):
+        raise ShapeError(
+            f"{what}X has {len(features)} rows and {what}y has {len(targets)}; give one target"
+            " for each row"
+        )
+    if sample_weight is None:
+        return [features, targets]
+    return [features, targets, as_weights(sample_weight, len(features), features.dtype)]
+
+
+def _divided(
+    architecture: Any, loss: Loss, rows: Sequence[Array], validation: Validation, seed: int
+) -> tuple[Any, list[Array] | None]:
+    """The training rows' numbers, or a slice of all of them; and the validation rows."""
+    if validation is None:
+        return slice(None), None
+    if _is_arrays(validation):
+        X, y, *weights = validation
+        features = as_features(X, architecture.dtype, rows[0].shape[1:], "validation X")
+        targets = loss.prepare(y, architecture.n_out(features.shape[1:]), architecture.dtype)
+        given = weights[0] if weights else None
+        return slice(None), _together(features, targets, given, "validation ")
+    train, held_out = _division(validation, len(rows[0]), seed)
+    return train, [array[held_out] for array in rows]
+
+
+def _is_arrays(validation: Validation) -> bool:
+    return (
+        isinstance(validation, (tuple, list))
+        and len(validation) in (2, 3)
+        and np.ndim(validation[0]) > 0
+    )
+
+
+def _division(validation: Validation, rows: int, seed: int) -> tuple[Array, Array]:
+    """Row numbers for training and for validation, from a fraction or the held-out rows."""
+    if isinstance(validation, (float, np.floating)):
+        return split_rows(rows, float(validation), seed)
+    held_out = as_array(validation)
+    if held_out.dtype.kind == "b" and held_out.shape == (rows,):
+        held_out = np.flatnonzero(held_out)
+    if held_out.ndim != 1 or held_out.dtype.kind not in "iu" or not len(held_out):
+        raise ParameterError(
+            "validation must be (X, y), (X, y, weights), a fraction between 0 and 1, or the numbers"
+            f" of the rows to hold out, got {validation!r}"
+        )
+    if held_out.min() < 0 or held_out.max() >= rows:
+        raise DataError(f"validation names a row outside 0 to {rows - 1}")
+    train = np.setdiff1d(np.arange(rows), held_out)
+    if not len(train):
+        raise DataError("validation holds out every row; nothing is left to train on")
+    return train, held_out
+
+
+def split_rows(rows: int, fraction: float, seed: int) -> tuple[Array, Array]:
+    """Row numbers for training and for validation, drawn from the seed.
+
+    Raises
+    ------
+    ParameterError
+        If the fraction is not between 0 and 1, or leaves either part empty.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in split_rows(6, 0.5, seed=1)]
+    [[1, 3, 5], [0, 2, 4]]
+    """
+    if not 0 < fraction < 1:
+        raise ParameterError(f"validation as a fraction must lie between 0 and 1, got {fraction!r}")
+    held_out = round(rows * fraction)
+    if not 0 < held_out < rows:
+        raise ParameterError(
+            f"a validation fraction of {fraction} leaves one part of {rows} rows empty"
+        )
+    order = random.permutation(random.fold_in(random.key(seed), _SPLIT), rows)
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+def _check_variety(loss: Loss, targets: Array) -> None:
+    """Refuse labels of one class only: there is nothing to tell apart."""
+    if loss.name not in CLASSIFYING or (
+        targets.ndim == 2 and loss.name != "cross_entropy" and targets.shape[1] > 1
+    ):
+        return
+    certain = targets.ndim == 1 or bool(((targets % 1) == 0).all())
+    if certain and bool((targets == targets[0]).all()):
+        label = metrics.target_labels(targets)[0]
+        raise DataError(
+            f"{loss.name} needs rows of two classes or more, and all {len(targets)} training rows"
+            f" are of class {label}"
+        )
