@@ -209,7 +209,7 @@ def _wrapped(line: str) -> str:
 
 def module() -> str:
     """The text of the module."""
-    half_pi = ", ".join(repr(float(part)) for part in _parts(mp.pi / 2, 33, 53))
+    half_pi = ", ".join(repr(float(part)) for part in _parts(mp.pi / 2, 33, 33, 53))
     text = HEADER.format(split=float(ERF_SPLIT), half_pi=half_pi)
     fields = {name: meaning for name, (meaning, _) in _split_constants(24).items()}
     fields |= {fit.name: fit.meaning for fit in FITS}

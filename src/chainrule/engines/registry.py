@@ -1,25 +1,48 @@
-"""Engines by name."""
+"""Engines by name; each is imported, and made, on first use."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
+from typing import NamedTuple
 
 from chainrule.engines.base import Engine
 from chainrule.engines.reference import ReferenceEngine
 from chainrule.errors import unknown_name
-
-_MAKERS: dict[str, Callable[[], Engine]] = {"reference": ReferenceEngine}
-_PLANNED = {"native": "compiles whole epochs to machine code", "xla": "runs on accelerators"}
 
 
 class EngineFallbackWarning(UserWarning):
     """The engine that was asked for is not available, and the reference engine takes over."""
 
 
+def _native() -> Engine:
+    from chainrule.engines.native.engine import NativeEngine
+
+    return NativeEngine()
+
+
+class _Entry(NamedTuple):
+    """How an engine is made, and the package it needs."""
+
+    make: Callable[[], Engine] | None
+    needs: str | None
+    remedy: str
+
+
+ENGINES = {
+    "reference": _Entry(ReferenceEngine, None, ""),
+    "native": _Entry(_native, "llvmlite", "install it with: pip install llvmlite"),
+    "xla": _Entry(None, None, "it is not part of this version of chainrule"),
+}
+
+
 def get_engine(name: str | None = None) -> Engine:
     """The engine called ``name``; the fastest that is installed if None.
+
+    Where an engine cannot be had, the reference engine takes over, with one warning that says
+    what to install.
 
     Raises
     ------
@@ -27,25 +50,33 @@ def get_engine(name: str | None = None) -> Engine:
         If there is no engine of that name.
     """
     if name is None:
-        return _make("reference")
-    if name in _MAKERS:
+        return _make("native" if _is_available("native") else "reference")
+    if name not in ENGINES:
+        raise unknown_name("engine", name, ENGINES)
+    if _is_available(name):
         return _make(name)
-    if name in _PLANNED:
-        _warn_once(name)
-        return _make("reference")
-    raise unknown_name("engine", name, [*_MAKERS, *_PLANNED])
+    _warn_once(name)
+    return _make("reference")
+
+
+@cache
+def _is_available(name: str) -> bool:
+    entry = ENGINES[name]
+    return entry.make is not None and (entry.needs is None or find_spec(entry.needs) is not None)
 
 
 @cache
 def _make(name: str) -> Engine:
-    return _MAKERS[name]()
+    make = ENGINES[name].make
+    assert make is not None, "only engines that are available are made"
+    return make()
 
 
 @cache
 def _warn_once(name: str) -> None:
     warnings.warn(
-        f"the engine {name!r}, which {_PLANNED[name]}, is not part of this version of chainrule;"
-        " the reference engine takes over",
+        f"the engine {name!r} is not available, and the reference engine takes over;"
+        f" {ENGINES[name].remedy}",
         EngineFallbackWarning,
         stacklevel=4,
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,12 @@ NAMES: Final = {
     "int32": "i32", "uint32": "i32", "int64": "i64", "uint64": "i64",
     "float32": "float", "float64": "double",
 }  # fmt: skip
+
+FOLDS: Final[dict[str, Callable[[int, int], int]]] = {
+    "add": operator.add, "sub": operator.sub, "mul": operator.mul, "sdiv": operator.floordiv,
+    "srem": operator.mod, "smin": min, "smax": max,
+}  # fmt: skip
+NEUTRAL: Final = {"add": "0", "sub": "0", "mul": "1", "sdiv": "1"}  # as second operand
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,17 @@ class Vector:
         """``value`` in every lane."""
         scalar = _scalar(self.element, value)
         return scalar if self.lanes == 1 else f"splat ({self.element} {scalar})"
+
+    @property
+    def suffix(self) -> str:
+        """How names of overloaded intrinsics spell this type."""
+        kind = {"float": "f32", "double": "f64"}.get(self.element, self.element)
+        return f"v{self.lanes}{kind}" if self.lanes > 1 else kind
+
+    def first(self, count: int) -> str:
+        """The mask of the first ``count`` lanes."""
+        lanes = (f"i1 {_scalar('i1', lane < count)}" for lane in range(self.lanes))
+        return f"<{', '.join(lanes)}>"
 
 
 def _scalar(element: str, value: float) -> str:
@@ -124,9 +142,7 @@ class Emitter:
 
     def intrinsic(self, name: str, type_: Vector, *operands: str, others: Sequence[Vector] = ()) -> str:
         """A call of an LLVM intrinsic overloaded by ``type_``, such as ``llvm.fma``."""
-        suffix = f"v{type_.lanes}" if type_.lanes > 1 else ""
-        kind = {"float": "f32", "double": "f64"}.get(type_.element, type_.element)
-        full = f"{name}.{suffix}{kind}"
+        full = f"{name}.{type_.suffix}"
         types = [type_] * (len(operands) - len(others)) + list(others)
         self.declare(full, f"declare {type_} @{full}({', '.join(map(str, types))})")
         arguments = ", ".join(f"{t} {x}" for t, x in zip(types, operands, strict=True))
@@ -157,6 +173,57 @@ class Emitter:
         first = self.let(f"insertelement {type_} poison, {type_.element} {scalar}, i64 0")
         zeros = f"<{type_.lanes} x i32> zeroinitializer"
         return self.let(f"shufflevector {type_} {first}, {type_} poison, {zeros}")
+
+    def masked_load(self, type_: Vector, pointer: str, mask: str | None) -> str:
+        """The elements of the lanes in ``mask``, zero in the others, whose memory is not touched."""
+        if mask is None:
+            return self.load(type_, pointer)
+        name = f"llvm.masked.load.{type_.suffix}.p0"
+        self.declare(name, f"declare {type_} @{name}(ptr, i32, {type_.mask}, {type_})")
+        place = f"ptr {pointer}, i32 {type_.bits // 8}"
+        return self.let(
+            f"call {type_} @{name}({place}, {type_.mask} {mask}, {type_} zeroinitializer)"
+        )
+
+    def masked_store(self, type_: Vector, value: str, pointer: str, mask: str | None) -> None:
+        """Write the lanes in ``mask``; the memory of the others is not touched."""
+        if mask is None:
+            self.store(type_, value, pointer)
+            return
+        name = f"llvm.masked.store.{type_.suffix}.p0"
+        self.declare(name, f"declare void @{name}({type_}, ptr, i32, {type_.mask})")
+        place = f"ptr {pointer}, i32 {type_.bits // 8}"
+        self.do(f"call void @{name}({type_} {value}, {place}, {type_.mask} {mask})")
+
+    def mask_below(self, type_: Vector, count: str) -> str:
+        """The mask of the lanes whose number is less than the i64 ``count``."""
+        numbers = Vector("i32", type_.lanes)
+        inside = self.integer("smin", self.integer("smax", count, "0"), str(type_.lanes))
+        bound = self.splat(numbers, self.let(f"trunc i64 {inside} to i32"))
+        lanes = ", ".join(f"i32 {lane}" for lane in range(type_.lanes))
+        return self.let(f"icmp slt {numbers} <{lanes}>, {bound}")
+
+    def integer(self, operation: str, x: str, y: str) -> str:
+        """An i64 from two: add, sub, mul, sdiv, srem, smin or smax; literals are folded."""
+        if x.isdigit() and y.isdigit():
+            return str(FOLDS[operation](int(x), int(y)))
+        if operation in ("add", "mul") and x.isdigit():
+            x, y = y, x
+        if y == NEUTRAL.get(operation):
+            return x
+        if operation in ("smin", "smax"):
+            return self.intrinsic(f"llvm.{operation}", Vector("i64", 1), x, y)
+        return self.let(f"{operation} i64 {x}, {y}", "n")
+
+    @contextmanager
+    def when(self, condition: str) -> Iterator[None]:
+        """What happens only if the i1 ``condition`` holds."""
+        then, end = self.label("then"), self.label("end")
+        self.do(f"br i1 {condition}, label %{then}, label %{end}")
+        self.start(then)
+        yield
+        self.do(f"br label %{end}")
+        self.start(end)
 
     @contextmanager
     def loop(self, start: str, stop: str, step: int = 1, carried: Sequence[tuple[Vector, str]] = ()) -> Iterator[Loop]:
@@ -203,10 +270,12 @@ class Loop:
     following: list[str]
 
 
-def function(name: str, parameters: str, body: Emitter, result: str = "void") -> str:
+def function(
+    name: str, parameters: str, body: Emitter, result: str = "void", linkage: str = "external"
+) -> str:
     """The text of a function."""
     lines = "\n".join(body.lines)
-    return f"define {result} @{name}({parameters}) {{\nentry:\n{lines}\n}}\n"
+    return f"define {linkage} {result} @{name}({parameters}) {{\nentry:\n{lines}\n}}\n"
 
 
 def module(target: Target, functions: Sequence[str], declarations: dict[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from chainrule.engines.native.emitter import Emitter, Vector
@@ -77,9 +78,7 @@ class Lanes:
 
     def bits(self, type_: Vector) -> Lanes:
         """The same bits, read as another type."""
-        return Lanes(
-            self.emit, type_, self.emit.let(f"bitcast {self.type} {self.name} to {type_}")
-        )
+        return Lanes(self.emit, type_, self.emit.let(f"bitcast {self.type} {self.name} to {type_}"))
 
     def named(self, name: str) -> Lanes:
         """Another value of this type."""
@@ -132,10 +131,53 @@ def clamp(x: Lanes, low: float | None, high: float | None) -> Lanes:
 
 
 def absolute(x: Lanes) -> Lanes:
-    """|x|"""
+    """The size of x, without its sign."""
     return x.named(x.emit.intrinsic("llvm.fabs", x.type, x.name))
 
 
 def with_sign(x: Lanes, sign: Lanes) -> Lanes:
     """x with the sign of another value, zeros and NaN included."""
     return x.named(x.emit.intrinsic("llvm.copysign", x.type, x.name, sign.name))
+
+
+def converted(x: Lanes, instruction: str, type_: Vector) -> Lanes:
+    """The same number as another type, by ``fpext``, ``fptrunc`` or ``trunc``."""
+    text = f"{instruction} {x.type} {x.name} to {type_}"
+    return Lanes(x.emit, type_, x.emit.let(text))
+
+
+def library(function: str, *operands: Lanes) -> Lanes:
+    """A function of the C library, lane by lane."""
+    emit, type_ = operands[0].emit, operands[0].type
+    scalar = type_.element
+    full = function + ("f" if scalar == "float" else "")
+    emit.declare(full, f"declare {scalar} @{full}({', '.join([scalar] * len(operands))})")
+
+    def call(names: list[str]) -> str:
+        return emit.let(f"call {scalar} @{full}({', '.join(f'{scalar} {n}' for n in names)})")
+
+    if type_.lanes == 1:
+        return operands[0].named(call([x.name for x in operands]))
+    result = "poison"
+    for lane in range(type_.lanes):
+        value = call([emit.let(f"extractelement {type_} {x.name}, i64 {lane}") for x in operands])
+        result = emit.let(f"insertelement {type_} {result}, {scalar} {value}, i64 {lane}")
+    return operands[0].named(result)
+
+
+def unless_any(condition: Lanes, usual: Lanes, otherwise: Callable[[], Lanes]) -> Lanes:
+    """``usual``, but ``otherwise`` in lanes where the condition holds; that is rarely computed."""
+    emit, mask = usual.emit, condition.type
+    found = condition.name
+    if mask.lanes > 1:
+        whole = emit.let(f"bitcast {mask} {found} to i{mask.lanes}")
+        found = emit.let(f"icmp ne i{mask.lanes} {whole}, 0")
+    before, rare, end = emit.block, emit.label("rare"), emit.label("end")
+    emit.do(f"br i1 {found}, label %{rare}, label %{end}")
+    emit.start(rare)
+    mixed = choose(condition, otherwise(), usual)
+    last = emit.block
+    emit.do(f"br label %{end}")
+    emit.start(end)
+    sources = f"[ {usual.name}, %{before} ], [ {mixed.name}, %{last} ]"
+    return usual.named(emit.let(f"phi {usual.type} {sources}"))

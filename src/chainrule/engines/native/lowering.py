@@ -322,6 +322,12 @@ def logical_not(s: Site, x: str) -> str:
     return s.let(f"xor {s.type} {x}, {s.type.constant(1)}")
 
 
+@row("bitwise_invert")
+def bitwise_invert(s: Site, x: str) -> str:
+    """All bits turned."""
+    return s.let(f"xor {s.type} {x}, {s.type.constant(1 if s.type.element == 'i1' else -1)}")
+
+
 @row("isnan")
 def isnan(s: Site, x: str) -> str:
     """Whether x is not a number."""

@@ -49,18 +49,18 @@ class Header(IntEnum):
 
 
 class Slot(IntEnum):
-    """The words of one thread, after the header."""
+    """The words of one thread, after the header: what is written at different times lies apart."""
 
     SHARE = 0
     FUNCTION = 1
     CONTEXT = 2
     MODE = 3  # the floating-point control register of number 0
-    DROPS = 4  # how often this helper was left out
-    RESUME = 5  # when it may come back
-    REST = 6  # how long it was left out last
+    DROPS = 16  # how often this helper was left out
+    RESUME = 17  # when it may come back
+    REST = 18  # how long it was left out last
     RETURNED = 32  # equals DROPS while it takes part; from here on only the thread itself writes
-    COMPLETED = 33  # chunks so far
-    FINISHED = 34  # the last generation that it has nothing left to do for
+    COMPLETED = 48  # chunks so far
+    FINISHED = 56  # the last generation that it has nothing left to do for
 
 
 HEADER_WORDS = 64
@@ -98,30 +98,26 @@ def _word(emit: Emitter, control: str, word: Header, type_: str) -> str:
 
 def text(target: Target) -> str:
     """The module with ``@run``, which number 0 calls for each phase, and the helpers' ``@worker``."""
-    functions = [
-        waiting.definitions(target),
-        subnormals.definitions(target),
-        function("run", "ptr %control, i64 %chunks, ptr %function, ptr %context", _run(target)),
-        function(
-            "publish",
-            "ptr %control, i64 %chunks, ptr %function, ptr %context",
-            _publish(target),
-            "internal i64",
-        ),
-        function(
-            "take",
-            "ptr %control, i64 %me, i64 %generation, ptr %function, ptr %context",
-            _take(target),
-            "internal void",
-        ),
-        function("wait", "ptr %control, i64 %generation", _wait(target), "internal void"),
-        function("look", "ptr %control, i64 %generation, ptr %since", _look(target), "internal void"),
-        function("drop_late", "ptr %control, i64 %generation", _drop_late(target), "internal void"),
-        function("worker", "ptr %control, i64 %me", _worker(target)),
-        function("rest", "ptr %slot", _rest(target), "internal void"),
-        function("idle", "ptr %turns", _idle(target), "internal void"),
+    phase = "ptr %function, ptr %context"
+    table = [
+        ("run", f"ptr %control, i64 %chunks, {phase}", _run, "void"),
+        ("publish", f"ptr %control, i64 %chunks, {phase}", _publish, "internal i64"),
+        ("take", f"ptr %control, i64 %me, i64 %generation, {phase}", _take, "internal void"),
+        ("wait", "ptr %control, i64 %generation", _wait, "internal void"),
+        ("look", "ptr %control, i64 %generation, ptr %since", _look, "internal void"),
+        ("drop_late", "ptr %control, i64 %generation", _drop_late, "internal void"),
+        ("worker", "ptr %control, i64 %me", _worker, "void"),
+        ("rest", "ptr %slot", _rest, "internal void"),
+        ("idle", "ptr %turns", _idle, "internal void"),
     ]
-    return module(target, functions, {})
+    functions = [waiting.definitions(target), subnormals.definitions(target)]
+    declarations: dict[str, str] = {}
+    for name, parameters, body, result in table:
+        emit = _Words(target)
+        body(emit)
+        functions.append(function(name, parameters, emit, result))
+        declarations |= emit.declarations
+    return module(target, functions, declarations)
 
 
 class _Words(Emitter):
@@ -183,9 +179,8 @@ class _Words(Emitter):
         self.start(go_on)
 
 
-def _run(target: Target) -> Emitter:
+def _run(emit: _Words) -> None:
     """All chunks of a phase, by whoever is there."""
-    emit = _Words(target)
     one_thread = emit.binary("icmp eq", emit.get("%control", Header.THREADS), 1)
     one_chunk = emit.binary("icmp ult", "%chunks", 2)
     with emit.when(emit.let(f"or i1 {one_thread}, {one_chunk}")):
@@ -197,12 +192,10 @@ def _run(target: Target) -> Emitter:
     emit.do(f"call void @take(ptr %control, i64 0, i64 {generation}, {phase})")
     emit.do(f"call void @wait(ptr %control, i64 {generation})")
     emit.do("ret void")
-    return emit
 
 
-def _publish(target: Target) -> Emitter:
+def _publish(emit: _Words) -> None:
     """Give each helper that takes part its share and number 0 what remains; the generation."""
-    emit = _Words(target)
     generation = emit.binary("add", emit.get("%control", Header.GENERATION), 1)
     emit.put("%control", Header.GENERATION, generation)
     published = emit.binary("add", emit.get("%control", Header.PUBLISHED), "%chunks")
@@ -228,12 +221,9 @@ def _publish(target: Target) -> Emitter:
         ]
     _give(emit, emit.slot("0"), generation, (helper.values[0], "%chunks"), mode)
     emit.do(f"ret i64 {generation}")
-    return emit
 
 
-def _give(
-    emit: _Words, slot: str, generation: str, share: tuple[str, str], mode: str
-) -> None:
+def _give(emit: _Words, slot: str, generation: str, share: tuple[str, str], mode: str) -> None:
     for word, value in ((Slot.FUNCTION, "%function"), (Slot.CONTEXT, "%context")):
         emit.put(slot, word, emit.let(f"ptrtoint ptr {value} to i64"))
     emit.put(slot, Slot.MODE, mode)
@@ -243,9 +233,8 @@ def _give(
     emit.put(slot, Slot.SHARE, emit.binary("or", high, low))
 
 
-def _take(target: Target) -> Emitter:
+def _take(emit: _Words) -> None:
     """Run the chunks that are left of this generation, first those of the thread's own share."""
-    emit = _Words(target)
     count = emit.variable()
     threads = emit.get("%control", Header.THREADS)
     own = emit.slot("%me")
@@ -273,12 +262,10 @@ def _take(target: Target) -> Emitter:
             completed = emit.binary("add", emit.get(own, Slot.COMPLETED), taken)
             emit.put(own, Slot.COMPLETED, completed)
     emit.do("ret void")
-    return emit
 
 
-def _wait(target: Target) -> Emitter:
+def _wait(emit: _Words) -> None:
     """Until all chunks that were ever published are completed."""
-    emit = _Words(target)
     since, turns = emit.variable(), emit.variable()
     published = emit.get("%control", Header.PUBLISHED)
     slots = emit.get("%control", Header.SLOTS)
@@ -292,12 +279,10 @@ def _wait(target: Target) -> Emitter:
         with emit.when(emit.binary("icmp eq", turn, 0)):
             emit.do(f"call void @look(ptr %control, i64 %generation, ptr {since})")
     emit.do("ret void")
-    return emit
 
 
-def _look(target: Target) -> Emitter:
+def _look(emit: _Words) -> None:
     """Note when waiting began; drop late helpers once; from then on, let them have the processor."""
-    emit = _Words(target)
     since = emit.load(WORD, "%since")
     with emit.when(emit.binary("icmp slt", since, 0)):
         emit.do("call void @yield()")
@@ -312,12 +297,10 @@ def _look(target: Target) -> Emitter:
         emit.do("call void @drop_late(ptr %control, i64 %generation)")
         emit.store(WORD, "-1", "%since")
     emit.do("ret void")
-    return emit
 
 
-def _drop_late(target: Target) -> Emitter:
+def _drop_late(emit: _Words) -> None:
     """Leave out, for a while, the helpers that were given a share and are not through."""
-    emit = _Words(target)
     now = emit.let("call i64 @now()")
     threads = emit.get("%control", Header.THREADS)
     with emit.loop("1", threads) as helper:
@@ -331,7 +314,6 @@ def _drop_late(target: Target) -> Emitter:
             emit.put(slot, Slot.RESUME, emit.binary("add", now, rest))
             emit.put(slot, Slot.DROPS, emit.binary("add", emit.get(slot, Slot.DROPS), 1))
     emit.do("ret void")
-    return emit
 
 
 def _next_rest(emit: _Words, slot: str, now: str) -> str:
@@ -346,9 +328,8 @@ def _next_rest(emit: _Words, slot: str, now: str) -> str:
     return emit.let(f"select i1 {long_ago}, i64 {shortest}, i64 {longer}")
 
 
-def _worker(target: Target) -> Emitter:
+def _worker(emit: _Words) -> None:
     """A helper's work from the moment it comes out of Python until it is told to leave."""
-    emit = _Words(target)
     saved = emit.let("call i64 @mode()")
     mode, seen, turns = emit.variable(saved), emit.variable(), emit.variable()
     slot = emit.slot("%me")
@@ -376,7 +357,6 @@ def _worker(target: Target) -> Emitter:
     emit.put(slot, Slot.RETURNED, "-1")
     emit.do(f"call void @set_mode(i64 {saved})")
     emit.do("ret void")
-    return emit
 
 
 def _adopt_mode(emit: _Words, slot: str, mode: str) -> None:
@@ -386,9 +366,8 @@ def _adopt_mode(emit: _Words, slot: str, mode: str) -> None:
         emit.store(WORD, wanted, mode)
 
 
-def _rest(target: Target) -> Emitter:
+def _rest(emit: _Words) -> None:
     """Sleep for a millisecond of a helper's rest, or come back at its end."""
-    emit = _Words(target)
     drops = emit.get("%slot", Slot.DROPS)
     now = emit.let("call i64 @now()")
     over = emit.binary("icmp sge", now, emit.get("%slot", Slot.RESUME))
@@ -397,14 +376,11 @@ def _rest(target: Target) -> Emitter:
         emit.do("ret void")
     emit.do("call void @sleep()")
     emit.do("ret void")
-    return emit
 
 
-def _idle(target: Target) -> Emitter:
+def _idle(emit: _Words) -> None:
     """One turn of waiting."""
-    emit = _Words(target)
     emit.do("call void @pause()")
     with emit.when(emit.binary("icmp ugt", emit.increase("%turns"), SPINS)):
         emit.do("call void @yield()")
     emit.do("ret void")
-    return emit

@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 
 ERF_SPLIT: Final = 0.927734375
-HALF_PI: Final = (1.5707963267341256, 6.077100506506192e-11)  # float64; n times the first is exact
+HALF_PI: Final = (
+    1.5707963267341256,
+    6.077100506303966e-11,
+    2.0222662487959506e-21,
+)  # float64; n times the first is exact
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,11 @@ class Target:
     registers: int
     fma: bool
 
+    @property
+    def masks(self) -> bool:
+        """Whether loads and stores of some lanes are single instructions."""
+        return self.vector_bytes >= 32
+
     def lanes(self, dtype: Dtype) -> int:
         """How many elements of a type a vector holds; 1 in scalar code."""
         return max(1, self.vector_bytes // dtype.itemsize)

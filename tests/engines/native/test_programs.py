@@ -1,0 +1,107 @@
+"""Whole trainings on the native engine take the same path as on the reference engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite", reason="the native engine needs llvmlite")
+
+from chainrule.networks import Network
+from chainrule.nn import Activation, BatchNorm, Dropout, Embedding, Flatten, LayerNorm, Linear
+from chainrule.optim import SGD, Adam, RMSProp, schedules
+
+generator = np.random.default_rng(0)
+X = generator.standard_normal((203, 6)).astype(np.float32)
+LABELS = (X[:, 0] * X[:, 1] > 0).astype(int) + (X[:, 2] > 1)
+REAL = (X[:, :1] ** 2 + X[:, 1:2]).astype(np.float32)
+
+NETWORKS: dict[str, Any] = {
+    "lecture": (lambda: [Linear(6, 10), Activation("relu"), Linear(10, 10), Activation("relu"),
+                         Linear(10, 1), Activation("sigmoid")], LABELS > 0),
+    "softmax": (lambda: [Linear(6, 17), Activation("tanh"), Linear(17, 3), Activation("softmax")], LABELS),
+    "regression": (lambda: [Linear(6, 33), Activation("gelu"), Linear(33, 1)], REAL),
+    "batch norm": (lambda: [Linear(6, 16), BatchNorm(16), Activation("elu"), Linear(16, 3)], LABELS),
+    "dropout": (lambda: [Linear(6, 40), LayerNorm(40), Activation("silu"), Dropout(0.4), Linear(40, 3)], LABELS),
+}  # fmt: skip
+LOSSES = {"lecture": "binary_cross_entropy", "regression": "squared_error"}
+
+
+def trained(name: str, engine: str, dtype: str = "float64", **options: Any) -> tuple[Network, Any]:
+    layers, y = NETWORKS[name]
+    model = Network(layers(), seed=1, dtype=dtype)
+    settings = {"optimizer": SGD(0.05, momentum=0.9), "epochs": 3, "batch_size": 32, **options}
+    loss = LOSSES.get(name, "cross_entropy")
+    return model, model.fit(X, y, loss=loss, seed=7, engine=engine, progress=False, **settings)
+
+
+def check_same(name: str, tolerance: float = 1e-9, **options: Any) -> None:
+    (one, first), (other, second) = (trained(name, e, **options) for e in ("reference", "native"))
+    np.testing.assert_allclose(first.step_losses, second.step_losses, rtol=tolerance, atol=tolerance)
+    for layer, twin in zip(one.layers, other.layers, strict=True):
+        for arrays, twins in ((layer.values, twin.values), (layer.state, twin.state)):
+            for key, array in arrays.items():
+                np.testing.assert_allclose(array, twins[key], rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_take_the_same_path(name: str) -> None:
+    check_same(name)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_take_the_same_path_in_single_precision(name: str) -> None:
+    check_same(name, 2e-4, dtype="float32")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"shuffle": False},
+        {"drop_last": True},
+        {"replacement": True},
+        {"batch_size": None},
+        {"batch_size": 1, "epochs": 1},
+        {"batch_size": 202},
+        {"members": 3},
+        {"restarts": 3},
+        {"optimizer": Adam(1e-2, amsgrad=True)},
+        {"optimizer": RMSProp(schedules.Cosine(1e-2), clip_norm=0.1)},
+        {"l1": 1e-3, "l2": 1e-3, "max_norm": 0.5},
+        {"sample_weight": np.arange(203.0)},
+        {"validation": 0.25, "early_stopping": 2, "epochs": 6},
+    ],
+    ids=lambda options: ", ".join(options),
+)
+def test_options_mean_the_same(options: Any) -> None:
+    check_same("softmax", 1e-7, **options)
+
+
+def test_a_single_row_joins_the_batch_before_it() -> None:
+    check_same("batch norm", batch_size=101)
+
+
+def test_a_loss_that_is_not_finite_leaves_before_its_update() -> None:
+    for engine in ("reference", "native"):
+        with pytest.warns(UserWarning, match="not finite in epoch 1, step"):
+            model, history = trained("regression", engine, optimizer=SGD(1e30), dtype="float32")
+        assert all(np.isfinite(layer.values[key]).all() for layer in model.layers for key in layer.values)
+        assert history.epochs == 0
+
+
+def test_embeddings_are_gathered_and_scattered() -> None:
+    tokens = generator.integers(0, 9, (64, 4))
+    models = []
+    for engine in ("reference", "native"):
+        model = Network([Embedding(9, 5), Flatten(), Linear(20, 1)], seed=0, dtype="float64")
+        model.fit(tokens, tokens.sum(1, keepdims=True), seed=0, epochs=2, engine=engine, progress=False)
+        models.append(model)
+    np.testing.assert_allclose(models[0].layers[0].values["W"], models[1].layers[0].values["W"], rtol=1e-9)
+
+
+def test_the_same_seed_gives_the_same_bits() -> None:
+    (one, _), (other, _) = (trained("dropout", "native", dtype="float32") for _ in range(2))
+    for layer, twin in zip(one.layers, other.layers, strict=True):
+        assert all(np.array_equal(array, twin.values[key]) for key, array in layer.values.items())
