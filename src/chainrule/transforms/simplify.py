@@ -14,7 +14,7 @@ from chainrule.errors import GraphError
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
 from chainrule.graph.op import Algebra, Kind
-from chainrule.graph.walk import rebuild
+from chainrule.graph.walk import rebuild, topological_order
 from chainrule.transforms import algebra, stability, structure
 from chainrule.transforms.passes import graph_pass
 from chainrule.transforms.rules import Rule
@@ -24,7 +24,7 @@ for _module in (structure, stability, algebra):
     for _name, _rules in _module.RULES.items():
         RULES.setdefault(_name, []).extend(_rules)
 _FOR_ALL = RULES.pop("*", [])
-REWRITES_PER_NODE = 20  # far above what any graph needs; reached only if two rules undo each other
+REWRITES_PER_NODE = 20  # far above what any graph needs; reached only if rules feed each other
 
 
 @graph_pass
@@ -38,7 +38,7 @@ def simplify(outputs: Sequence[Node]) -> list[Node]:
     >>> cr.transforms.simplify([cr.log(cr.sum(cr.exp(z)))])[0].op.name
     'logsumexp'
     """
-    return _Simplifier().run(outputs)
+    return _Simplifier(REWRITES_PER_NODE * (len(topological_order(outputs)) + 5)).run(outputs)
 
 
 def simplify_graph(graph: Graph) -> Graph:
@@ -49,10 +49,10 @@ def simplify_graph(graph: Graph) -> Graph:
 class _Simplifier:
     """One run: what each node became, and which products were seen in which order."""
 
-    def __init__(self) -> None:
+    def __init__(self, rewrites: int) -> None:
         self.done: dict[Node, Node] = {}
         self.becoming: dict[Node, Node] = {}  # a rule's result that is itself to be simplified
-        self.rewrites = 0
+        self.rewrites_left = rewrites
         self.commuted: dict[tuple[str, Node, Node], Node] = {}
 
     def run(self, outputs: Sequence[Node]) -> list[Node]:
@@ -96,8 +96,8 @@ class _Simplifier:
         self.done[node] = self.done[built] = built
 
     def _count(self, rule: Rule) -> None:
-        self.rewrites += 1
-        if self.rewrites > REWRITES_PER_NODE * (len(self.done) + 100):
+        self.rewrites_left -= 1
+        if self.rewrites_left < 0:
             raise GraphError(
                 f"simplification does not end: rule {rule.__name__} keeps firing; please report it"
             )

@@ -96,8 +96,8 @@ def _reduced_axis(total: Node, name: str, x: Node) -> int | None:
     if not is_op(kept, name) or kept.operands[0] is not x or len(kept.attributes["axes"]) != 1:
         return None
     (axis,) = kept.attributes["axes"]
-    expected = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
-    return axis if total.shape == expected or (x.ndim == 1 and total.shape == ()) else None
+    aligned = (*(1,) * (x.ndim - total.ndim), *total.shape)
+    return axis if aligned == (*x.shape[:axis], 1, *x.shape[axis + 1 :]) else None
 
 
 def softmax_by_hand(node: Node) -> Replacement:
