@@ -175,4 +175,6 @@ class CompiledProgram:
         places = np.array([*found, *pairs], np.uint64)
         self._call(places.ctypes.data, epochs.start, len(epochs))
         check_status(status)
-        return Outcome(sets[int(status[1]) % 2], kept, finite=not status[2])
+        done, stopped = int(status[1]), bool(status[2])
+        ran = done // len(bounds) + stopped  # epochs that were begun
+        return Outcome(sets[done % 2], [record[:ran] for record in kept], finite=not stopped)
