@@ -30,6 +30,7 @@ GRID = 600
 ROUNDS = 20
 SMALLEST = mpf(10) ** -6  # below it, differences of nearly equal numbers lose all digits
 ERF_SPLIT = mpf(475) / 512  # where erf changes from x + x P(x^2) to 1 - exp(Q(x))
+TANH_SPLIT = mpf("0.55")  # where tanh changes to 1 - 2 / (exp(2 x) + 1): just above tanh = 1/2
 
 Real = Callable[[Any], Any]
 
@@ -81,6 +82,11 @@ FITS = (
         "erfc", f"erf(t) = 1 - exp(t P(t)) from {float(ERF_SPLIT)} to where erf rounds to 1",
         _erf_exponent, lambda t: t * mp.erfc(t) / mp.erf(t), (ERF_SPLIT, mpf(0)), (5, 16),
         (mpf("3.92"), mpf("5.93")),
+    ),
+    Fit(
+        "tanh", f"tanh(x) = x + x z P(z), z = x^2, |x| <= {float(TANH_SPLIT)}",
+        lambda z: (mp.tanh(mp.sqrt(z)) / mp.sqrt(z) - 1) / z,
+        lambda z: z * mp.sqrt(z) / mp.tanh(mp.sqrt(z)), (mpf(0), TANH_SPLIT**2), (4, 9),
     ),
     Fit(
         "sin", "sin(r) = r + r z P(z), z = r^2, |r| <= pi / 4",
@@ -180,7 +186,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-ERF_SPLIT: Final = {split!r}
+ERF_SPLIT: Final = {erf_split!r}
+TANH_SPLIT: Final = {tanh_split!r}
 HALF_PI: Final = ({half_pi})  # float64; n times the first is exact
 
 
@@ -210,7 +217,7 @@ def _wrapped(line: str) -> str:
 def module() -> str:
     """The text of the module."""
     half_pi = ", ".join(repr(float(part)) for part in _parts(mp.pi / 2, 33, 33, 53))
-    text = HEADER.format(split=float(ERF_SPLIT), half_pi=half_pi)
+    text = HEADER.format(erf_split=float(ERF_SPLIT), tanh_split=float(TANH_SPLIT), half_pi=half_pi)
     fields = {name: meaning for name, (meaning, _) in _split_constants(24).items()}
     fields |= {fit.name: fit.meaning for fit in FITS}
     for name, meaning in fields.items():

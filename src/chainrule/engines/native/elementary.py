@@ -29,9 +29,16 @@ from chainrule.engines.native.lanes import (
     unless_any,
     with_sign,
 )
-from chainrule.engines.native.polynomials import CONSTANTS, ERF_SPLIT, HALF_PI, Constants
+from chainrule.engines.native.polynomials import (
+    CONSTANTS,
+    ERF_SPLIT,
+    HALF_PI,
+    TANH_SPLIT,
+    Constants,
+)
 
 INFINITY = math.inf
+SMALL_SIGMOID = -60.0  # exp(-x) is far above 1 and far from overflow
 LARGEST_ANGLE = 1e5  # beyond it, the quotient by pi / 2 no longer fits its exact products
 
 
@@ -164,12 +171,26 @@ def expm1(x: Lanes) -> Lanes:
 
 
 def tanh(x: Lanes) -> Lanes:
-    """-e / (2 + e) with e = expm1(-2 |x|), and the sign of x."""
+    """x + x^3 P(x^2) near 0, then 1 - 2 / (exp(2 |x|) + 1) with the sign of x."""
     form = _format(x)
-    reduced = _reduce(clamp(absolute(x) * -2, form.expm1_low, None), form.bias)
+    size = absolute(x)
+    z = size * size
+    near = multiply_add(size * z, polynomial(z, form.constants.tanh), size)
+    reduced = _reduce(clamp(size + size, None, -form.expm1_low), form.bias)
     power = reduced.power()
-    e = multiply_add(power, reduced.p, power - 1)
-    return with_sign(e / (e + 2), x)
+    far = 1 - 2 / multiply_add(power, reduced.p, power + 1)
+    return with_sign(choose(size < TANH_SPLIT, near, far), x)
+
+
+def sigmoid(x: Lanes) -> Lanes:
+    """1 / (1 + exp(-x)), with 1 + 2^n + 2^n p below; both are halved often where 2^n is large."""
+    form = _format(x)
+    reduced = _reduce(clamp(-x, form.expm1_low, -form.exp_low), form.bias)
+    small, shift = x < SMALL_SIGMOID, (form.bias + 1) // 2
+    above = choose(small, 2.0**-shift, x.named(x.operand(1.0)))
+    power = choose(small, reduced.count - shift, reduced.count) << form.fraction
+    scale = power.bits(x.type)
+    return above / multiply_add(scale, reduced.p, scale + above)
 
 
 def _decay(x: Lanes) -> Lanes:
@@ -177,12 +198,6 @@ def _decay(x: Lanes) -> Lanes:
     form = _format(x)
     reduced = _reduce(clamp(-absolute(x), form.exp_low, None), 2 * form.bias)
     return _scaled(reduced.p + 1, reduced)
-
-
-def sigmoid(x: Lanes) -> Lanes:
-    """1 / (1 + exp(-x)), from exp(-|x|), so that small results keep their precision."""
-    decay = _decay(x)
-    return choose(x < 0, decay, 1) / (decay + 1)
 
 
 def softplus(x: Lanes) -> Lanes:
