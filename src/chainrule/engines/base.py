@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Generic, Protocol, TypeVar
 
-from chainrule.errors import ShapeError
+from chainrule.errors import DtypeError, ParameterError, ShapeError
 from chainrule.graph.graph import Graph
 from chainrule.shapes import ROWS, Array, TensorType
 
@@ -53,11 +53,23 @@ class Program:
     replacement: bool = False
 
     def bounds(self, rows: int) -> list[tuple[int, int]]:
-        """Where each batch of an epoch over ``rows`` rows begins and ends."""
+        """Where each batch of an epoch over ``rows`` rows begins and ends.
+
+        Raises
+        ------
+        ParameterError
+            If there are no rows, or a batch would have none.
+        """
+        if rows < 1 or self.batch < 1:
+            raise ParameterError(f"batches of {self.batch} cannot be taken from {rows} rows")
         found = [(low, min(low + self.batch, rows)) for low in range(0, rows, self.batch)]
         if self.drop_last and len(found) > 1 and found[-1][1] - found[-1][0] < self.batch:
             found.pop()
-        if self.merge_single_row and len(found) > 1 and found[-1][1] - found[-1][0] == 1:
+        if (
+            self.merge_single_row
+            and len(found) > 1
+            and found[-1][1] - found[-1][0] == 1 < self.batch
+        ):
             (low, _), (_, high) = found[-2:]
             found[-2:] = [(low, high)]
         return found
@@ -138,16 +150,19 @@ def rows_of(types: Sequence[TensorType], arrays: Sequence[Array]) -> int | None:
     ------
     ShapeError
         If an input has another shape than its value, or two disagree on the rows.
+    DtypeError
+        If an input has another element type than its value.
     """
     rows: int | None = None
     for type_, array in zip(types, arrays, strict=True):
-        if array.ndim != len(type_.shape):
+        dtype, shape = type_
+        if array.dtype != dtype:
+            raise DtypeError(f"an input of type {type_} was given elements of type {array.dtype}")
+        if array.shape == shape:
+            continue
+        if len(shape) != array.ndim or shape[:1] != (ROWS,) or shape[1:] != array.shape[1:]:
             raise ShapeError(f"an input of type {type_} was given shape {array.shape}")
-        for extent, actual in zip(type_.shape, array.shape, strict=True):
-            if extent is ROWS:
-                if rows not in (None, actual):
-                    raise ShapeError(f"inputs disagree on the number of rows: {rows} and {actual}")
-                rows = actual
-            elif extent != actual:
-                raise ShapeError(f"an input of type {type_} was given shape {array.shape}")
+        if rows not in (None, len(array)):
+            raise ShapeError(f"inputs disagree on the number of rows: {rows} and {len(array)}")
+        rows = len(array)
     return rows

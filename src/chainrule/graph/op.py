@@ -80,7 +80,8 @@ class Op:
     coerce : callable, optional
         The element types that operands of given element types are converted to.
     into : callable, optional
-        ``into(*arrays, out, **attributes)`` writes the result into ``out``.
+        ``into(*arrays, out=array, **attributes)`` writes the same bits into ``out``, which is
+        contiguous, and for an elementwise operation may be one of the operands.
     view : bool
         Whether the result may share memory with the first operand.
     domain : tuple of Interval

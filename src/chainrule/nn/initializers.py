@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from chainrule.engines.reference import one_blas_thread
+from chainrule.engines.blas import one_blas_thread
 from chainrule.errors import ParameterError, ShapeError, unknown_name
 from chainrule.nn import records
 from chainrule.nn.base import Initializer

@@ -209,6 +209,12 @@ def _cast_array(x: Array, dtype: Dtype) -> Array:
     return x.astype(dtype)
 
 
+def _cast_into(x: Array, out: Array, dtype: Dtype) -> Array:
+    saturating = x.dtype.kind == "f" and dtype.kind in "iu"
+    out[...] = _cast_array(x, dtype) if saturating else x
+    return out
+
+
 ASTYPE = register(
     Op(
         "astype",
@@ -216,6 +222,7 @@ ASTYPE = register(
         _cast_type,
         _cast_array,
         vjp=lambda g, y, x, dtype: (cast(g, x.dtype),),
+        into=_cast_into,
         algebra=Algebra.LINEAR,
         symbol="astype",
         summary="The same values as another element type.",

@@ -18,6 +18,7 @@ from chainrule.ops import elementwise as ew
 from chainrule.ops.build import apply, dtype_of, shape_of
 from chainrule.ops.movement import expand_dims, flip, moveaxis, reshape, slice_along, squeeze
 from chainrule.ops.reduce import sum as reduce_sum
+from chainrule.ops.special import zeros
 from chainrule.shapes import (
     BOOL,
     INT64,
@@ -46,27 +47,17 @@ def _take_type(x: TensorType, indices: TensorType, axis: int) -> TensorType:
 
 
 def _check_range(indices: Array, low: int, extent: int) -> None:
-    outside = (indices < low) | (indices >= extent)
-    if np.any(outside):
+    """Raise an IndexError for the first index outside the axis."""
+    if indices.size and (indices.min() < low or indices.max() >= extent):
+        outside = (indices < low) | (indices >= extent)
         raise IndexError(
             f"index {np.asarray(indices)[outside].flat[0]} is outside an axis of {extent}"
         )
 
 
-def _in_range(indices: Array, extent: int) -> Array:
-    """Indices counted from the front.
-
-    Raises
-    ------
-    IndexError
-        For the first index outside the axis.
-    """
-    _check_range(indices, -extent, extent)
-    return np.where(indices < 0, indices + extent, indices)
-
-
-def _numpy_take(x: Array, indices: Array, axis: int) -> Array:
-    return np.take(x, _in_range(indices, x.shape[axis]), axis=axis)
+def _numpy_take(x: Array, indices: Array, out: Array | None = None, *, axis: int) -> Array:
+    _check_range(indices, -x.shape[axis], x.shape[axis])
+    return np.asarray(np.take(x, indices, axis=axis, out=out, mode="wrap"))
 
 
 def _scatter_type(x: TensorType, indices: TensorType, axis: int, size: Extent) -> TensorType:
@@ -76,21 +67,26 @@ def _scatter_type(x: TensorType, indices: TensorType, axis: int, size: Extent) -
     return TensorType(x.dtype, (*x.shape[:axis], size, *x.shape[axis + rank :]))
 
 
-def _numpy_scatter_add(x: Array, indices: Array, axis: int, size: int) -> Array:
+def _numpy_scatter_add(
+    x: Array, indices: Array, out: Array | None = None, *, axis: int, size: int
+) -> Array:
+    _check_range(indices, -size, size)
     before, after = x.shape[:axis], x.shape[axis + indices.ndim :]
     rows = np.moveaxis(x.reshape(*before, indices.size, *after), axis, 0)
-    result = np.zeros((size, *rows.shape[1:]), x.dtype)
-    np.add.at(result, _in_range(indices.reshape(-1), size), rows)
-    return np.moveaxis(result, 0, axis)
+    result = zeros((*before, size, *after), x.dtype, out)
+    np.add.at(np.moveaxis(result, axis, 0), indices.reshape(-1), rows)
+    return result
 
 
 TAKE = register(
-    Op("take", Kind.INDEXING, _take_type, _numpy_take, coerce=_indices, algebra=Algebra.LINEAR,
+    Op("take", Kind.INDEXING, _take_type, _numpy_take, into=_numpy_take, coerce=_indices,
+       algebra=Algebra.LINEAR,
        vjp=lambda g, y, x, indices, axis: (scatter_add(g, indices, axis, shape_of(x)[axis]), None),
        domain=(REALS,), symbol="take", summary="Elements at computed places along an axis.")
 )  # fmt: skip
 SCATTER_ADD = register(
-    Op("scatter_add", Kind.INDEXING, _scatter_type, _numpy_scatter_add, coerce=_indices,
+    Op("scatter_add", Kind.INDEXING, _scatter_type, _numpy_scatter_add, into=_numpy_scatter_add,
+       coerce=_indices,
        vjp=lambda g, y, x, indices, axis, size: (take(g, indices, axis), None),
        algebra=Algebra.LINEAR, domain=(REALS,), symbol="scatter",
        summary="Elements added up at computed places along an axis.")
@@ -162,9 +158,12 @@ def one_hot(labels: Any, classes: int, dtype: Any = np.float64) -> Any:
     return apply(ONE_HOT, labels, classes=int(classes), dtype=as_dtype(dtype))
 
 
-def _numpy_one_hot(labels: Array, classes: int, dtype: Dtype) -> Array:
+def _numpy_one_hot(labels: Array, out: Array | None = None, *, classes: int, dtype: Dtype) -> Array:
     _check_range(labels, 0, classes)
-    return np.asarray(labels[..., None] == np.arange(classes)).astype(dtype)
+    result = zeros((*labels.shape, classes), dtype, out)
+    places = labels.reshape(-1).astype(np.intp) + np.arange(labels.size) * classes
+    result.reshape(-1)[places] = 1
+    return result
 
 
 def _one_hot_type(labels: TensorType, classes: int, dtype: Dtype) -> TensorType:
@@ -172,7 +171,7 @@ def _one_hot_type(labels: TensorType, classes: int, dtype: Dtype) -> TensorType:
 
 
 ONE_HOT = register(
-    Op("one_hot", Kind.INDEXING, _one_hot_type, _numpy_one_hot,
+    Op("one_hot", Kind.INDEXING, _one_hot_type, _numpy_one_hot, into=_numpy_one_hot,
        vjp=lambda g, y, labels, classes, dtype: (None,), symbol="one_hot",
        summary="1 at each label, 0 elsewhere.")
 )  # fmt: skip

