@@ -156,6 +156,8 @@ class Emitter:
 
     def pointer(self, base: str, index: str, element: str) -> str:
         """The address of ``base[index]``."""
+        if index == "0":
+            return base
         return self.let(f"getelementptr {element}, ptr {base}, i64 {index}", "p")
 
     def load(self, type_: Vector, pointer: str) -> str:
@@ -211,6 +213,8 @@ class Emitter:
             x, y = y, x
         if y == NEUTRAL.get(operation):
             return x
+        if operation == "mul" and y == "0":
+            return y
         if operation in ("smin", "smax"):
             return self.intrinsic(f"llvm.{operation}", Vector("i64", 1), x, y)
         return self.let(f"{operation} i64 {x}, {y}", "n")

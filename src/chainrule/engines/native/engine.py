@@ -14,6 +14,7 @@ from chainrule.engines.native.function import ROW_ALIGNMENT, Lowered, lower
 from chainrule.engines.native.jit import Code, to_object
 from chainrule.engines.native.program import FIELDS, Record, RowInput, write_program
 from chainrule.engines.native.target import Target, host
+from chainrule.engines.native.tiling import scratch_bytes
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
 from chainrule.ops import random
@@ -78,10 +79,11 @@ def addresses(arrays: Sequence[Array]) -> Array:
     return np.array([array.ctypes.data for array in arrays], np.uint64)
 
 
-def arena(lowered: Lowered, rows: int) -> list[Array]:
+def work_space(lowered: Lowered, target: Target, rows: int) -> list[Array]:
     """Work space for a function called with up to this many rows."""
     steps = -(-rows // ROW_ALIGNMENT) * ROW_ALIGNMENT
-    return [aligned(lowered.fixed_bytes), aligned(steps * lowered.row_bytes)]
+    scratch = max([scratch_bytes(spec, target, rows) for spec in lowered.products], default=0)
+    return [aligned(lowered.fixed_bytes), aligned(steps * lowered.row_bytes), aligned(scratch)]
 
 
 class CompiledGraph:
@@ -95,7 +97,7 @@ class CompiledGraph:
     """
 
     def __init__(self, graph: Graph, target: Target) -> None:
-        self.graph = graph
+        self.graph, self.target = graph, target
         self.lowered = lower(graph, target, "compute")
         self.text = module(target, [self.lowered.text], self.lowered.declarations)
         self.code = Code(to_object(self.text, target), target)
@@ -108,7 +110,7 @@ class CompiledGraph:
         rows = rows_of(self._types, arrays)
         inputs = [np.require(array, requirements="C") for array in arrays]
         results = [fresh(node, rows) for node in self.lowered.graph.outputs]
-        held = [*inputs, *self.lowered.constants, *results, *arena(self.lowered, rows or 0)]
+        held = [*inputs, *self.lowered.constants, *results, *work_space(self.lowered, self.target, rows or 0)]
         table, status = addresses(held), np.zeros(3, np.int64)
         self._call(table.ctypes.data, rows or 0, status.ctypes.data)
         check_status(status)
@@ -131,7 +133,7 @@ class CompiledProgram:
     """A step and the loops around it as machine code."""
 
     def __init__(self, program: Program, target: Target) -> None:
-        self.graph = program.step
+        self.graph, self.target = program.step, target
         self.lowered = lower(program.step, target, "step")
         inputs, outputs = program.step.inputs, self.lowered.graph.outputs
         self.carried = program.carried
@@ -156,7 +158,7 @@ class CompiledProgram:
             np.copyto(target, value)
         batch = [fresh(node, most) for node in inputs[self.carried : -1]]
         step_key, once = np.empty(2, np.uint32), [fresh(node, None) for node in outputs[self.carried :]]
-        work = arena(self.lowered, most)
+        work = work_space(self.lowered, self.target, most)
         kept = [np.full((len(epochs), len(bounds), *array.shape), np.nan if array.dtype.kind == "f" else 0, array.dtype) for array in once]
         tables = [
             addresses([*sets[i], *batch, step_key, *self.lowered.constants, *sets[1 - i], *once, *work])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from chainrule.engines.native.access import Access
 from chainrule.engines.native.emitter import Emitter, Vector
@@ -14,8 +15,10 @@ from chainrule.engines.native.loops import (
     to_memory,
 )
 from chainrule.engines.native.lowering import lower, register_type
+from chainrule.engines.native.products import write_product
 from chainrule.engines.native.schedule import Group
 from chainrule.engines.native.sizes import ONE, ZERO, Size, extent_size
+from chainrule.engines.native.tiling import ProductSpec
 from chainrule.graph.node import Node
 
 
@@ -23,6 +26,24 @@ def write_product_group(scope: Scope, group: Group, stored: dict[Node, bool]) ->
     """Loops over leading axes, and inside them one matrix product with its epilogue."""
     writer = _ProductWriter(scope, group, stored)
     writer.write([], list(group.space[:-2]))
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a vector of results belongs.
+
+    Attributes
+    ----------
+    indices : list of str
+        Of its first element, along all axes.
+    lanes : int
+    mask : str or None
+        The lanes that exist, where not all do.
+    """
+
+    indices: list[str]
+    lanes: int
+    mask: str | None
 
 
 class _ProductWriter:
@@ -49,17 +70,50 @@ class _ProductWriter:
         self._product(indices)
 
     def _product(self, indices: list[str]) -> None:
-        a, b = (self.scope.access(operand) for operand in self.product.operands)
+        """One matrix product; of integers in its plainest form."""
+        accesses = [self.scope.access(operand) for operand in self.product.operands]
+        bases = [self._matrix(access, indices) for access in accesses]
+        if self.product.dtype.kind == "f":
+            self._real_product(indices, bases)
+        else:
+            self._plain_product(indices, accesses, bases)
+
+    def _sizes(self) -> tuple[Size, Size, Size]:
+        """Rows, columns, and the length of the inner axis."""
+        a, flags = self.product.operands[0], self.product.attributes
+        inner = a.shape[-2] if flags["transpose_a"] else a.shape[-1]
+        rows, columns = self.group.space[-2:]
+        return extent_size(rows), extent_size(columns), extent_size(inner)
+
+    def _real_product(self, indices: list[str], bases: list[str]) -> None:
+        rows, columns, inner = self._sizes()
         flags = self.product.attributes
-        rows, columns = (extent_size(extent) for extent in self.group.space[-2:])
-        inner = extent_size(a.shape[-2] if flags["transpose_a"] else a.shape[-1])
-        bases = [self._matrix(access, indices) for access in (a, b)]
-        strides = [access.strides[-2] for access in (a, b)]
+        spec = ProductSpec(
+            self.product.dtype,
+            None if rows.of_rows else rows.count,
+            columns.count,
+            None if inner.of_rows else inner.count,
+            flags["transpose_a"],
+            flags["transpose_b"],
+        )
+        self.scope.products.append(spec)
+
+        def finish(emit: Emitter, type_: Vector, value: str, row: str, column: str, mask: str | None) -> None:
+            self._finish(indices, type_, value, row, column, mask)
+
+        write_product(self.emit, spec, *bases, "%rows", "%scratch", finish)
+
+    def _plain_product(self, indices: list[str], accesses: list[Access], bases: list[str]) -> None:
+        flags = self.product.attributes
         write_plain_product(
-            self.emit, Vector.of(self.product.dtype, 1), (rows, columns, inner), bases, strides,
+            self.emit,
+            Vector.of(self.product.dtype, 1),
+            self._sizes(),
+            bases,
+            [access.strides[-2] for access in accesses],
             (flags["transpose_a"], flags["transpose_b"]),
-            lambda type_, value, row, column: self._finish(indices, type_, value, row, column),
-        )  # fmt: skip
+            lambda type_, value, row, column: self._finish(indices, type_, value, row, column, None),
+        )
 
     def _matrix(self, access: Access, indices: list[str]) -> str:
         """The address of one matrix of a stack."""
@@ -71,35 +125,40 @@ class _ProductWriter:
         ]
         return access.address(self.emit, terms)
 
-    def _finish(self, indices: list[str], type_: Vector, value: str, row: str, column: str) -> None:
+    def _finish(
+        self, indices: list[str], type_: Vector, value: str, row: str, column: str, mask: str | None
+    ) -> None:
         """The epilogue: the elementwise nodes for one vector of results."""
+        place = _Place([*indices, row, column], type_.lanes, mask)
         values = {self.product: value}
         for node in self.after:
-            operands = [self._operand(x, values, indices, row, column, type_.lanes) for x in node.operands]
+            operands = [self._operand(x, values, place) for x in node.operands]
             values[node] = lower(self.emit, node, operands, type_.lanes)
         for node in self.stored:
-            pointer = self._pointer(node, indices, row, column)
-            to_memory(self.emit, node, values[node], pointer, type_.lanes)
+            to_memory(self.emit, node, values[node], self._pointer(node, place), type_.lanes, mask)
 
-    def _pointer(self, node: Node, indices: list[str], row: str, column: str) -> str:
+    def _pointer(self, node: Node, place: _Place) -> str:
         strides = self.accesses[node].broadcast(self.group.space)
-        return self.accesses[node].address(self.emit, list(zip([*indices, row, column], strides, strict=True)))
+        return self.accesses[node].address(self.emit, list(zip(place.indices, strides, strict=True)))
 
-    def _operand(self, x: Node, values: dict[Node, str], indices: list[str], row: str, column: str, lanes: int) -> str:
+    def _operand(self, x: Node, values: dict[Node, str], place: _Place) -> str:
         if x not in values:
-            values[x] = self._loaded(x, indices, row, column, lanes)
+            values[x] = self._loaded(x, place)
         return values[x]
 
-    def _loaded(self, x: Node, indices: list[str], row: str, column: str, lanes: int) -> str:
-        emit = self.emit
+    def _loaded(self, x: Node, place: _Place) -> str:
+        emit, lanes = self.emit, place.lanes
         if is_immediate(x):
             return immediate(emit, x, lanes)
         stride = self.accesses[x].broadcast(self.group.space)[-1]
-        pointer = self._pointer(x, indices, row, column)
+        pointer = self._pointer(x, place)
         if stride == ZERO or lanes == 1:
             return emit.splat(register_type(x.dtype, lanes), _scalar(emit, x, pointer))
         memory = Vector.of(x.dtype, lanes)
-        loaded = emit.load(memory, pointer) if stride == ONE else _gathered(emit, memory, pointer, stride)
+        if stride == ONE:
+            loaded = emit.masked_load(memory, pointer, place.mask)
+        else:
+            loaded = _gathered(emit, memory, pointer, stride, place.mask)
         return emit.let(f"icmp ne {memory} {loaded}, {memory.constant(0)}") if x.dtype.kind == "b" else loaded
 
 
@@ -109,12 +168,15 @@ def _scalar(emit: Emitter, x: Node, pointer: str) -> str:
     return emit.let(f"icmp ne {memory} {loaded}, 0") if x.dtype.kind == "b" else loaded
 
 
-def _gathered(emit: Emitter, memory: Vector, pointer: str, stride: Size) -> str:
-    """Elements that lie a stride apart, one by one."""
-    step, result = stride.emit(emit), "poison"
+def _gathered(emit: Emitter, memory: Vector, pointer: str, stride: Size, mask: str | None) -> str:
+    """Elements that lie a stride apart, one by one; lanes that do not exist read the first."""
+    step, result = stride.emit(emit), memory.constant(0)
     one = Vector(memory.element, 1)
     for lane in range(memory.lanes):
         offset = emit.let(f"mul i64 {step}, {lane}")
+        if mask is not None:
+            exists = emit.let(f"extractelement {memory.mask} {mask}, i64 {lane}")
+            offset = emit.let(f"select i1 {exists}, i64 {offset}, i64 0")
         value = emit.load(one, emit.pointer(pointer, offset, memory.element))
         result = emit.let(f"insertelement {memory} {result}, {one} {value}, i64 {lane}")
     return result

@@ -1,7 +1,7 @@
 """One graph as one compiled function: ``void name(ptr table, i64 rows, ptr status)``.
 
-The table holds addresses: of the inputs, the larger constants, the outputs, and the two parts of
-the arena. The status word becomes 1 if a computed index was outside its axis.
+The table holds addresses: of the inputs, the larger constants, the outputs, the two parts of the
+arena, and scratch memory for products. The status word becomes 1 if a computed index was outside its axis.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from chainrule.engines.native.loops import LoopWriter, Scope, is_immediate
 from chainrule.engines.native.routines import ROUTINES
 from chainrule.engines.native.schedule import Group, GroupKind, Scheduler, legalize, stored_nodes
 from chainrule.engines.native.target import Target
+from chainrule.engines.native.tiling import ProductSpec
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
 from chainrule.graph.op import Kind
@@ -37,6 +38,8 @@ class Lowered:
     constants : list of arrays
     fixed_bytes, row_bytes : int
         Sizes of the arena's two parts: fixed, and for each row (rounded up to ROW_ALIGNMENT).
+    products : list of ProductSpec
+        The matrix products, which share scratch memory.
     groups : list of Group
     """
 
@@ -46,6 +49,7 @@ class Lowered:
     constants: list[Array]
     fixed_bytes: int
     row_bytes: int
+    products: list[ProductSpec]
     groups: list[Group]
 
     @property
@@ -68,6 +72,7 @@ def lower(graph: Graph, target: Target, name: str) -> Lowered:
         [node.payload for node in writer.constants if node.payload is not None],
         writer.memory.fixed,
         writer.memory.rows,
+        writer.scope.products,
         writer.groups,
     )
 
@@ -125,6 +130,7 @@ class _Writer:
         for place, node in enumerate(nodes):
             self.accesses[node] = Access.contiguous(self._entry(place), node)
         fixed, growing = self._entry(len(nodes)), self._entry(len(nodes) + 1)
+        emit.do(f"%scratch = load ptr, ptr {emit.pointer('%table', str(len(nodes) + 2), 'ptr')}")
         up = emit.let(f"add i64 %rows, {ROW_ALIGNMENT - 1}")
         rows = emit.let(f"and i64 {up}, {-ROW_ALIGNMENT}")
         for node, slot in self.memory.slots.items():

@@ -18,7 +18,7 @@ from chainrule.engines.native.emitter import Emitter, Vector, function
 from chainrule.engines.native.target import Target
 
 POINTER = Vector("ptr", 1)
-SINGLE_ROWS = 4  # rows that are left over are done four at a time, then one by one
+FEW_ROWS = 4  # rows that are left over are done four at a time, then one by one
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,6 @@ def accumulator_budget(target: Target) -> int:
     return target.registers * 3 // 4 if target.fma else target.registers // 2
 
 
-def unrolled(target: Target, tile: Tile) -> int:
-    """How many steps of the inner axis one turn does: two where the operands of both find registers.
-
-    Two steps share the address of a row, which is what the front end of the processor lacks
-    otherwise: 12 x 2 is 53 instructions for a step of 12 cycles with 4 instructions each.
-    """
-    return 2 if tile.size + 2 * tile.vectors + 2 <= target.registers else 1
-
-
 def multiply(
     emit: Emitter,
     tile: Tile,
@@ -104,45 +95,20 @@ def multiply(
     list of str
         The new sums.
     """
-    turn = unrolled(emit.target, tile)
-    whole = emit.integer("mul", emit.integer("sdiv", inner, str(turn)), str(turn))
-    values = [a.base, b.base, *sums]
-    for start, stop, steps in (("0", whole, turn), (whole, inner, 1)):
-        if start != stop:
-            types = [POINTER, POINTER] + [tile.type] * tile.size
-            with emit.loop(start, stop, steps, list(zip(types, values, strict=True))) as loop:
-                loop.following = _turn(emit, tile, (a, b), steps, loop.values, masks)
-            values = loop.values
-    return values[2:]
-
-
-def _turn(
-    emit: Emitter,
-    tile: Tile,
-    matrices: tuple[Matrix, Matrix],
-    steps: int,
-    values: Sequence[str],
-    masks: Sequence[str | None],
-) -> list[str]:
-    """Some steps along the inner axis: pointers and sums before, pointers and sums after."""
-    a, b = matrices
-    at_a, at_b, *sums = values
     element, scalar = tile.type.element, Vector(tile.type.element, 1)
-    columns = []
-    for step in range(steps):
-        line = emit.pointer(at_b, emit.integer("mul", b.row, str(step)), element)
-        columns.append(_columns(emit, tile, line, masks))
-    for row in range(tile.rows):
-        first = emit.pointer(at_a, emit.integer("mul", a.row, str(row)), element)
-        for step in range(steps):
-            place = emit.pointer(first, emit.integer("mul", a.column, str(step)), element)
+    types = [POINTER, POINTER] + [tile.type] * tile.size
+    carried = list(zip(types, [a.base, b.base, *sums], strict=True))
+    with emit.loop("0", inner, carried=carried) as loop:
+        at_a, at_b, *sums = loop.values
+        columns = _columns(emit, tile, at_b, masks)
+        for row in range(tile.rows):
+            place = emit.pointer(at_a, emit.integer("mul", a.row, str(row)), element)
             x = emit.splat(tile.type, emit.load(scalar, place))
-            for vector, y in enumerate(columns[step]):
-                i = row * tile.vectors + vector
+            for i, y in enumerate(columns, row * tile.vectors):
                 sums[i] = emit.multiply_add(tile.type, x, y, sums[i])
-    next_a = emit.pointer(at_a, emit.integer("mul", a.column, str(steps)), element)
-    next_b = emit.pointer(at_b, emit.integer("mul", b.row, str(steps)), element)
-    return [next_a, next_b, *sums]
+        next_a = emit.pointer(at_a, a.column, element)
+        loop.following = [next_a, emit.pointer(at_b, b.row, element), *sums]
+    return loop.values[2:]
 
 
 def _columns(emit: Emitter, tile: Tile, line: str, masks: Sequence[str | None]) -> list[str]:
@@ -199,7 +165,7 @@ KERNEL_PARAMETERS = (
 def _define_kernel(emit: Emitter, name: str, tile: Tile, strides: tuple[str, str]) -> None:
     body = Emitter(emit.target)
     a, b = Matrix("%a", *strides), Matrix("%b", "%b_row", "1")
-    for start, stop, rows in row_blocks(body, "0", "%rows", (tile.rows, SINGLE_ROWS, 1)):
+    for start, stop, rows in row_blocks(body, "0", "%rows", heights(tile.rows)):
         part = Tile(tile.type, rows, tile.vectors)
         with body.loop(start, stop, rows) as loop:
             offset = body.integer("mul", loop.index, str(tile.columns))
@@ -226,6 +192,11 @@ def _resume(emit: Emitter, tile: Tile, a: Matrix, b: Matrix, place: str) -> None
         emit.store(type_, value, pointer)
 
 
+def heights(rows: int) -> list[int]:
+    """The heights of blocks that cover any number of rows."""
+    return sorted({rows, min(rows, FEW_ROWS), 1}, reverse=True)
+
+
 def row_blocks(
     emit: Emitter, start: str, stop: str, heights: Sequence[int]
 ) -> list[tuple[str, str, int]]:
@@ -235,7 +206,7 @@ def row_blocks(
     dropped where the rows are known.
     """
     blocks = []
-    for height in dict.fromkeys(heights):
+    for height in heights:
         count = emit.integer("sdiv", emit.integer("sub", stop, start), str(height))
         end = emit.integer("add", start, emit.integer("mul", count, str(height)))
         if end != start:

@@ -15,6 +15,7 @@ from chainrule.engines.native.access import Access
 from chainrule.engines.native.emitter import Emitter, Vector
 from chainrule.engines.native.lowering import ROWS_OF_TABLE, Site, lower, register_type
 from chainrule.engines.native.schedule import Group
+from chainrule.engines.native.tiling import ProductSpec
 from chainrule.engines.native.sizes import ONE, ZERO, Size, extent_size, natural_strides
 from chainrule.graph.node import Node
 from chainrule.graph.op import Kind
@@ -29,12 +30,15 @@ class Scope:
     ----------
     emit : Emitter
     access : callable
-        ``access(node)``: the node's :class:`Access`; raises KeyError for values in registers only.
+        ``access(node)``: the node's :class:`Access`.
+    products : list of ProductSpec
+        The matrix products that need scratch memory at ``%scratch``.
     """
 
     def __init__(self, emit: Emitter, access: Callable[[Node], Access]) -> None:
         self.emit = emit
         self.access = access
+        self.products: list[ProductSpec] = []
 
 
 @dataclass(frozen=True)
@@ -377,12 +381,14 @@ def lower_cast(emit: Emitter, node: Node, value: str, lanes: int) -> str:
     return emit.let(f"{widen} {source} {value} to {Vector('i64', lanes)}")
 
 
-def to_memory(emit: Emitter, node: Node, value: str, pointer: str, lanes: int) -> None:
-    """Store a value; truth values become bytes."""
+def to_memory(
+    emit: Emitter, node: Node, value: str, pointer: str, lanes: int, mask: str | None = None
+) -> None:
+    """Store a value, in the lanes that exist; truth values become bytes."""
     memory = Vector.of(node.dtype, lanes)
     if node.dtype.kind == "b":
         value = emit.let(f"zext {register_type(node.dtype, lanes)} {value} to {memory}")
-    emit.store(memory, value, pointer)
+    emit.masked_store(memory, value, pointer, mask)
 
 
 _COMBINING = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum", "all": "logical_and", "any": "logical_or"}

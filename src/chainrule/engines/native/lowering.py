@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from chainrule.engines.native.emitter import Emitter, Vector
+from chainrule.engines.native.lanes import Lanes, library
+from chainrule.engines.native.mathematics import FUNCTIONS
 from chainrule.graph.node import Node
 from chainrule.shapes import Dtype
 
@@ -89,21 +90,6 @@ def lower(emit: Emitter, node: Node, operands: Sequence[str], lanes: int) -> str
     return ROWS_OF_TABLE[node.op.name](Site(emit, node, lanes), *operands)
 
 
-def libm(emit: Emitter, name: str, type_: Vector, *operands: str) -> str:
-    """A function of the C library, lane by lane."""
-    full = name + ("f" if type_.element == "float" else "")
-    scalar = type_.element
-    emit.declare(full, f"declare {scalar} @{full}({', '.join([scalar] * len(operands))})")
-    if type_.lanes == 1:
-        return emit.let(f"call {scalar} @{full}({', '.join(f'{scalar} {x}' for x in operands)})")
-    result = "poison"
-    for lane in range(type_.lanes):
-        parts = [emit.let(f"extractelement {type_} {x}, i64 {lane}") for x in operands]
-        value = emit.let(f"call {scalar} @{full}({', '.join(f'{scalar} {x}' for x in parts)})")
-        result = emit.let(f"insertelement {type_} {result}, {scalar} {value}, i64 {lane}")
-    return result
-
-
 # Arithmetic
 
 _ARITHMETIC = {"add": ("fadd", "add"), "subtract": ("fsub", "sub"), "multiply": ("fmul", "mul")}
@@ -149,12 +135,6 @@ def sign(s: Site, x: str) -> str:
     above = s.choose(s.compare("ogt", x, zero), one, zero)
     whole = s.choose(s.compare("olt", x, zero), s.type.constant(-1), above)
     return s.choose(s.compare("uno", x, x), x, whole)
-
-
-@row("sqrt")
-def square_root(s: Site, x: str) -> str:
-    """The square root, correctly rounded."""
-    return s.emit.intrinsic("llvm.sqrt", s.type, x)
 
 
 @row("relu")
@@ -206,7 +186,7 @@ def floor_division(s: Site, a: str, b: str) -> str:
     """floor(a / b), or a - b floor(a / b); for integers 0 where b is 0."""
     quotient = s.node.op.name == "floor_divide"
     if s.is_float:
-        return libm_floor_division(s, a, b, quotient)
+        return _real_floor_division(s, a, b, quotient)
     zero, divisor = _guarded(s, b)
     if s.is_unsigned:
         found = s.let(f"{'udiv' if quotient else 'urem'} {s.type} {a}, {divisor}")
@@ -226,10 +206,10 @@ def floor_division(s: Site, a: str, b: str) -> str:
     return s.choose(zero, s.type.constant(0), found)
 
 
-def libm_floor_division(s: Site, a: str, b: str, quotient: bool) -> str:
+def _real_floor_division(s: Site, a: str, b: str, quotient: bool) -> str:
     """NumPy's algorithm: from fmod, so that quotient and remainder belong together."""
     zero = s.type.constant(0)
-    rest = libm(s.emit, "fmod", s.type, a, b)
+    rest = library("fmod", Lanes(s.emit, s.type, a), Lanes(s.emit, s.type, b)).name
     opposite = s.let(
         f"xor {s.type.mask} {s.compare('olt', rest, zero)}, {s.compare('olt', b, zero)}"
     )
@@ -247,14 +227,6 @@ def libm_floor_division(s: Site, a: str, b: str, quotient: bool) -> str:
     tiny = s.emit.intrinsic("llvm.copysign", s.type, zero, ratio)
     found = s.choose(s.compare("oeq", exact, zero), tiny, rounded)
     return s.choose(s.compare("oeq", b, zero), ratio, found)
-
-
-@row("power")
-def power(s: Site, a: str, b: str) -> str:
-    """a**b; of integers by repeated squaring in the C library's place, through real numbers."""
-    if s.is_float:
-        return libm(s.emit, "pow", s.type, a, b)
-    return _integer_power(s, a, b)
 
 
 def _integer_power(s: Site, a: str, b: str) -> str:
@@ -381,50 +353,18 @@ def _saturated(s: Site, x: str, a: Vector, b: Vector, target: Dtype) -> str:
     return s.let(f"call {b} @{name}({a} {x})")
 
 
-# Functions of the C library, until a vector form takes their place
-
-_LIBRARY = {
-    "exp": "exp", "expm1": "expm1", "log": "log", "log1p": "log1p", "log2": "log2", "log10": "log10",
-    "sin": "sin", "cos": "cos", "tan": "tan", "asin": "asin", "acos": "acos", "atan": "atan",
-    "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "asinh": "asinh", "acosh": "acosh",
-    "atanh": "atanh", "erf": "erf", "atan2": "atan2", "hypot": "hypot",
-}  # fmt: skip
+# Functions that take more than a few instructions
 
 
-def _library(function: str) -> Row:
-    return lambda s, *operands: libm(s.emit, function, s.type, *operands)
+def _mathematics(function: Callable[..., str]) -> Row:
+    return lambda s, *operands: function(s.emit, s.type, *operands)
 
 
-for _name, _function in _LIBRARY.items():
-    row(_name)(_library(_function))
+for _name, _function in FUNCTIONS.items():
+    row(_name)(_mathematics(_function))
 
 
-@row("sigmoid")
-def sigmoid(s: Site, x: str) -> str:
-    """1 / (1 + exp(-x)), from exp(-|x|)."""
-    decay = _decay(s, x)
-    top = s.choose(s.compare("oge", x, s.type.constant(0)), s.type.constant(1), decay)
-    return s.let(f"fdiv {s.type} {top}, {s.let(f'fadd {s.type} {decay}, {s.type.constant(1)}')}")
-
-
-@row("softplus")
-def softplus(s: Site, x: str) -> str:
-    """max(x, 0) + log1p(exp(-|x|))"""
-    tail = ROWS_OF_TABLE["log1p"](s, _decay(s, x))
-    return s.let(f"fadd {s.type} {relu(s, x)}, {tail}")
-
-
-def _decay(s: Site, x: str) -> str:
-    size = s.emit.intrinsic("llvm.fabs", s.type, x)
-    return ROWS_OF_TABLE["exp"](s, s.let(f"fneg {s.type} {size}"))
-
-
-@row("logaddexp")
-def logaddexp(s: Site, a: str, b: str) -> str:
-    """max(a, b) + log1p(exp(-|a - b|)); equal infinities give themselves."""
-    top = s.emit.intrinsic("llvm.maximum", s.type, a, b)
-    gap = s.let(f"fsub {s.type} {a}, {b}")
-    total = s.let(f"fadd {s.type} {top}, {ROWS_OF_TABLE['log1p'](s, _decay(s, gap))}")
-    return s.choose(s.compare("oeq", a, b), s.let(f"fadd {s.type} {a}, {s.type.constant(0.6931471805599453)}"), total)
-
-
+@row("power")
+def power(s: Site, a: str, b: str) -> str:
+    """a**b: the C library's for real numbers, repeated squaring for integers."""
+    return FUNCTIONS["power"](s.emit, s.type, a, b) if s.is_float else _integer_power(s, a, b)

@@ -7,10 +7,14 @@ the last panel hold anything finite or not, and nobody looks at what is computed
 
 from __future__ import annotations
 
-from chainrule.engines.native.emitter import Emitter, Vector, function
-from chainrule.engines.native.target import Target
+from collections.abc import Sequence
 
-PARAMETERS = "ptr noalias %source, i64 %stride, i64 %extent, i64 %inner, ptr noalias %panels"
+from chainrule.engines.native.emitter import Emitter, Vector, function
+
+PARAMETERS = (
+    "ptr noalias %source, i64 %stride, i64 %extent, i64 %inner, ptr noalias %panels, "
+    "i64 %width, i64 %panel_stride"
+)
 
 
 def slack(type_: Vector, width: int) -> int:
@@ -24,9 +28,9 @@ def panel_stride(emit: Emitter, type_: Vector, width: int, inner: str) -> str:
 
 
 def panel_elements(type_: Vector, width: int, extent: int, inner: int) -> int:
-    """Elements that `call_packing` may write to: the panels, and a block of lanes behind them."""
+    """Elements that `call_packing` writes to."""
     panels = -(-extent // width)
-    return panels * (inner * width + slack(type_, width)) + type_.lanes * (width + type_.lanes)
+    return panels * (inner * width + slack(type_, width))
 
 
 def call_packing(
@@ -53,16 +57,21 @@ def call_packing(
         ptr to where they go.
     """
     base, stride, by_steps = source
-    name = f"pack_{'steps' if by_steps else 'lanes'}_{type_.suffix}_{width}"
+    name = f"pack_steps_{type_.suffix}_{width}" if by_steps else f"pack_lanes_{type_.suffix}"
     if name not in emit.declarations:
         body = Emitter(emit.target)
-        (_write_steps if by_steps else _write_lanes)(body, type_, width)
+        if by_steps:
+            _write_steps(body, type_, width)
+        else:
+            _write_lanes(body, type_)
         body.do("ret void")
         emit.declarations.update(body.declarations)
         emit.declare(name, function(name, PARAMETERS, body, linkage="internal"))
     extent, inner = sizes
+    between = panel_stride(emit, type_, width, inner)
     emit.do(
-        f"call void @{name}(ptr {base}, i64 {stride}, i64 {extent}, i64 {inner}, ptr {panels})"
+        f"call void @{name}(ptr {base}, i64 {stride}, i64 {extent}, i64 {inner}, ptr {panels}, "
+        f"i64 {width}, i64 {between})"
     )
 
 
@@ -70,17 +79,16 @@ def _write_steps(emit: Emitter, type_: Vector, width: int) -> None:
     """Lines are steps: each is cut into pieces as wide as a panel."""
     vectors = -(-width // type_.lanes)
     reach = vectors * type_.lanes  # how far a panel's last vector is read
-    stride = panel_stride(emit, type_, width, "%inner")
     fitting = emit.integer("sdiv", emit.integer("sub", "%extent", str(reach - width)), str(width))
     whole = emit.integer("smax", fitting, "0")
-    panels = emit.integer("sdiv", emit.integer("add", "%extent", str(width - 1)), str(width))
+    panels = _rounded_up(emit, "%extent", str(width))
     with emit.loop("0", "%inner") as step:
         line = emit.pointer("%source", emit.integer("mul", step.index, "%stride"), type_.element)
         place = emit.pointer("%panels", emit.integer("mul", step.index, str(width)), type_.element)
         for start, stop, masked in (("0", whole, False), (whole, panels, True)):
             with emit.loop(start, stop) as panel:
                 lane = emit.integer("mul", panel.index, str(width))
-                offset = emit.integer("mul", panel.index, stride)
+                offset = emit.integer("mul", panel.index, "%panel_stride")
                 left = emit.integer("sub", "%extent", lane)
                 _copy(
                     emit, type_, vectors, left if masked else None,
@@ -92,110 +100,134 @@ def _write_steps(emit: Emitter, type_: Vector, width: int) -> None:
 def _copy(
     emit: Emitter, type_: Vector, vectors: int, left: str | None, source: str, place: str
 ) -> None:
-    """Copy vectors; ``left`` is how many elements there are, None for enough."""
+    """Copy vectors; ``left`` is how many elements there are, None for enough.
+
+    Vectors of one lane have no masks: in place of elements that do not exist the last one is read.
+    """
     for vector in range(vectors):
-        offset = str(vector * type_.lanes)
-        mask = left and emit.mask_below(type_, emit.integer("sub", left, offset))
-        if type_.lanes == 1 and mask:
-            mask = emit.let(f"icmp sgt i64 {left}, {offset}")
-        value = emit.masked_load(type_, emit.pointer(source, offset, type_.element), mask)
+        offset = origin = str(vector * type_.lanes)
+        mask = None
+        if left and type_.lanes == 1:
+            origin = emit.integer("smin", offset, emit.integer("sub", left, "1"))
+        elif left:
+            mask = emit.mask_below(type_, emit.integer("sub", left, offset))
+        value = emit.masked_load(type_, emit.pointer(source, origin, type_.element), mask)
         emit.store(type_, value, emit.pointer(place, offset, type_.element))
 
 
-def _write_lanes(emit: Emitter, type_: Vector, width: int) -> None:
-    """Lines are lanes: square blocks are transposed in registers.
+def _write_lanes(emit: Emitter, type_: Vector) -> None:
+    """Lines are lanes: blocks of as many lanes as a vector has are transposed in registers.
 
     A vector may reach over the panel's end into the next step's first lanes. So steps go upwards,
     and the groups of lanes downwards: what was hurt is written afterwards.
     """
-    lanes, groups = type_.lanes, -(-width // type_.lanes)
-    stride = panel_stride(emit, type_, width, "%inner")
-    panels = emit.integer("sdiv", emit.integer("add", "%extent", str(width - 1)), str(width))
-    with emit.loop("0", panels) as panel, emit.loop("0", str(groups)) as turn:
-        group = emit.integer("sub", str(groups - 1), turn.index)
-        lane = emit.integer("mul", group, str(lanes))
-        first = emit.integer("add", emit.integer("mul", panel.index, str(width)), lane)
-        place = emit.integer("add", emit.integer("mul", panel.index, stride), lane)
-        lines = _lines(emit, type_, first)
-        for stop, masked in _block_kinds(emit, lanes):
-            with emit.loop("0", stop, lanes) as block:
-                _transpose_block(
-                    emit, type_, width, lines, block.index, masked,
-                    emit.pointer("%panels", place, type_.element),
-                )  # fmt: skip
-
-
-def _lines(emit: Emitter, type_: Vector, first: str) -> list[str]:
-    """Where the lines of a group begin; lines that do not exist are replaced by the last one."""
-    last = emit.integer("sub", "%extent", "1")
-    pointers = []
-    for lane in range(type_.lanes):
-        line = emit.integer("smin", emit.integer("add", first, str(lane)), last)
-        offset = emit.integer("mul", line, "%stride")
-        pointers.append(emit.pointer("%source", offset, type_.element))
-    return pointers
-
-
-def _block_kinds(emit: Emitter, lanes: int) -> list[tuple[str, bool]]:
-    """How far blocks go without masks, and how far with them; fewer steps than lanes need masks."""
-    if emit.target.masks:
-        return [("%inner", True)]
-    enough = emit.let(f"icmp sge i64 %inner, {lanes}")
+    lanes, steps = type_.lanes, steps_per_block(type_)
+    table = emit.let(f"alloca ptr, i64 {lanes}", "table")
+    panels = _rounded_up(emit, "%extent", "%width")
+    groups = _rounded_up(emit, "%width", str(lanes))
+    enough = emit.let(f"icmp sge i64 %inner, {steps}")
     whole = emit.let(f"select i1 {enough}, i64 %inner, i64 0")
-    few = emit.integer("sub", "%inner", whole)
-    return [(whole, False)] if lanes == 1 else [(whole, False), (few, True)]
+    with emit.loop("0", panels) as panel, emit.loop("0", groups) as turn:
+        group = emit.integer("sub", emit.integer("sub", groups, "1"), turn.index)
+        lane = emit.integer("mul", group, str(lanes))
+        first = emit.integer("add", emit.integer("mul", panel.index, "%width"), lane)
+        place = emit.integer("add", emit.integer("mul", panel.index, "%panel_stride"), lane)
+        target = emit.pointer("%panels", place, type_.element)
+        _note_lines(emit, type_, first, table)
+        with emit.loop("0", whole, steps) as block:
+            _transpose_block(emit, type_, table, block.index, target)
+        with emit.loop(whole, "%inner") as step:
+            _collect_step(emit, type_, table, step.index, target)
 
 
-def _transpose_block(
-    emit: Emitter,
-    type_: Vector,
-    width: int,
-    lines: list[str],
-    step: str,
-    masked: bool,
-    panel: str,
-) -> None:
-    """Read some steps of every line, write them as vectors of lanes.
+def _rounded_up(emit: Emitter, x: str, y: str) -> str:
+    """The least integer that is not below x / y."""
+    above = emit.integer("add", x, emit.integer("sub", y, "1"))
+    return emit.integer("sdiv", above, y)
 
-    The last block begins early enough to be whole, and writes some steps again. Where all steps
-    together are fewer than a block, what is written behind them is overwritten or behind the end.
+
+def steps_per_block(type_: Vector) -> int:
+    """As many as 16 bytes hold: what one instruction reads, whatever the vector's width."""
+    return min(type_.lanes, 128 // type_.bits)
+
+
+def _note_lines(emit: Emitter, type_: Vector, first: str, table: str) -> None:
+    """Where the lines of a group begin; lines that do not exist are replaced by the last one.
+
+    They are kept in memory: sixteen pointers do not fit into the registers, and cost the code
+    generator more time than all the rest.
     """
-    last = emit.integer("sub", "%inner", str(type_.lanes))
-    start = emit.integer("smin", step, emit.integer("smax", last, "0") if masked else last)
-    mask = emit.mask_below(type_, "%inner") if masked else None
-    rows = [
-        emit.masked_load(type_, emit.pointer(line, start, type_.element), mask) for line in lines
+    last = emit.integer("sub", "%extent", "1")
+    with emit.loop("0", str(type_.lanes)) as lane:
+        line = emit.integer("smin", emit.integer("add", first, lane.index), last)
+        offset = emit.integer("mul", line, "%stride")
+        start = emit.pointer("%source", offset, type_.element)
+        emit.do(f"store ptr {start}, ptr {emit.pointer(table, lane.index, 'ptr')}")
+
+
+def _line(emit: Emitter, type_: Vector, table: str, lane: str, step: str) -> str:
+    """The address of one step of one line."""
+    start = emit.let(f"load ptr, ptr {emit.pointer(table, lane, 'ptr')}")
+    return emit.pointer(start, step, type_.element)
+
+
+def _collect_step(emit: Emitter, type_: Vector, table: str, step: str, target: str) -> None:
+    """One step of every line, element by element."""
+    scalar = Vector(type_.element, 1)
+    place = emit.pointer(target, emit.integer("mul", step, "%width"), type_.element)
+    with emit.loop("0", str(type_.lanes)) as lane:
+        value = emit.load(scalar, _line(emit, type_, table, lane.index, step))
+        emit.store(scalar, value, emit.pointer(place, lane.index, type_.element))
+
+
+def _transpose_block(emit: Emitter, type_: Vector, table: str, step: str, target: str) -> None:
+    """A few steps of every line, read along the lines and written as vectors of lanes.
+
+    The last block begins early enough to be whole, and writes some steps again.
+    """
+    steps = steps_per_block(type_)
+    start = emit.integer("smin", step, emit.integer("sub", "%inner", str(steps)))
+    piece = Vector(type_.element, steps)
+    pieces = [
+        emit.load(piece, _line(emit, type_, table, str(lane), start)) for lane in range(type_.lanes)
     ]
-    offset = emit.integer("mul", start, str(width))
-    for i, value in enumerate(transposed(emit, type_, rows)):
-        place = emit.integer("add", offset, str(i * width))
-        emit.store(type_, value, emit.pointer(panel, place, type_.element))
+    rows = [_joined(emit, piece, pieces[i::steps]) for i in range(steps)]
+    for i, value in enumerate(_transposed(emit, type_, rows)):
+        offset = emit.integer("mul", emit.integer("add", start, str(i)), "%width")
+        emit.store(type_, value, emit.pointer(target, offset, type_.element))
 
 
-def transposed(emit: Emitter, type_: Vector, rows: list[str]) -> list[str]:
-    """The columns of a square block in registers, by log2(lanes) rounds of pairwise exchange."""
-    lanes = type_.lanes
-    distance = lanes // 2
-    while distance:
-        low = [lane + (lanes - distance if lane & distance else 0) for lane in range(lanes)]
-        high = [lane + (lanes if lane & distance else distance) for lane in range(lanes)]
-        following = list(rows)
-        for i in range(lanes):
-            if not i & distance:
-                pair = rows[i], rows[i + distance]
-                following[i] = _shuffle(emit, type_, pair, low)
-                following[i + distance] = _shuffle(emit, type_, pair, high)
-        rows = following
-        distance //= 2
+def _joined(emit: Emitter, type_: Vector, pieces: list[str]) -> str:
+    """One vector from several, in order."""
+    while len(pieces) > 1:
+        order = range(2 * type_.lanes)
+        pairs = zip(pieces[::2], pieces[1::2], strict=True)
+        pieces = [_shuffled(emit, type_, pair, order) for pair in pairs]
+        type_ = Vector(type_.element, 2 * type_.lanes)
+    return pieces[0]
+
+
+def _transposed(emit: Emitter, type_: Vector, rows: list[str]) -> list[str]:
+    """Square blocks side by side in vectors, each transposed, by rounds of interleaving halves."""
+    steps, half = len(rows), len(rows) // 2
+    for _ in range(steps.bit_length() - 1):
+        pairs = list(zip(rows[:half], rows[half:], strict=True))
+        rows = [
+            _shuffled(emit, type_, pair, _interleaving(type_.lanes, steps, start))
+            for pair in pairs
+            for start in (0, half)
+        ]
     return rows
 
 
-def _shuffle(emit: Emitter, type_: Vector, pair: tuple[str, str], lanes: list[int]) -> str:
+def _interleaving(lanes: int, steps: int, start: int) -> list[int]:
+    """Lanes that mix halves of two vectors' blocks: a0 b0 a1 b1 ... from element ``start`` on."""
+    return [
+        block + start + i // 2 + (i % 2) * lanes for block in range(0, lanes, steps) for i in range(steps)
+    ]
+
+
+def _shuffled(emit: Emitter, type_: Vector, pair: tuple[str, str], lanes: Sequence[int]) -> str:
     picked = ", ".join(f"i32 {lane}" for lane in lanes)
     mask = f"<{len(lanes)} x i32> <{picked}>"
     return emit.let(f"shufflevector {type_} {pair[0]}, {type_} {pair[1]}, {mask}")
-
-
-def needs_masks(target: Target, columns: int, lanes: int) -> bool:
-    """Whether reading rows of ``columns`` in vectors would take masks that the target lacks."""
-    return columns % lanes != 0 and not target.masks

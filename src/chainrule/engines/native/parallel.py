@@ -15,12 +15,11 @@ has read before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import IntEnum
 
 from chainrule.engines.native import subnormals, waiting
-from chainrule.engines.native.emitter import Emitter, Vector, function, module
+from chainrule.engines.native.emitter import Emitter, module
+from chainrule.engines.native.structured import I64, Part, Structured, functions
 from chainrule.engines.native.target import Target
 
 CHUNK_BITS = 12
@@ -29,8 +28,6 @@ WORD_BYTES = 8
 GENERATION_SHIFT = 2 * CHUNK_BITS  # leaves 2**40 generations: days of nothing but phases
 SPINS = 400  # pauses of 10 to 60 ns; then a waiting helper offers its processor to others
 LOOKS = 64  # pauses between two looks at the clock by number 0; a power of two
-
-WORD = Vector("i64", 1)
 
 
 class Header(IntEnum):
@@ -99,28 +96,23 @@ def _word(emit: Emitter, control: str, word: Header, type_: str) -> str:
 def text(target: Target) -> str:
     """The module with ``@run``, which number 0 calls for each phase, and the helpers' ``@worker``."""
     phase = "ptr %function, ptr %context"
-    table = [
-        ("run", f"ptr %control, i64 %chunks, {phase}", _run, "void"),
-        ("publish", f"ptr %control, i64 %chunks, {phase}", _publish, "internal i64"),
-        ("take", f"ptr %control, i64 %me, i64 %generation, {phase}", _take, "internal void"),
-        ("wait", "ptr %control, i64 %generation", _wait, "internal void"),
-        ("look", "ptr %control, i64 %generation, ptr %since", _look, "internal void"),
-        ("drop_late", "ptr %control, i64 %generation", _drop_late, "internal void"),
-        ("worker", "ptr %control, i64 %me", _worker, "void"),
-        ("rest", "ptr %slot", _rest, "internal void"),
-        ("idle", "ptr %turns", _idle, "internal void"),
-    ]
-    functions = [waiting.definitions(target), subnormals.definitions(target)]
-    declarations: dict[str, str] = {}
-    for name, parameters, body, result in table:
-        emit = _Words(target)
-        body(emit)
-        functions.append(function(name, parameters, emit, result))
-        declarations |= emit.declarations
-    return module(target, functions, declarations)
+    parts = (
+        Part("run", f"ptr %control, i64 %chunks, {phase}", _run, linkage="external"),
+        Part("publish", f"ptr %control, i64 %chunks, {phase}", _publish, "i64"),
+        Part("take", f"ptr %control, i64 %me, i64 %generation, {phase}", _take),
+        Part("wait", "ptr %control, i64 %generation", _wait),
+        Part("look", "ptr %control, i64 %generation, ptr %since", _look),
+        Part("drop_late", "ptr %control, i64 %generation", _drop_late),
+        Part("worker", "ptr %control, i64 %me", _worker, linkage="external"),
+        Part("rest", "ptr %slot", _rest),
+        Part("idle", "ptr %turns", _idle),
+    )
+    texts, declarations = functions(target, parts, _Words)
+    known = [waiting.definitions(target), subnormals.definitions(target)]
+    return module(target, known + texts, declarations)
 
 
-class _Words(Emitter):
+class _Words(Structured):
     """Code that reads and writes the words of a control block, all of them atomically."""
 
     def get(self, base: str, word: int) -> str:
@@ -132,51 +124,11 @@ class _Words(Emitter):
         self.do(f"store atomic i64 {value}, ptr {place} release, align {WORD_BYTES}")
 
     def slot(self, index: str) -> str:
-        words = self.let(f"mul i64 {index}, {SLOT_WORDS}")
-        return self.pointer("%control", self.let(f"add i64 {words}, {HEADER_WORDS}"), "i64")
-
-    def variable(self, first: str = "0") -> str:
-        """A word on the stack; for the beginning of a function."""
-        place = self.let("alloca i64")
-        self.do(f"store i64 {first}, ptr {place}")
-        return place
-
-    def increase(self, place: str) -> str:
-        value = self.let(f"add i64 {self.load(WORD, place)}, 1")
-        self.store(WORD, value, place)
-        return value
-
-    def binary(self, operation: str, left: str, right: str | int) -> str:
-        return self.let(f"{operation} i64 {left}, {right}")
+        words = self.binary("mul", index, SLOT_WORDS)
+        return self.pointer("%control", self.binary("add", words, HEADER_WORDS), "i64")
 
     def takes_part(self, slot: str) -> str:
         return self.binary("icmp eq", self.get(slot, Slot.DROPS), self.get(slot, Slot.RETURNED))
-
-    @contextmanager
-    def when(self, condition: str) -> Iterator[None]:
-        """A block that runs where the condition holds; it may return."""
-        then, end = self.label("then"), self.label("end")
-        self.do(f"br i1 {condition}, label %{then}, label %{end}")
-        self.start(then)
-        yield
-        if not self.lines[-1].startswith("  ret"):
-            self.do(f"br label %{end}")
-        self.start(end)
-
-    @contextmanager
-    def forever(self) -> Iterator[str]:
-        """A loop; gives the label of its end, for `leave_if`."""
-        head, end = self.label("again"), self.label("end")
-        self.do(f"br label %{head}")
-        self.start(head)
-        yield end
-        self.do(f"br label %{head}")
-        self.start(end)
-
-    def leave_if(self, condition: str, end: str) -> None:
-        go_on = self.label("on")
-        self.do(f"br i1 {condition}, label %{end}, label %{go_on}")
-        self.start(go_on)
 
 
 def _run(emit: _Words) -> None:
@@ -202,11 +154,11 @@ def _publish(emit: _Words) -> None:
     emit.put("%control", Header.PUBLISHED, published)
     mode = emit.let("call i64 @mode()")
     threads = emit.get("%control", Header.THREADS)
-    with emit.loop("1", threads, carried=[(WORD, "1")]) as helper:
+    with emit.loop("1", threads, carried=[(I64, "1")]) as helper:
         present = emit.let(f"zext i1 {emit.takes_part(emit.slot(helper.index))} to i64")
         helper.following = [emit.binary("add", helper.values[0], present)]
     present = helper.values[0]
-    with emit.loop("1", threads, carried=[(WORD, "0"), (WORD, "1")]) as helper:
+    with emit.loop("1", threads, carried=[(I64, "0"), (I64, "1")]) as helper:
         first, rank = helper.values
         slot = emit.slot(helper.index)
         expected = emit.binary("icmp slt", rank, present)  # one may have come back in between
@@ -242,7 +194,7 @@ def _take(emit: _Words) -> None:
         index = emit.binary("add", "%me", turn.index)
         index = emit.binary("urem", index, threads)
         share = emit.slot(index)
-        emit.store(WORD, "0", count)
+        emit.store(I64, "0", count)
         with emit.forever() as end:
             found = emit.get(share, Slot.SHARE)
             generation = emit.binary("lshr", found, GENERATION_SHIFT)
@@ -257,7 +209,7 @@ def _take(emit: _Words) -> None:
             with emit.when(emit.let(f"extractvalue {{ i64, i1 }} {pair}, 1")):
                 emit.do(f"call void %function(ptr %context, i64 {chunk})")
                 emit.increase(count)
-        taken = emit.load(WORD, count)
+        taken = emit.load(I64, count)
         with emit.when(emit.binary("icmp ne", taken, 0)):
             completed = emit.binary("add", emit.get(own, Slot.COMPLETED), taken)
             emit.put(own, Slot.COMPLETED, completed)
@@ -270,7 +222,7 @@ def _wait(emit: _Words) -> None:
     published = emit.get("%control", Header.PUBLISHED)
     slots = emit.get("%control", Header.SLOTS)
     with emit.forever() as end:
-        with emit.loop("0", slots, carried=[(WORD, "0")]) as thread:
+        with emit.loop("0", slots, carried=[(I64, "0")]) as thread:
             completed = emit.get(emit.slot(thread.index), Slot.COMPLETED)
             thread.following = [emit.binary("add", thread.values[0], completed)]
         emit.leave_if(emit.binary("icmp eq", thread.values[0], published), end)
@@ -283,19 +235,19 @@ def _wait(emit: _Words) -> None:
 
 def _look(emit: _Words) -> None:
     """Note when waiting began; drop late helpers once; from then on, let them have the processor."""
-    since = emit.load(WORD, "%since")
+    since = emit.load(I64, "%since")
     with emit.when(emit.binary("icmp slt", since, 0)):
         emit.do("call void @yield()")
         emit.do("ret void")
     now = emit.let("call i64 @now()")
     with emit.when(emit.binary("icmp eq", since, 0)):
-        emit.store(WORD, now, "%since")
+        emit.store(I64, now, "%since")
         emit.do("ret void")
     waited = emit.binary("sub", now, since)
     patience = emit.get("%control", Header.PATIENCE)
     with emit.when(emit.binary("icmp sgt", waited, patience)):
         emit.do("call void @drop_late(ptr %control, i64 %generation)")
-        emit.store(WORD, "-1", "%since")
+        emit.store(I64, "-1", "%since")
     emit.do("ret void")
 
 
@@ -323,8 +275,8 @@ def _next_rest(emit: _Words, slot: str, now: str) -> str:
     longest = emit.get("%control", Header.LONGEST_REST)
     over = emit.binary("sub", now, resume)
     long_ago = emit.binary("icmp sgt", over, longest)
-    twice = emit.intrinsic("llvm.smin", WORD, emit.binary("shl", last, 1), longest)
-    longer = emit.intrinsic("llvm.smax", WORD, twice, shortest)
+    twice = emit.intrinsic("llvm.smin", I64, emit.binary("shl", last, 1), longest)
+    longer = emit.intrinsic("llvm.smax", I64, twice, shortest)
     return emit.let(f"select i1 {long_ago}, i64 {shortest}, i64 {longer}")
 
 
@@ -338,7 +290,7 @@ def _worker(emit: _Words) -> None:
         with emit.when(emit.let(f"xor i1 {emit.takes_part(slot)}, true")):
             emit.do(f"call void @rest(ptr {slot})")
         generation = emit.binary("lshr", emit.get(slot, Slot.SHARE), GENERATION_SHIFT)
-        is_new = emit.binary("icmp ne", generation, emit.load(WORD, seen))
+        is_new = emit.binary("icmp ne", generation, emit.load(I64, seen))
         with emit.when(is_new):
             _adopt_mode(emit, slot, mode)
             function_, context = (
@@ -350,8 +302,8 @@ def _worker(emit: _Words) -> None:
                 f"ptr {function_}, ptr {context})"
             )
             emit.put(slot, Slot.FINISHED, generation)
-            emit.store(WORD, generation, seen)
-            emit.store(WORD, "0", turns)
+            emit.store(I64, generation, seen)
+            emit.store(I64, "0", turns)
         with emit.when(emit.let(f"xor i1 {is_new}, true")):
             emit.do(f"call void @idle(ptr {turns})")
     emit.put(slot, Slot.RETURNED, "-1")
@@ -361,9 +313,9 @@ def _worker(emit: _Words) -> None:
 
 def _adopt_mode(emit: _Words, slot: str, mode: str) -> None:
     wanted = emit.get(slot, Slot.MODE)
-    with emit.when(emit.binary("icmp ne", wanted, emit.load(WORD, mode))):
+    with emit.when(emit.binary("icmp ne", wanted, emit.load(I64, mode))):
         emit.do(f"call void @set_mode(i64 {wanted})")
-        emit.store(WORD, wanted, mode)
+        emit.store(I64, wanted, mode)
 
 
 def _rest(emit: _Words) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 
 from chainrule import ops
 from chainrule.engines.native.access import Access, view
+from chainrule.engines.native.mathematics import FUNCTIONS
 from chainrule.engines.native.sizes import is_contiguous
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, intern
@@ -31,6 +32,12 @@ ROUTINES = (
     "take", "scatter_add", "concat", "pad", "cumulative_sum", "argsort", "random_bits", "fold_in",
     "argmax", "argmin",
 )  # fmt: skip
+
+
+# The code of an epilogue stands once for each vector of a tile, so that long ones, functions that
+# take many instructions, and products too narrow to fill a vector get a loop of their own instead.
+EPILOGUE_NODES = 6
+EPILOGUE_COLUMNS = 8
 
 
 class GroupKind(StrEnum):
@@ -178,9 +185,8 @@ class Scheduler:
         kept = list(self.groups)
         for group in reversed(self.groups):
             reader = self._first_reader(group, kept[kept.index(group) + 1 :])
-            if reader is not None:
-                first = 1 if reader.kind is GroupKind.PRODUCT else 0
-                reader.nodes[first:first] = group.nodes
+            if reader is not None and reader.kind is GroupKind.LOOP:
+                reader.nodes[:0] = group.nodes
                 kept.remove(group)
         return kept
 
@@ -232,7 +238,7 @@ class Scheduler:
             chained = any(self._in_registers(operand, index) for operand in node.operands)
             if group.kind is GroupKind.LOOP and _reduces_leading(group):
                 continue
-            if group.kind is GroupKind.LOOP or chained:
+            if group.kind is GroupKind.LOOP or (chained and _has_room(group, node)):
                 group.nodes.append(node)
                 self.place[node] = index
                 return
@@ -258,6 +264,13 @@ class Scheduler:
             and group.axes in (None, axes)
             and (last or not axes)
         )
+
+
+def _has_room(group: Group, node: Node) -> bool:
+    """Whether a product should treat its results with one more node."""
+    columns = group.space[-1]
+    narrow = isinstance(columns, int) and columns < EPILOGUE_COLUMNS
+    return not narrow and len(group.nodes) <= EPILOGUE_NODES and node.op.name not in FUNCTIONS
 
 
 def _reduces_leading(group: Group) -> bool:

@@ -24,6 +24,7 @@ from chainrule.engines.native import jit, parallel, waiting
 from chainrule.engines.native.parallel import Header, Slot
 from chainrule.engines.native.target import host
 from chainrule.errors import ParameterError
+from chainrule.shapes import Array
 
 VARIABLE = "CHAINRULE_THREADS"
 MOST = 256
@@ -54,7 +55,8 @@ class Control:
         skipped = -memory.ctypes.data % _ALIGNMENT // parallel.WORD_BYTES
         self._words = memory[skipped : skipped + words]
         self.address: int = self._words.ctypes.data
-        self._words[parallel.HEADER_WORDS :].reshape(slots, -1)[:, Slot.RETURNED] = -1
+        for number in range(slots):
+            self.slot(number)[Slot.RETURNED] = -1
         for header, value in (
             (Header.THREADS, 1),
             (Header.SLOTS, slots),
@@ -70,6 +72,11 @@ class Control:
 
     def __setitem__(self, word: Header, value: int) -> None:
         self._words[word] = value
+
+    def slot(self, number: int) -> Array:
+        """The words of one thread, see `parallel.Slot`: a view."""
+        start = parallel.HEADER_WORDS + number * parallel.SLOT_WORDS
+        return self._words[start : start + parallel.SLOT_WORDS]
 
     def cancel(self) -> None:
         """Ask the program to end at its next step; any thread may."""
@@ -146,6 +153,10 @@ class _Shared:
     """The process's pool, and who has it."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew: a child of fork has neither the helpers nor who holds the lock."""
         self.lock = threading.Lock()
         self.pool: Pool | None = None
 
@@ -159,15 +170,8 @@ class _Shared:
 
 
 _shared = _Shared()
-
-
-def _forget() -> None:
-    global _shared  # noqa: PLW0603  # a child of fork has neither the helpers nor the lock's owner
-    _shared = _Shared()
-
-
 if sys.platform != "win32":
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(after_in_child=_shared.forget)
 
 
 @contextmanager
@@ -185,19 +189,19 @@ def team(threads: int | None = None) -> Iterator[Control]:
         If ``threads`` or the environment variable is no number from 1 to 256.
     """
     wanted = thread_count(threads)
-    shared = _shared
-    if wanted == 1 or not shared.lock.acquire(blocking=False):
+    lock = _shared.lock
+    if wanted == 1 or not lock.acquire(blocking=False):
         yield Control(1)
         return
     try:
-        pool = shared.sized(wanted)
+        pool = _shared.sized(wanted)
         pool.open(min(wanted, pool.size))
         try:
             yield pool.control
         finally:
             pool.close()
     finally:
-        shared.lock.release()
+        lock.release()
 
 
 def thread_count(asked: int | None = None) -> int:
@@ -254,7 +258,7 @@ def _share(group: Path) -> float:
     """From cgroup v2's ``cpu.max``: ``quota period`` in microseconds, or ``max period``."""
     try:
         quota, period = (group / "cpu.max").read_text(encoding="ascii").split()
-    except OSError:
+    except (OSError, ValueError):
         return float("inf")
     return float("inf") if quota == "max" else int(quota) / int(period)
 
@@ -263,7 +267,7 @@ def _share_in_version_1(group: Path) -> float:
     names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
     try:
         quota, period = (int((group / name).read_text(encoding="ascii")) for name in names)
-    except OSError:
+    except (OSError, ValueError):
         return float("inf")
     return quota / period if quota > 0 else float("inf")
 

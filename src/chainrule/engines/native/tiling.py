@@ -1,0 +1,170 @@
+"""Plans of matrix products: which tile, which blocks, what is packed, from shapes and target alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from chainrule.engines.native.emitter import Vector
+from chainrule.engines.native.kernels import Tile, accumulator_budget
+from chainrule.engines.native.packing import panel_elements
+from chainrule.engines.native.target import Target
+from chainrule.shapes import Dtype
+
+SMALL_BYTES = 32 * 1024  # of B: it stays in the first-level cache, nothing need be packed for that
+SMALL_ELEMENTS = 8192  # of C, where the inner size is known at run time
+TALLEST_TILE = 16
+TYPICAL_ROWS = 64  # taken for the number of rows when tiles are chosen, if it is not known
+ALIGNMENT = 64  # bytes
+BLOCK_ROWS = 504  # a multiple of 12, 8, 6 and 4
+BLOCK_INNER = 256
+GROUP_PANELS = 4
+
+
+@dataclass(frozen=True)
+class ProductSpec:
+    """C = op(A) op(B), for matrices that lie row by row.
+
+    Attributes
+    ----------
+    dtype : dtype
+        float32 or float64.
+    m : int or None
+        Rows of C; None if known at run time.
+    n : int
+        Columns of C.
+    k : int or None
+        Length of the inner axis; None if known at run time. At most one of m and k is None.
+    transpose_a : bool
+        Whether A lies as (k, m) instead of (m, k).
+    transpose_b : bool
+        Whether B lies as (n, k) instead of (k, n).
+    lda, ldb : int or None
+        Elements from one stored row to the next; None if the rows follow each other.
+    """
+
+    dtype: Dtype
+    m: int | None
+    n: int
+    k: int | None
+    transpose_a: bool = False
+    transpose_b: bool = False
+    lda: int | None = None
+    ldb: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a product is computed on a target.
+
+    Attributes
+    ----------
+    tile : Tile
+        What is kept in registers at once; ``tile.columns`` is the width of a panel.
+    small : bool
+        Whether it runs from memory as it is, tile by tile.
+    pack_a, pack_b : bool
+        Whether the operand is laid out in panels.
+    """
+
+    tile: Tile
+    small: bool
+    pack_a: bool
+    pack_b: bool
+
+
+def plan(spec: ProductSpec, target: Target) -> Plan:
+    """The plan for a product; it depends on shapes and target alone.
+
+    >>> from chainrule.engines.native.target import TARGETS
+    >>> import numpy as np
+    >>> spec = ProductSpec(np.dtype("float32"), m=None, n=1024, k=1024)
+    >>> chosen = plan(spec, TARGETS["avx512"])
+    >>> chosen.small, chosen.tile.rows, chosen.tile.columns
+    (False, 12, 32)
+    """
+    type_ = Vector.of(spec.dtype, target.lanes(spec.dtype))
+    small = _is_small(spec)
+    tile = _small_tile(spec, target, type_) if small else _block_tile(spec, target, type_)
+    lacks_masks = spec.n % type_.lanes != 0 and not target.masks
+    return Plan(tile, small, not small, not small or spec.transpose_b or lacks_masks)
+
+
+def _is_small(spec: ProductSpec) -> bool:
+    if spec.k is None:
+        few = spec.m is not None and spec.m * spec.n <= SMALL_ELEMENTS
+        return few and not spec.transpose_b
+    return spec.n * spec.k * spec.dtype.itemsize <= SMALL_BYTES
+
+
+def _block_tile(spec: ProductSpec, target: Target, type_: Vector) -> Tile:
+    """Two vectors wide, or three where that covers the columns better."""
+    budget = accumulator_budget(target)
+    tiles = [Tile(type_, budget // vectors, vectors) for vectors in (2, 3)]
+    return min(tiles, key=lambda tile: ceil_div(spec.n, tile.columns) * tile.columns)
+
+
+def _small_tile(spec: ProductSpec, target: Target, type_: Vector) -> Tile:
+    """The tile that needs the fewest cycles, by a model of a core with two multipliers."""
+    budget = accumulator_budget(target)
+    tiles = []
+    for vectors in range(1, 5):
+        rows = min(budget // vectors, TALLEST_TILE)
+        if spec.m is None:
+            rows = 1 << rows.bit_length() - 1  # what batches are multiples of
+        else:
+            rows = ceil_div(spec.m, ceil_div(spec.m, rows)) if spec.m else 1
+        tiles.append(Tile(type_, rows, vectors))
+    return min(tiles, key=lambda tile: _cycles(spec, tile))
+
+
+def _cycles(spec: ProductSpec, tile: Tile) -> float:
+    """For one step of the inner axis, over all of C."""
+    m = TYPICAL_ROWS if spec.m is None else spec.m
+    latency, multiplies, loads = 4, tile.size / 2, (tile.rows + tile.vectors) / 2
+    columns = ceil_div(spec.n, tile.columns)
+    return ceil_div(m, tile.rows) * columns * max(latency, multiplies, loads)
+
+
+def ceil_div(a: int, b: int) -> int:
+    """The least integer that is not below a / b."""
+    return -(-a // b)
+
+
+def panel_count(spec: ProductSpec, target: Target) -> int:
+    """How many panels the columns of C are cut into; `write_product` can be bound to some of them."""
+    return ceil_div(spec.n, plan(spec, target).tile.columns)
+
+
+def scratch_bytes(spec: ProductSpec, target: Target, largest_size: int) -> int:
+    """How much scratch memory `write_product` needs, if the run-time size is at most this."""
+    chosen = plan(spec, target)
+    m, k = (largest_size if extent is None else extent for extent in (spec.m, spec.k))
+    largest = replace(spec, m=m, k=k)
+    if chosen.small:
+        packed = panel_elements(chosen.tile.type, chosen.tile.columns, spec.n, k)
+        return _aligned(chosen.tile, packed) if chosen.pack_b else 0
+    return sum(panel_bytes(spec, chosen)) + _aligned(chosen.tile, _tile_elements(largest, chosen))
+
+
+def panel_bytes(spec: ProductSpec, chosen: Plan) -> tuple[int, int]:
+    """Bytes of scratch for panels of B and of A in a product of blocks; tiles of C lie behind them."""
+    tile = chosen.tile
+    rows = BLOCK_ROWS if spec.m is None else min(spec.m, BLOCK_ROWS)
+    inner = BLOCK_INNER if spec.k is None else min(spec.k, BLOCK_INNER)
+    columns = min(spec.n, GROUP_PANELS * tile.columns)
+    return (
+        _aligned(tile, panel_elements(tile.type, tile.columns, columns, inner)),
+        _aligned(tile, panel_elements(tile.type, tile.rows, rows, inner)),
+    )
+
+
+def _tile_elements(spec: ProductSpec, chosen: Plan) -> int:
+    """One tile is enough where a tile sees the whole inner axis at once."""
+    tile, m, k = chosen.tile, spec.m or 0, spec.k or 0
+    rows = ceil_div(min(m, BLOCK_ROWS), tile.rows) if k > BLOCK_INNER else 1
+    panels = ceil_div(spec.n, tile.columns) if k > BLOCK_INNER else 1
+    return rows * panels * tile.rows * tile.columns
+
+
+def _aligned(tile: Tile, elements: int) -> int:
+    return ceil_div(elements * tile.type.bits // 8, ALIGNMENT) * ALIGNMENT
