@@ -9,19 +9,23 @@ from typing import Any
 import numpy as np
 
 from chainrule.engines.base import BoundedCache, Executable, Outcome, Program, rows_of
+from chainrule.engines.native.call import ArrayArgument, CompiledFunction, Entry, Fixed, Number, Work
 from chainrule.engines.native.emitter import module
 from chainrule.engines.native.function import ROW_ALIGNMENT, Lowered, lower
-from chainrule.engines.native.jit import Code, to_object
+from chainrule.engines.native.jit import load
 from chainrule.engines.native.program import FIELDS, Record, RowInput, write_program
+from chainrule.engines.native.sizes import shape_size
+from chainrule.engines.native.subnormals import definitions
 from chainrule.engines.native.target import Target, host
 from chainrule.engines.native.tiling import scratch_bytes
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
 from chainrule.ops import random
-from chainrule.shapes import Array, bind_rows
+from chainrule.shapes import Array, TensorType, bind_rows
 
 KEPT_FUNCTIONS = 128
 CACHE_LINE = 64
+MANY_ROWS = 2**20  # to see whether scratch memory grows with the rows
 
 
 class NativeEngine:
@@ -82,8 +86,8 @@ def addresses(arrays: Sequence[Array]) -> Array:
 def work_space(lowered: Lowered, target: Target, rows: int) -> list[Array]:
     """Work space for a function called with up to this many rows."""
     steps = -(-rows // ROW_ALIGNMENT) * ROW_ALIGNMENT
-    scratch = max([scratch_bytes(spec, target, rows) for spec in lowered.products], default=0)
-    return [aligned(lowered.fixed_bytes), aligned(steps * lowered.row_bytes), aligned(scratch)]
+    sizes = (lowered.fixed_bytes, steps * lowered.row_bytes, _scratch(lowered, target, rows))
+    return [aligned(size) for size in sizes]
 
 
 class CompiledGraph:
@@ -100,33 +104,54 @@ class CompiledGraph:
         self.graph, self.target = graph, target
         self.lowered = lower(graph, target, "compute")
         self.text = module(target, [self.lowered.text], self.lowered.declarations)
-        self.code = Code(to_object(self.text, target), target)
-        signature = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
-        self._call = signature(self.code.address("compute"))
         self._types = [node.type for node in graph.inputs]
+        self._results = [node.type for node in self.lowered.graph.outputs]
+        self._grows = _scratch(self.lowered, target, 1) != _scratch(self.lowered, target, MANY_ROWS)
+        self._call = CompiledFunction(load(self.text, target), "compute", self._entries()).raw
+
+    def _entries(self) -> list[Entry]:
+        """What the function's table holds."""
+        inputs = [_argument(f"input {i}", type_) for i, type_ in enumerate(self._types)]
+        constants = [Fixed(array.ctypes.data) for array in self.lowered.constants]
+        outputs = [_argument(f"output {i}", type_, True) for i, type_ in enumerate(self._results)]
+        work = [Work(self.lowered.fixed_bytes), Work(0, self.lowered.row_bytes)]
+        scratch = Number("scratch") if self._grows else Work(_scratch(self.lowered, self.target, 1))
+        return [*inputs, *constants, *outputs, *work, scratch]
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
-        """The values of the outputs, in arrays of their own."""
+        """The values of the outputs, in arrays of their own.
+
+        Raises
+        ------
+        IndexError
+            If a computed index was outside its axis.
+        """
         rows = rows_of(self._types, arrays)
-        inputs = [np.require(array, requirements="C") for array in arrays]
-        results = [fresh(node, rows) for node in self.lowered.graph.outputs]
-        held = [*inputs, *self.lowered.constants, *results, *work_space(self.lowered, self.target, rows or 0)]
-        table, status = addresses(held), np.zeros(3, np.int64)
-        self._call(table.ctypes.data, rows or 0, status.ctypes.data)
-        check_status(status)
+        results = [np.empty(bind_rows(shape, rows), dtype) for dtype, shape in self._results]
+        inputs = [array if array.flags.c_contiguous else array.copy("C") for array in arrays]
+        given = [*inputs, *results]
+        if self._grows:
+            space = aligned(_scratch(self.lowered, self.target, rows or 0))
+            given.append(space.ctypes.data)
+        if self._call(rows or 0, *given):
+            raise index_error()
         return results
 
 
-def check_status(status: Array) -> None:
-    """Raise what compiled code could not.
+def _argument(name: str, type_: TensorType, writable: bool = False) -> ArrayArgument:
+    size = shape_size(type_.shape)
+    bytes_ = size.count * type_.dtype.itemsize
+    return ArrayArgument(name, 0 if size.of_rows else bytes_, bytes_ if size.of_rows else 0, writable)
 
-    Raises
-    ------
-    IndexError
-        If a computed index was outside its axis.
-    """
-    if status[0]:
-        raise IndexError("a computed index is outside its axis")
+
+def _scratch(lowered: Lowered, target: Target, rows: int) -> int:
+    """Bytes of scratch memory that the products of a function share."""
+    return max([scratch_bytes(spec, target, rows) for spec in lowered.products], default=0)
+
+
+def index_error() -> IndexError:
+    """What compiled code notes in its status word, as an exception."""
+    return IndexError("a computed index is outside its axis")
 
 
 class CompiledProgram:
@@ -140,10 +165,10 @@ class CompiledProgram:
         self.row_inputs = [RowInput.of(node.type) for node in inputs[program.carried : -1]]
         self.records = [Record.of(node.type) for node in outputs[program.carried :]]
         text, declarations = write_program(program, self.row_inputs, self.records, target)
-        self.text = module(target, [self.lowered.text, text], {**self.lowered.declarations, **declarations})
-        self.code = Code(to_object(self.text, target), target)
-        signature = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-        self._call = signature(self.code.address("run"))
+        functions = [definitions(target), self.lowered.text, text]
+        self.text = module(target, functions, {**self.lowered.declarations, **declarations})
+        parameters = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+        self._call = load(self.text, target).function("run", None, *parameters)
 
     def run(
         self, program: Program, carried: Sequence[Array], rows: Sequence[Array], seed: int, epochs: range
@@ -176,7 +201,8 @@ class CompiledProgram:
         found = [numbers[name] if name in numbers else fields[name].ctypes.data for name in FIELDS]
         places = np.array([*found, *pairs], np.uint64)
         self._call(places.ctypes.data, epochs.start, len(epochs))
-        check_status(status)
+        if status[0]:
+            raise index_error()
         done, stopped = int(status[1]), bool(status[2])
         ran = done // len(bounds) + stopped  # epochs that were begun
         return Outcome(sets[done % 2], [record[:ran] for record in kept], finite=not stopped)

@@ -123,54 +123,55 @@ def _columns(emit: Emitter, tile: Tile, line: str, masks: Sequence[str | None]) 
 def call_kernel(
     emit: Emitter,
     tile: Tile,
-    a: Matrix,
-    b: Matrix,
+    panels: tuple[str, str],
+    panel: str,
     sizes: tuple[str, str],
     sums: str,
     resumed: str,
 ) -> None:
-    """Add A B to a tile in memory, by a function that all products of a module share.
+    """Add A B to a strip of C in memory, by a function that all products of a module share.
 
     Parameters
     ----------
     tile : Tile
-    a, b : Matrix
-        As in `multiply`; all of B's lanes exist.
+    panels : (str, str)
+        ptr to panels of A, each ``tile.rows`` wide; elements from one to the next.
+    panel : str
+        ptr to a panel of B, as wide as the tile.
     sizes : (str, str)
-        Rows, at most those of the tile, and length of the inner axis; i64.
+        Rows, and length of the inner axis; i64.
     sums : str
-        The tile in memory: ptr to (tile.rows, tile.columns).
+        The strip in memory: ptr to (rows, tile.columns).
     resumed : str
-        i64 1 if the tile holds sums already, 0 if it is to be begun.
+        i64 1 if the strip holds sums already, 0 if it is to be begun.
     """
-    packed = a.row == "1"
-    kind = f"packed{a.column}" if packed else "strided"
-    name = f"kernel_{tile.type.suffix}_{tile.rows}x{tile.vectors}_{kind}"
-    strides = (a.row, a.column) if packed else ("%a_row", "1")
+    name = f"kernel_{tile.type.suffix}_{tile.rows}x{tile.vectors}"
     if name not in emit.declarations:
-        _define_kernel(emit, name, tile, strides)
-    rows, inner = sizes
+        _define_kernel(emit, name, tile)
+    (base, stride), (rows, inner) = panels, sizes
     emit.do(
-        f"call void @{name}(i64 {rows}, i64 {inner}, ptr {a.base}, i64 {a.row}, "
-        f"ptr {b.base}, i64 {b.row}, ptr {sums}, i64 {resumed})"
+        f"call void @{name}(i64 {rows}, i64 {inner}, ptr {base}, i64 {stride}, "
+        f"ptr {panel}, ptr {sums}, i64 {resumed})"
     )
 
 
 KERNEL_PARAMETERS = (
-    "i64 %rows, i64 %inner, ptr noalias %a, i64 %a_row, ptr noalias %b, i64 %b_row, "
-    "ptr noalias %sums, i64 %resumed"
+    "i64 %rows, i64 %inner, ptr noalias %a, i64 %stride, ptr noalias %b, ptr noalias %sums, "
+    "i64 %resumed"
 )
 
 
-def _define_kernel(emit: Emitter, name: str, tile: Tile, strides: tuple[str, str]) -> None:
-    body = Emitter(emit.target)
-    a, b = Matrix("%a", *strides), Matrix("%b", "%b_row", "1")
+def _define_kernel(emit: Emitter, name: str, tile: Tile) -> None:
+    body, element, width = Emitter(emit.target), tile.type.element, str(tile.rows)
+    b = Matrix("%b", str(tile.columns), "1")
     for start, stop, rows in row_blocks(body, "0", "%rows", heights(tile.rows)):
-        part = Tile(tile.type, rows, tile.vectors)
-        with body.loop(start, stop, rows) as loop:
-            offset = body.integer("mul", loop.index, str(tile.columns))
-            place = body.pointer("%sums", offset, tile.type.element)
-            _resume(body, part, a.at(body, tile.type.element, loop.index, "0"), b, place)
+        with body.loop(start, stop, rows) as row:
+            panel = body.integer("mul", body.integer("sdiv", row.index, width), "%stride")
+            lane = body.integer("srem", row.index, width) if rows < tile.rows else "0"
+            a = Matrix(body.pointer("%a", body.integer("add", panel, lane), element), "1", width)
+            offset = body.integer("mul", row.index, str(tile.columns))
+            part = Tile(tile.type, rows, tile.vectors)
+            _resume(body, part, a, b, body.pointer("%sums", offset, element))
     body.do("ret void")
     emit.declarations.update(body.declarations)
     emit.declare(name, function(name, KERNEL_PARAMETERS, body, linkage="internal"))

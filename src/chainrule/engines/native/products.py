@@ -189,7 +189,7 @@ class _Blocked(_Writer):
         bytes_b, bytes_a = panel_bytes(self.spec, self.plan)
         self.panels_b = self.scratch
         self.panels_a = emit.pointer(self.panels_b, str(bytes_b), "i8")
-        self.tiles = emit.pointer(self.panels_a, str(bytes_a), "i8")
+        self.strips = emit.pointer(self.panels_a, str(bytes_a), "i8")
         self.several = self._whether("sgt", self.k, str(BLOCK_INNER))
         begin, end = self.rows
         with emit.loop(begin, end, BLOCK_ROWS) as block:
@@ -226,39 +226,35 @@ class _Blocked(_Writer):
     def _write_panel(
         self, rows: tuple[str, str], panel: str, b: Matrix, inner: tuple[str, str]
     ) -> None:
-        """All tiles of a panel: added to, and handed over after the last stretch."""
+        """A strip of C: added to, and handed over after the last stretch."""
         emit, tile = self.emit, self.tile
         (block, height), (stretch, length) = rows, inner
-        stride = panel_stride(emit, self.type, tile.rows, length)
-        reached = emit.integer("add", stretch, length)
-        finished = emit.let(f"icmp sge i64 {reached}, {self.k}")
+        panels = self.panels_a, panel_stride(emit, self.type, tile.rows, length)
+        tallest = emit.integer("smin", self.m, str(BLOCK_ROWS))
+        number = emit.integer("mul", panel, self.several)
+        strip = emit.integer("mul", tallest, str(tile.columns))
+        sums = self._at(self.strips, (number, strip))
         resumed = self._whether("sgt", stretch, "0")
-        with emit.loop("0", height, tile.rows) as row:
-            number = emit.integer("sdiv", row.index, str(tile.rows))
-            a = Matrix(self._at(self.panels_a, (number, stride)), "1", str(tile.rows))
-            count = emit.integer("smin", emit.integer("sub", height, row.index), str(tile.rows))
-            place = emit.integer("add", emit.integer("mul", number, str(self.count)), panel)
-            size = emit.integer("mul", self.several, str(tile.rows * tile.columns))
-            sums = self._at(self.tiles, (place, size))
-            call_kernel(emit, tile, a, b, (count, length), sums, resumed)
-            with emit.when(finished):
-                self._finish_tile(sums, emit.integer("add", block, row.index), count, panel)
+        call_kernel(emit, tile, panels, b.base, (height, length), sums, resumed)
+        reached = emit.integer("add", stretch, length)
+        with emit.when(emit.let(f"icmp sge i64 {reached}, {self.k}")):
+            column = emit.integer("mul", panel, str(tile.columns))
+            for first, last, masks in self._strips():
+                relation, bound = ("sge", first) if last == self.count else ("slt", last)
+                with emit.when(emit.let(f"icmp {relation} i64 {panel}, {bound}")):
+                    self._finish_strip(sums, (block, height), column, masks)
 
-    def _finish_tile(self, sums: str, row: str, count: str, panel: str) -> None:
-        """Hand over a tile from memory, row by row."""
-        emit = self.emit
-        column = emit.integer("mul", panel, str(self.tile.columns))
-        for first, last, masks in self._strips():
-            relation, bound = ("sge", first) if last == self.count else ("slt", last)
-            inside = emit.let(f"icmp {relation} i64 {panel}, {bound}")
-            with emit.when(inside), emit.loop("0", count) as line:
-                start = self._at(sums, (line.index, str(self.tile.columns)))
-                places = [
-                    emit.pointer(start, str(i * self.type.lanes), self.type.element)
-                    for i in range(len(masks))
-                ]
-                values = [emit.load(self.type, place) for place in places]
-                self._hand_over(values, emit.integer("add", row, line.index), column, masks)
+    def _finish_strip(
+        self, sums: str, rows: tuple[str, str], column: str, masks: Sequence[str | None]
+    ) -> None:
+        """Hand over a strip from memory, row by row."""
+        emit, lanes, element = self.emit, self.type.lanes, self.type.element
+        first, count = rows
+        with emit.loop("0", count) as row:
+            line = self._at(sums, (row.index, str(self.tile.columns)))
+            places = [emit.pointer(line, str(i * lanes), element) for i in range(len(masks))]
+            values = [emit.load(self.type, place) for place in places]
+            self._hand_over(values, emit.integer("add", first, row.index), column, masks)
 
 
 def _matrix(base: str, stride: str, transposed: bool) -> Matrix:

@@ -1,5 +1,8 @@
 """A program as one compiled function: epochs, the order of rows, gathering, steps, records.
 
+While it runs, subnormal numbers are flushed to zero: the moments of dead units go there, and
+arithmetic on them is many times slower.
+
 ``run(ptr places, i64 first_epoch, i64 epochs)``, where ``places`` holds addresses and numbers in
 the order of :data:`FIELDS`. Carried values have two sets of buffers: a step reads one and writes
 the other, so that nothing is copied between steps.
@@ -13,6 +16,7 @@ from dataclasses import dataclass
 from chainrule.engines.base import Program
 from chainrule.engines.native.emitter import Emitter, Vector, function
 from chainrule.engines.native.routines import fold, load_key, write_bits
+from chainrule.engines.native.subnormals import enter, leave
 from chainrule.engines.native.target import Target
 from chainrule.shapes import TensorType, bind_rows, size_of
 
@@ -99,7 +103,7 @@ class _Runner:
         start = len(FIELDS) + 2 * len(self.inputs)
         fresh = [self._field(start + 2 * i, "ptr") for i in range(len(self.records))]
         kept = [self._field(start + 2 * i + 1, "ptr") for i in range(len(self.records))]
-        seed = load_key(emit, self.place["seed"])
+        seed, before = load_key(emit, self.place["seed"]), enter(emit)
         with emit.loop("0", "%epochs") as epoch:
             key = fold(emit, seed, emit.let(f"add i64 %first, {epoch.index}"))
             self._order(key)
@@ -107,7 +111,8 @@ class _Runner:
                 self._step(key, step.index, data, batch)
                 number = emit.let(f"mul i64 {epoch.index}, {self.place['steps']}")
                 self._record(emit.let(f"add i64 {number}, {step.index}"), fresh, kept)
-                self._leave_if_not_finite(fresh[0])
+                self._leave_if_not_finite(fresh[0], before)
+        leave(emit, before)
         emit.do("ret void")
 
     def _field(self, position: int, kind: str) -> str:
@@ -159,7 +164,7 @@ class _Runner:
             there = emit.pointer(target, emit.let(f"mul i64 {number}, {record.size}"), "i8")
             emit.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {there}, ptr {source}, i64 {record.size}, i1 false)")
 
-    def _leave_if_not_finite(self, loss: str) -> None:
+    def _leave_if_not_finite(self, loss: str, before: str) -> None:
         """Return, without counting the step, if the loss of no member is finite."""
         emit, record = self.emit, self.records[0]
         type_ = Vector(record.element, 1)
@@ -168,10 +173,11 @@ class _Runner:
             size = emit.intrinsic("llvm.fabs", type_, value)
             finite = emit.let(f"fcmp olt {type_} {size}, {type_.constant(float('inf'))}")
             member.following = [emit.let(f"or i1 {member.values[0]}, {finite}")]
-        leave, stay = emit.label("leave"), emit.label("stay")
-        emit.do(f"br i1 {member.values[0]}, label %{stay}, label %{leave}")
-        emit.start(leave)
+        end, stay = emit.label("end"), emit.label("stay")
+        emit.do(f"br i1 {member.values[0]}, label %{stay}, label %{end}")
+        emit.start(end)
         emit.store(I64, "1", emit.pointer(self.place["status"], "2", "i64"))
+        leave(emit, before)
         emit.do("ret void")
         emit.start(stay)
         pointer = emit.pointer(self.place["status"], "1", "i64")

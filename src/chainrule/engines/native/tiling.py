@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from chainrule.engines.native.emitter import Vector
 from chainrule.engines.native.kernels import Tile, accumulator_budget
@@ -139,15 +139,16 @@ def scratch_bytes(spec: ProductSpec, target: Target, largest_size: int) -> int:
     """How much scratch memory `write_product` needs, if the run-time size is at most this."""
     chosen = plan(spec, target)
     m, k = (largest_size if extent is None else extent for extent in (spec.m, spec.k))
-    largest = replace(spec, m=m, k=k)
     if chosen.small:
         packed = panel_elements(chosen.tile.type, chosen.tile.columns, spec.n, k)
         return _aligned(chosen.tile, packed) if chosen.pack_b else 0
-    return sum(panel_bytes(spec, chosen)) + _aligned(chosen.tile, _tile_elements(largest, chosen))
+    strips = ceil_div(spec.n, chosen.tile.columns) if k > BLOCK_INNER else 1
+    strip = min(m, BLOCK_ROWS) * chosen.tile.columns
+    return sum(panel_bytes(spec, chosen)) + _aligned(chosen.tile, strips * strip)
 
 
 def panel_bytes(spec: ProductSpec, chosen: Plan) -> tuple[int, int]:
-    """Bytes of scratch for panels of B and of A in a product of blocks; tiles of C lie behind them."""
+    """Bytes of scratch for panels of B and of A in a product of blocks; strips of C lie behind them."""
     tile = chosen.tile
     rows = BLOCK_ROWS if spec.m is None else min(spec.m, BLOCK_ROWS)
     inner = BLOCK_INNER if spec.k is None else min(spec.k, BLOCK_INNER)
@@ -156,14 +157,6 @@ def panel_bytes(spec: ProductSpec, chosen: Plan) -> tuple[int, int]:
         _aligned(tile, panel_elements(tile.type, tile.columns, columns, inner)),
         _aligned(tile, panel_elements(tile.type, tile.rows, rows, inner)),
     )
-
-
-def _tile_elements(spec: ProductSpec, chosen: Plan) -> int:
-    """One tile is enough where a tile sees the whole inner axis at once."""
-    tile, m, k = chosen.tile, spec.m or 0, spec.k or 0
-    rows = ceil_div(min(m, BLOCK_ROWS), tile.rows) if k > BLOCK_INNER else 1
-    panels = ceil_div(spec.n, tile.columns) if k > BLOCK_INNER else 1
-    return rows * panels * tile.rows * tile.columns
 
 
 def _aligned(tile: Tile, elements: int) -> int:
