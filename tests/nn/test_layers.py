@@ -58,7 +58,7 @@ MADE: list[Layer] = [
     LayerNorm(4, epsilon=1e-3),
     Embedding(10, 3, weights=initializers.uniform(-1.0, 1.0)),
     Flatten(name="flat"),
-    Standardize(scale=False),
+    Standardize(unit_variance=False),
     Normalize(-1.0, 2.0),
     RobustScale(),
     PCA(2),
@@ -215,6 +215,15 @@ def test_settings_make_the_same_layer_after_a_file(layer: Layer) -> None:
     assert type(twin) is type(layer)
     assert repr(twin) == repr(layer)
     assert twin.settings() == layer.settings()
+
+
+@pytest.mark.parametrize("layer", MADE, ids=repr)
+def test_arrays_can_be_bound_beside_the_settings(layer: Layer) -> None:
+    layer = layer_from_settings(type(layer).__name__, layer.settings())
+    layer.values = {name: np.zeros(each.shape) for name, each in layer.parameters().items()}
+    layer.state = state_of(layer)
+    for name, array in {**layer.values, **layer.state}.items():
+        assert getattr(layer, name) is array
 
 
 def test_every_layer_is_in_the_lists() -> None:

@@ -40,7 +40,7 @@ def transformed(layer: Layer, train: Any, x: Any) -> Any:
 
 SCIKIT_LEARNS = [
     (Standardize(), preprocessing.StandardScaler()),
-    (Standardize(scale=False), preprocessing.StandardScaler(with_std=False)),
+    (Standardize(unit_variance=False), preprocessing.StandardScaler(with_std=False)),
     (Normalize(), preprocessing.MinMaxScaler()),
     (Normalize(-1.0, 3.0), preprocessing.MinMaxScaler((-1.0, 3.0))),
     (RobustScale(), preprocessing.RobustScaler()),

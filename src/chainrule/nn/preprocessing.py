@@ -92,7 +92,7 @@ class Standardize(_Rescaling):
 
     Parameters
     ----------
-    scale : bool
+    unit_variance : bool
         Whether to divide by the standard deviation; if not, features are only centred.
     name : str, optional
 
@@ -103,11 +103,11 @@ class Standardize(_Rescaling):
     {'center': array([2., 5.]), 'scale': array([1., 1.])}
     """
 
-    scale: bool = setting(FLAG, True)
+    unit_variance: bool = setting(FLAG, True)
 
     def center_and_scale(self, X: Array) -> tuple[Array, Array]:
         center = X.mean(axis=0)
-        return center, X.std(axis=0) if self.scale else np.ones_like(center)
+        return center, X.std(axis=0) if self.unit_variance else np.ones_like(center)
 
 
 @dataclass(eq=False, repr=False)
