@@ -1,4 +1,4 @@
-"""Every simplification rule by graph equality: what it turns into what, and what it leaves alone."""
+"""Every simplification rule by graph equality: what it rewrites, and what it leaves alone."""
 
 from __future__ import annotations
 
@@ -47,11 +47,17 @@ TURNS: dict[Rule, list[tuple[Any, Any]]] = {
         (S * everywhere(1, X), cr.broadcast_to(S, (3, 4))),
     ],
     algebra.divide_one: [(X / 1, X), (X / -1, -X)],
-    algebra.double_negative: [(-(-X), X), (-(X - Y), Y - X)],
+    algebra.double_negative: [(cr.negative(-X), X), (-(X - Y), Y - X)],
     algebra.add_negative: [(X + (-Y), X - Y), ((-X) + Y, Y - X)],
     algebra.subtract_negative: [(X - (-Y), X + Y), ((-X) - Y, -(X + Y))],
     algebra.sign_outwards: [((-X) * Y, -(X * Y)), (X / (-Y), -(X / Y)), ((-X) * 3.0, X * -3.0)],
-    algebra.gather_constants: [((X * C) * D, X * 15.0), (D * (C * X), X * 15.0)],
+    algebra.double: [(X + X, X * 2.0), (I + I, I * 2)],
+    algebra.gather_scalars: [
+        ((X * C) * D, X * 15.0),
+        (D * (C * X), X * 15.0),
+        ((X * S) * T, X * (S * T)),
+        (2 * ((X - Y) * (1 / S)), (X - Y) * (2.0 / S)),
+    ],
     algebra.multiply_reciprocal: [(X * (1 / Y), X / Y), ((1 / Y) * S, S / Y)],
     algebra.multiply_indicator: [(X * cr.astype(B, np.float64), cr.where(B, X, 0.0))],
     algebra.common_factor: [
@@ -193,7 +199,8 @@ LEAVES_ALONE: dict[Rule, list[Node]] = {
     algebra.subtract_zero: [X - 1, X - -0.0],
     algebra.multiply_one: [X * 2, X * 0],
     algebra.divide_one: [X / 2, 1 / X],
-    algebra.gather_constants: [(X * C) * S, (X * cr.constant(np.ones(4) * 2)) * D],
+    algebra.double: [X + Y],
+    algebra.gather_scalars: [(S * T) * S, (X * V) * C, (X * C) * V],
     algebra.multiply_reciprocal: [X * (1 / S), X * (2 / Y)],
     algebra.multiply_indicator: [I * cr.astype(B, np.int64), X * cr.astype(I, np.float64)],
     algebra.common_factor: [X * V + Y * W, X * S + Y * T, X / S + S / X, X * V + V * V],

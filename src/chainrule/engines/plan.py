@@ -12,7 +12,7 @@ import math
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from itertools import accumulate, count
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -51,8 +51,7 @@ class Buffer(NamedTuple):
 
 
 Call: TypeAlias = "tuple[Callable[..., Any], Callable[[list[Any]], Any], int, tuple[int, ...]]"
-"""An instruction tied to a workspace: the function, what picks its operands, target, released."""
-Workspace: TypeAlias = "list[Call]"
+"""An instruction as it runs: the function, what picks its operands, its target, the released."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class Plan:
     homes: tuple[Node, ...]
     borrowed: tuple[int, ...]
     splits_products: bool
-    idle: list[Workspace] = field(default_factory=list)  # that no thread uses now
+    idle: list[list[Array]] = field(default_factory=list)  # workspaces that no thread uses now
 
     def __str__(self) -> str:
         return "\n".join(map(self._line, self.instructions))
@@ -96,31 +95,36 @@ class Plan:
         home = "" if step.buffer is None else f" in slot {self.buffers[step.buffer].slot}"
         return f"%{step.target} = {step.node.op.name}({sources}) : {step.node.type}{home}"
 
-    def workspace(self) -> Workspace:
-        """The instructions tied to memory of their own, for one thread at a time."""
-        ends = list(accumulate(map(_aligned, self.slots), initial=0))
-        arena = np.empty(ends[-1] + ALIGNMENT, np.uint8)
-        arena = arena[-arena.ctypes.data % ALIGNMENT :]
-        arrays = [
-            arena[ends[slot] :][: math.prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
-            for slot, shape, dtype in self.buffers
-        ]
+    @cached_property
+    def calls(self) -> list[Call]:
+        """The instructions as they run: buffers follow the values, and stand behind operands."""
+        first = len(self.values)
         return [
             (
-                function if buffer is None else partial(function, out=arrays[buffer]),
-                _picking(sources),
+                function,
+                _picking(sources if buffer is None else (*sources, first + buffer)),
                 target,
                 released,
             )
             for function, sources, target, buffer, released, _ in self.instructions
         ]
 
-    def execute(self, workspace: Workspace, arrays: Iterable[Array]) -> list[Any]:
+    def workspace(self) -> list[Array]:
+        """Memory for all buffers, for one thread at a time."""
+        ends = list(accumulate(map(_aligned, self.slots), initial=0))
+        arena = np.empty(ends[-1] + ALIGNMENT, np.uint8)
+        arena = arena[-arena.ctypes.data % ALIGNMENT :]
+        return [
+            arena[ends[slot] :][: math.prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
+            for slot, shape, dtype in self.buffers
+        ]
+
+    def execute(self, workspace: Sequence[Array], arrays: Iterable[Array]) -> list[Any]:
         """The values of the outputs, in arrays of their own but for the ``borrowed`` ones."""
-        values = self.values.copy()
+        values = [*self.values, *workspace]
         for place, array in zip(self.inputs, arrays, strict=True):
             values[place] = array
-        for function, operands, target, released in workspace:
+        for function, operands, target, released in self.calls:
             values[target] = function(*operands(values))
             for place in released:
                 values[place] = None

@@ -177,17 +177,18 @@ def jvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[
         along = dict(zip(flatten(arguments), flatten(directions), strict=True))
         return result, unflatten(result, forward.jvp(outputs, along))
 
-    points = [as_tree(primal) for primal in primals]
+    points = [map_tree(_as_primal, as_tree(primal)) for primal in primals]
     directions = map_tree(_as_tangent, points, [as_tree(tangent) for tangent in tangents])
     value, derivative = lifted(build, (points, directions))
     return value, derivative
 
 
+def _as_primal(primal: Any) -> Any:
+    return primal if isinstance(primal, Node) else as_argument(primal)
+
+
 def _as_tangent(primal: Any, tangent: Any) -> Any:
-    if isinstance(tangent, Node):
-        return tangent
-    dtype = primal.dtype if isinstance(primal, Node) else as_argument(primal).dtype
-    return as_array(tangent, dtype)
+    return tangent if isinstance(tangent, Node) else as_array(tangent, primal.dtype)
 
 
 def jacobian(fn: Function, argnums: int = 0) -> Function:

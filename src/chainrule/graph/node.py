@@ -229,8 +229,8 @@ class Node:
     __or__, __ror__ = _binary("logical_or")
     __xor__, __rxor__ = _binary("logical_xor")
     # == and != stay identity: nodes are interned, and are used as keys; cr.equal compares values
-    __lt__, __gt__ = _binary("less")
-    __le__, __ge__ = _binary("less_equal")
+    __lt__, __gt__ = _binary("less")[0], _binary("greater")[0]
+    __le__, __ge__ = _binary("less_equal")[0], _binary("greater_equal")[0]
 
 
 def intern(

@@ -80,7 +80,7 @@ class Op:
     coerce : callable, optional
         The element types that operands of given element types are converted to.
     into : callable, optional
-        ``into(*arrays, out=array, **attributes)`` writes the same bits into ``out``, which is
+        ``into(*arrays, out, **attributes)`` writes the same bits into the array ``out``, which is
         contiguous, and for an elementwise operation may be one of the operands.
     view : bool
         Whether the result may share memory with the first operand.

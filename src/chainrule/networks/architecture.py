@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy.typing as npt
 
+from chainrule import ops
 from chainrule.errors import DtypeError, ParameterError, ShapeError
+from chainrule.graph.graph import Graph
 from chainrule.nn.activations import Sigmoid, Softmax
 from chainrule.nn.base import InputShape, Layer, Mode
 from chainrule.nn.layers import Activation
 from chainrule.ops import random
-from chainrule.shapes import Array, as_dtype, is_float
+from chainrule.shapes import ROWS, Array, as_dtype, is_float
 from chainrule.training.preprocessing import converted
 from chainrule.training.snapshot import Snapshot, Tree
+from chainrule.training.steps import Rows, evaluation_graph
 
 
 class Architecture:
@@ -134,6 +137,21 @@ class Architecture:
             x, state = layer.forward(x, parameters[name], states[name], own)
             anew[name] = dict(state)
         return x, anew
+
+    def prediction_graph(self, snapshot: Snapshot) -> Graph:
+        """What ``predict`` computes; inputs are the arrays of the snapshot, then the rows.
+
+        Raises
+        ------
+        ShapeError
+            If the layers leave the shape of a row open.
+        """
+        if self.input_shape is None:
+            raise ShapeError(
+                f"{self.layers[0].label} takes rows of any shape, so that there is no one graph"
+            )
+        rows = Rows(ops.input((ROWS, *self.input_shape), self.dtype, "x"))
+        return evaluation_graph(self, None, snapshot, rows)
 
     def penalized(self, parameters: Mapping[str, Mapping[str, Any]]) -> list[Any]:
         """The parameters that regularisation applies to: weights, not biases."""

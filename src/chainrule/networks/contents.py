@@ -118,6 +118,9 @@ def _unpacked(arrays: Arrays, structure: Mapping[str, Any]) -> Contents:
     facts = structure["history"]
     history = None if facts is None else History.unpacked(facts, columns)
     snapshot = Snapshot(parameters, states, members)
+    fitted = all(states[str(layer.name)] for layer in architecture.layers if layer.needs_fit)
+    if fitted and architecture.input_shape is not None:
+        architecture.prediction_graph(snapshot)  # refuses learned states that do not fit
     return Contents(
         architecture, snapshot, new_seed(structure["seed"]), structure["extra"], history
     )
@@ -148,6 +151,7 @@ def _states(
     """The states, taken out of ``arrays``; fitted layers know their shapes only by the data."""
     found = {}
     for place, layer in enumerate(architecture.layers):
+        _refuse_larger(layer, arrays)
         expected = {name: (a.shape, a.dtype) for name, a in layer.initial_state().items()}
         if layer.needs_fit:
             prefix = _place(place, _STATE, "")
@@ -167,6 +171,14 @@ def _states(
             for name, (shape, dtype) in expected.items()
         }
     return found
+
+
+def _refuse_larger(layer: Layer, arrays: Arrays) -> None:
+    """Refuse a layer with more features than the file has numbers, before it makes its state."""
+    makes_state = type(layer).initial_state is not Layer.initial_state
+    features = max([size for size in vars(layer).values() if type(size) is int], default=0)
+    if makes_state and features > sum(array.size for array in arrays.values()):
+        raise FileFormatError(f"its layer {layer.label} is larger than the file")
 
 
 def _taken(

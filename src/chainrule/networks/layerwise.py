@@ -90,9 +90,9 @@ def _pull_back(
     parameters, states = last.snapshot.parameters[name], last.snapshot.states[name]
     x = ops.input((ROWS, *given.shape[1:]), given.dtype)
     nodes = {key: ops.input(array.shape, array.dtype) for key, array in parameters.items()}
-    y, _ = layer.forward(
-        x, nodes, map_tree(ops.constant, dict(states)), own_mode(layer, place, last.mode)
-    )
+    mode = own_mode(layer, place, last.mode)
+    key = None if mode.key is None else ops.constant(mode.key)
+    y, _ = layer.forward(x, nodes, map_tree(ops.constant, dict(states)), Mode(mode.training, key))
     seed = ops.input(y.shape, y.dtype)
     feed = {x: given, seed: upstream, **_paired(nodes, parameters)}
     slopes = gradient(y, list(nodes.values()), seed)

@@ -46,6 +46,15 @@ from chainrule.nn.losses import (
 )
 from chainrule.nn.metrics import Metric
 from chainrule.nn.normalization import BatchNorm, LayerNorm
+from chainrule.nn.preprocessing import (
+    PCA,
+    Normalize,
+    PolynomialFeatures,
+    Preprocessing,
+    RobustScale,
+    Standardize,
+    Whiten,
+)
 from chainrule.nn.registry import LAYERS, layer_from_settings
 from chainrule.nn.regularization import L1, L2, MaxNorm, Penalty
 
@@ -56,6 +65,7 @@ __all__ = [
     "L1",
     "L2",
     "LAYERS",
+    "PCA",
     "SELU",
     "AbsoluteError",
     "Activation",
@@ -85,12 +95,16 @@ __all__ = [
     "Mish",
     "Mode",
     "Named",
+    "Normalize",
     "PReLU",
     "Parameter",
     "Penalty",
     "Poisson",
+    "PolynomialFeatures",
+    "Preprocessing",
     "Quantile",
     "ReLU",
+    "RobustScale",
     "SiLU",
     "Sigmoid",
     "Sign",
@@ -98,7 +112,9 @@ __all__ = [
     "Softplus",
     "Softsign",
     "SquaredError",
+    "Standardize",
     "Tanh",
+    "Whiten",
     "initializers",
     "layer_from_settings",
     "losses",

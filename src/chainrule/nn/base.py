@@ -195,7 +195,7 @@ class Layer:
         raise TypeError(f"{type(self).__name__} must define forward(x, parameters, state, mode)")
 
     def fit(self, X: Any) -> dict[str, Array]:
-        """Learn the state from training rows, bind it, and return it; most layers have none."""
+        """The state that training rows ``X`` lead to; layers that do not learn so keep theirs."""
         return self.state
 
     def settings(self) -> dict[str, Any]:

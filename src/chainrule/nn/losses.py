@@ -57,7 +57,24 @@ class Loss(Settings, ABC):
 
     @abstractmethod
     def element(self, prediction: Any, target: Any, probabilities: bool) -> Any:
-        """The loss of each element, for a target of the prediction's shape."""
+        """The loss of each element, or of each row, for a target that is :meth:`aligned`."""
+
+    def aligned(self, prediction: Any, target: Any) -> Any:
+        """``target`` in the shape that ``prediction`` asks for; nothing is broadcast.
+
+        Raises
+        ------
+        ShapeError
+            If it has another shape.
+        """
+        *rows, n_out = ops.shape_of(prediction)
+        wanted = (*rows, self.target_width(n_out)) if rows else (n_out,)
+        given = ops.shape_of(target)
+        if wanted not in (given, (*given, 1)):
+            raise ShapeError(
+                f"{self.name} of these predictions needs targets {wanted}, got {given}"
+            )
+        return target if given == wanted else ops.reshape(target, wanted)
 
     def per_row(self, prediction: Any, target: Any, probabilities: bool = False) -> Any:
         """The loss of each row, (ROWS,): the mean over the row's elements.
@@ -72,16 +89,19 @@ class Loss(Settings, ABC):
         Raises
         ------
         ShapeError
-            If the shapes differ; nothing is broadcast.
+            If the shapes do not fit.
         """
-        target = _aligned(prediction, target, self.name)
-        return _mean_of_rows(self.element(prediction, target, probabilities))
+        found = self.element(prediction, self.aligned(prediction, target), probabilities)
+        axes = tuple(range(1, len(ops.shape_of(found))))
+        return ops.mean(found, axis=axes) if axes else found
 
     def __call__(
         self, prediction: Any, target: Any, weights: Any = None, probabilities: bool = False
     ) -> Any:
         """The mean over rows, weighted by ``weights`` (ROWS,) and divided by their sum."""
-        return weighted_mean(self.per_row(prediction, target, probabilities), weights)
+        if weights is not None:
+            return weighted_mean(self.per_row(prediction, target, probabilities), weights)
+        return ops.mean(self.element(prediction, self.aligned(prediction, target), probabilities))
 
     # What a network asks before training
 
@@ -141,30 +161,8 @@ class Loss(Settings, ABC):
         return targets.as_floats(self.check_targets(y, n_out), dtype, self.name)
 
 
-def _aligned(prediction: Any, target: Any, loss: str) -> Any:
-    wanted, given = ops.shape_of(prediction), ops.shape_of(target)
-    if given == wanted:
-        return target
-    if (*given, 1) == wanted:
-        return ops.reshape(target, wanted)
-    raise ShapeError(f"{loss}: predictions have shape {wanted} and targets {given}")
-
-
-def _mean_of_rows(elements: Any) -> Any:
-    axes = tuple(range(1, len(ops.shape_of(elements))))
-    return ops.mean(elements, axis=axes) if axes else elements
-
-
-def weighted_mean(rows: Any, weights: Any = None) -> Any:
-    """sum(weights rows) / sum(weights); 0 where all weights of a batch are 0.
-
-    Parameters
-    ----------
-    rows : (ROWS,) node or array
-    weights : (ROWS,) node or array, optional
-    """
-    if weights is None:
-        return ops.mean(rows)
+def weighted_mean(rows: Any, weights: Any) -> Any:
+    """sum(weights rows) / sum(weights), and 0 if all weights are 0; both (ROWS,)."""
     total = ops.sum(weights)
     return ops.sum(weights * rows) / ops.where(ops.greater(total, 0), total, 1)
 
@@ -250,15 +248,12 @@ class GaussianNLL(Loss, name="gaussian_nll"):
     (Nix and Weigend 1994).
     """
 
-    def per_row(self, prediction: Any, target: Any, probabilities: bool = False) -> Any:
+    def element(self, prediction: Any, target: Any, probabilities: bool) -> Any:
         width = self.target_width(ops.shape_of(prediction)[-1])
         mean = ops.getitem(prediction, (..., slice(width)))
         log_variance = ops.getitem(prediction, (..., slice(width, None)))
-        error = mean - _aligned(mean, target, self.name)
-        return _mean_of_rows(0.5 * (log_variance + error * error * ops.exp(-log_variance)))
-
-    def element(self, prediction: Any, target: Any, probabilities: bool) -> Any:
-        raise ParameterError("gaussian_nll takes two outputs for each target: use per_row")
+        error = mean - target
+        return 0.5 * (log_variance + error * error * ops.exp(-log_variance))
 
     def target_width(self, n_out: int) -> int:
         if n_out % 2:
@@ -288,20 +283,16 @@ class CrossEntropy(Loss, name="cross_entropy", activation=Softmax):
     Targets are labels (n,), whole numbers from 0, or rows of probabilities (n, classes).
     """
 
-    def per_row(self, prediction: Any, target: Any, probabilities: bool = False) -> Any:
-        *rows, classes = wanted = ops.shape_of(prediction)
-        if ops.shape_of(target) == tuple(rows):
-            target = ops.one_hot(target, classes, ops.dtype_of(prediction))
-        elif ops.shape_of(target) != wanted:
-            raise ShapeError(
-                f"{self.name}: predictions have shape {wanted}, and targets"
-                f" {ops.shape_of(target)} are neither labels nor rows for it"
-            )
-        return ops.sum(self.element(prediction, target, probabilities), axis=-1)
+    def aligned(self, prediction: Any, target: Any) -> Any:
+        """One-hot rows for labels; rows as they are."""
+        *rows, classes = ops.shape_of(prediction)
+        if rows and ops.shape_of(target) == tuple(rows):
+            return ops.one_hot(target, self.target_width(classes), ops.dtype_of(prediction))
+        return super().aligned(prediction, target)
 
     def element(self, prediction: Any, target: Any, probabilities: bool) -> Any:
         log_p = _log(prediction) if probabilities else ops.log_softmax(prediction)
-        return -(target * log_p)
+        return -ops.sum(target * log_p, axis=-1)
 
     def target_width(self, n_out: int) -> int:
         if n_out < 2:
@@ -339,18 +330,18 @@ class Custom(Loss, name="custom"):
     def element(self, prediction: Any, target: Any, probabilities: bool) -> Any:
         return self.function(prediction, target)
 
-    def per_row(self, prediction: Any, target: Any, probabilities: bool = False) -> Any:
-        found = self.function(prediction, target)
-        if not ops.shape_of(found):
-            raise ShapeError(f"{self._called} gives one number for all rows, and rows are needed")
-        return _mean_of_rows(found)
+    def aligned(self, prediction: Any, target: Any) -> Any:
+        """``target`` as it is: the function knows what it needs."""
+        return target
 
-    def __call__(
-        self, prediction: Any, target: Any, weights: Any = None, probabilities: bool = False
-    ) -> Any:
-        if weights is None:
-            return ops.mean(self.function(prediction, target))
-        return super().__call__(prediction, target, weights)
+    def per_row(self, prediction: Any, target: Any, probabilities: bool = False) -> Any:
+        found = super().per_row(prediction, target)
+        if not ops.shape_of(found):
+            raise ShapeError(
+                f"{self._called} gives one number for all rows; to be weighted it must give one"
+                " for each row"
+            )
+        return found
 
     def check_targets(self, y: Any, n_out: int) -> Array:
         array = as_array(y)

@@ -85,7 +85,8 @@ def predicted_labels(output: Array, threshold: float) -> Array:
     array([0, 1])
     """
     if output.ndim == 2 and output.shape[1] > 1:
-        return np.argmax(output, axis=1)
+        winners: Array = np.argmax(output, axis=1)
+        return winners
     if output.ndim == 1 and output.dtype.kind in "biu":
         return output.astype(INT64)
     return (output.reshape(len(output)) > threshold).astype(INT64)
@@ -94,7 +95,8 @@ def predicted_labels(output: Array, threshold: float) -> Array:
 def target_labels(y: Array) -> Array:
     """(n,) class numbers from labels or one-hot rows; of the classes -1 and 1, -1 becomes 0."""
     if y.ndim == 2 and y.shape[1] > 1:
-        return np.argmax(y, axis=1)
+        winners: Array = np.argmax(y, axis=1)
+        return winners
     return np.maximum(y.reshape(len(y)), 0).astype(INT64)
 
 

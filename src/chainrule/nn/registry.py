@@ -10,11 +10,22 @@ from chainrule.nn.base import Layer
 from chainrule.nn.dropout import Dropout
 from chainrule.nn.layers import Activation, Embedding, Flatten, Linear
 from chainrule.nn.normalization import BatchNorm, LayerNorm
+from chainrule.nn.preprocessing import (
+    PCA,
+    Normalize,
+    PolynomialFeatures,
+    RobustScale,
+    Standardize,
+    Whiten,
+)
 
 LAYERS: Final[dict[str, type[Layer]]] = {
     kind.__name__: kind
-    for kind in (Linear, Activation, Dropout, BatchNorm, LayerNorm, Embedding, Flatten)
-}
+    for kind in (
+        Linear, Activation, Dropout, BatchNorm, LayerNorm, Embedding, Flatten,
+        Standardize, Normalize, RobustScale, PCA, Whiten, PolynomialFeatures,
+    )
+}  # fmt: skip
 
 
 def layer_from_settings(kind: str, settings: Mapping[str, Any]) -> Layer:

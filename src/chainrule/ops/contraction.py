@@ -45,9 +45,7 @@ def _matmul_type(a: TensorType, b: TensorType, transpose_a: bool, transpose_b: b
 def _numpy_matmul(
     a: Array, b: Array, out: Array | None = None, *, transpose_a: bool, transpose_b: bool
 ) -> Array:
-    left = np.swapaxes(a, -1, -2) if transpose_a else a
-    right = np.swapaxes(b, -1, -2) if transpose_b else b
-    result: Array = np.matmul(left, right, out=out)
+    result: Array = np.matmul(a.mT if transpose_a else a, b.mT if transpose_b else b, out=out)
     return result
 
 

@@ -88,7 +88,7 @@ def elementwise(
 ) -> Operation:
     """Register an elementwise operation and return the function that applies it.
 
-    ``numpy`` takes the operands and, optionally, an output array ``out``, which may be an operand.
+    ``numpy`` takes the operands and, optionally, an output array in last place.
     """
 
     def infer(*types: TensorType) -> TensorType:
@@ -273,12 +273,12 @@ def _share(wins: Operation, a: Any, b: Any) -> Any:
 
 
 maximum = elementwise(
-    "maximum", np.maximum, "The larger of a and b; NaN wins.",
+    "maximum", special.maximum, "The larger of a and b; NaN wins.",
     (lambda y, a, b: _share(greater, a, b), lambda y, a, b: _share(greater, b, a)),
     coerce=_common, flags=COMMUTATIVE | ASSOCIATIVE | IDEMPOTENT, symbol="max",
 )  # fmt: skip
 minimum = elementwise(
-    "minimum", np.minimum, "The smaller of a and b; NaN wins.",
+    "minimum", special.minimum, "The smaller of a and b; NaN wins.",
     (lambda y, a, b: _share(less, a, b), lambda y, a, b: _share(less, b, a)),
     coerce=_common, flags=COMMUTATIVE | ASSOCIATIVE | IDEMPOTENT, symbol="min",
 )  # fmt: skip

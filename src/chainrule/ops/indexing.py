@@ -48,7 +48,10 @@ def _take_type(x: TensorType, indices: TensorType, axis: int) -> TensorType:
 
 def _check_range(indices: Array, low: int, extent: int) -> None:
     """Raise an IndexError for the first index outside the axis."""
-    if indices.size and (indices.min() < low or indices.max() >= extent):
+    smallest, largest = np.minimum.reduce, np.maximum.reduce
+    if indices.size and (
+        smallest(indices, axis=None) < low or largest(indices, axis=None) >= extent
+    ):
         outside = (indices < low) | (indices >= extent)
         raise IndexError(
             f"index {np.asarray(indices)[outside].flat[0]} is outside an axis of {extent}"
@@ -161,8 +164,8 @@ def one_hot(labels: Any, classes: int, dtype: Any = np.float64) -> Any:
 def _numpy_one_hot(labels: Array, out: Array | None = None, *, classes: int, dtype: Dtype) -> Array:
     _check_range(labels, 0, classes)
     result = zeros((*labels.shape, classes), dtype, out)
-    places = labels.reshape(-1).astype(np.intp) + np.arange(labels.size) * classes
-    result.reshape(-1)[places] = 1
+    rows = np.arange(0, result.size, max(1, classes))
+    result.reshape(-1)[rows + labels.reshape(-1).astype(np.intp, copy=False)] = 1
     return result
 
 

@@ -33,10 +33,11 @@ from chainrule.shapes import (
 
 def _movement(name: str, infer: Callable[..., TensorType], numpy: Callable[..., Array],
               vjp: Callable[..., Any], doc: str, *, view: bool = True,
+              into: Callable[..., Any] | None = None,
               coerce: Callable[..., Any] | None = None) -> Op:  # fmt: skip
     return register(
         Op(name, Kind.MOVEMENT, infer, numpy, vjp=vjp, view=view, coerce=coerce,
-           into=None if view else numpy, algebra=Algebra.LINEAR, symbol=name, summary=doc)
+           into=into, algebra=Algebra.LINEAR, symbol=name, summary=doc)
     )  # fmt: skip
 
 
@@ -365,6 +366,7 @@ PAD = _movement(
     _pad_vjp,
     "Surrounded by zeros, and spread by gaps of zeros.",
     view=False,
+    into=_numpy_pad,
 )
 
 
@@ -425,13 +427,19 @@ def _concat_vjp(g: Any, y: Any, *operands: Any, axis: int) -> Any:
     return tuple(slice_along(g, axis, start, end) for start, end in zip(starts, ends, strict=True))
 
 
-def _numpy_concat(*arrays: Array, out: Array | None = None, axis: int) -> Array:
-    return np.concatenate(arrays, axis=axis, out=out)
+def _numpy_concat(*arrays: Array, axis: int) -> Array:
+    return np.concatenate(arrays, axis=axis)
+
+
+def _concat_into(*arrays: Array, axis: int) -> Array:
+    *parts, out = arrays
+    return np.concatenate(parts, axis=axis, out=out)
 
 
 CONCAT = _movement(
     "concat", _concat_type, _numpy_concat, _concat_vjp,
-    "Joined along an axis.", view=False, coerce=lambda *dtypes: (promote(*dtypes),) * len(dtypes),
+    "Joined along an axis.", view=False, into=_concat_into,
+    coerce=lambda *dtypes: (promote(*dtypes),) * len(dtypes),
 )  # fmt: skip
 
 

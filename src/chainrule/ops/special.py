@@ -1,6 +1,6 @@
 """NumPy meanings of the functions that NumPy lacks, or defines differently.
 
-Each takes an optional output array ``out``, as NumPy's own functions do.
+Each takes an optional output array in last place, as NumPy's own functions do.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _FEW = 512  # elements
 
 
 def store(result: Array, out: Array | None) -> Array:
-    """``result`` in ``out``, if there is one."""
+    """``result``, in ``out`` if there is one."""
     if out is None:
         return result
     np.copyto(out, result)
@@ -72,6 +72,18 @@ def where(condition: Array, a: Array, b: Array, out: Array | None = None) -> Arr
     np.bitwise_and(words, np.negative(condition.view(np.int8)), out=words)
     np.bitwise_xor(words, b_words, out=words)
     return out
+
+
+def maximum(a: Array, b: Array, out: Array | None = None) -> Array:
+    """The larger; NaN wins."""
+    result: Array = np.maximum(a, b, out=out)  # NumPy takes no third positional argument here
+    return result
+
+
+def minimum(a: Array, b: Array, out: Array | None = None) -> Array:
+    """The smaller; NaN wins."""
+    result: Array = np.minimum(a, b, out=out)
+    return result
 
 
 def clip(x: Array, low: Array, high: Array, out: Array | None = None) -> Array:

@@ -41,8 +41,12 @@ def as_features(
     check_finite(array, what)
     with np.errstate(over="ignore"):
         found = np.ascontiguousarray(array, dtype)
-    if found is not array:
-        check_finite(found, f"{what} in {dtype.name}")
+    if found is not array and not np.isfinite(found).all():
+        place = _first_non_finite(found)
+        raise DataError(
+            f"{what} has {array[place]} in {_called(place)}, more than {dtype.name} holds; scale"
+            ' the feature, or make the network with dtype="float64"'
+        )
     return found
 
 
@@ -56,11 +60,19 @@ def check_finite(array: Array, what: str) -> None:
     """
     if array.dtype.kind != "f" or np.isfinite(array).all():
         return
-    place = tuple(int(index[0]) for index in np.nonzero(~np.isfinite(array)))
-    where = f"row {place[0]}" + (
-        f", column {', '.join(map(str, place[1:]))}" if len(place) > 1 else ""
+    place = _first_non_finite(array)
+    raise DataError(
+        f"{what} has {array[place]} in {_called(place)}; fill in or leave out what is missing"
     )
-    raise DataError(f"{what} has {array[place]} in {where}; fill in or leave out what is missing")
+
+
+def _first_non_finite(array: Array) -> tuple[int, ...]:
+    return tuple(int(index) for index in np.argwhere(~np.isfinite(array))[0])
+
+
+def _called(place: tuple[int, ...]) -> str:
+    row, *columns = place
+    return f"row {row}" + (f", column {', '.join(map(str, columns))}" if columns else "")
 
 
 def as_weights(sample_weight: npt.ArrayLike, rows: int, dtype: Dtype) -> Array:

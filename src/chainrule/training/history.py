@@ -62,9 +62,12 @@ class History(Mapping[str, Array]):
         return len(self._rows)
 
     def __getitem__(self, name: str) -> Array:
-        if name not in list(self):
+        if name not in self:
             raise unknown_name("column of the history", name, self)
         return np.array([row[name] for row, _ in self._rows])
+
+    def __contains__(self, name: object) -> bool:
+        return name in list(self)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows[0][0] if self._rows else ())

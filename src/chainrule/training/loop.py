@@ -261,7 +261,10 @@ class Training:
         self._restored[:] = True
         last = int(self._best.epochs.max())
         kept = "those of the start" if last < 0 else f"those of epoch {last + 1}"
-        self.divergence = f"training diverged: {self.stop_reason}; the parameters are {kept}"
+        self.divergence = (
+            f"training diverged: {self.stop_reason}; the parameters are {kept};"
+            " try a smaller learning rate, scaled inputs, or gradient clipping"
+        )
 
     def _finish(self) -> None:
         """Put the best parameters back, and say why and where the training ended."""

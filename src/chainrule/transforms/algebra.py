@@ -94,12 +94,19 @@ def rebuilt(node: Node, *operands: Node) -> Node:
     return result
 
 
-def gather_constants(node: Node) -> Replacement:
-    """(x * c) * d = x * (c * d)."""
-    for inner, d in either_order(node, "multiply"):
-        for x, c in (inner.operands, inner.operands[::-1]):
-            if d.payload is not None and c.payload is not None and c.shape == d.shape == ():
-                return ew.multiply(x, ew.multiply(c, d))
+def double(node: Node) -> Replacement:
+    """x + x = 2 x: a factor can meet others."""
+    a, b = node.operands
+    return ew.multiply(a, 2) if a is b else None
+
+
+def gather_scalars(node: Node) -> Replacement:
+    """(x * s) * t = x * (s * t), where s and t are scalars, and constants if x is one, too."""
+    for inner, t in either_order(node, "multiply"):
+        for x, s in (inner.operands, inner.operands[::-1]):
+            fixed = s.payload is not None and t.payload is not None
+            if s.shape == t.shape == () and (x.shape != () or fixed):
+                return ew.multiply(x, ew.multiply(s, t))
     return None
 
 
@@ -194,12 +201,12 @@ def even(node: Node) -> Replacement:
 
 
 RULES: RuleTable = {
-    "add": [add_zero, add_negative, common_factor],
+    "add": [add_zero, double, add_negative, common_factor],
     "subtract": [subtract_zero, subtract_negative, common_factor],
     "multiply": [
         multiply_one,
         sign_outwards,
-        gather_constants,
+        gather_scalars,
         multiply_reciprocal,
         multiply_indicator,
     ],

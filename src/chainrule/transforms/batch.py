@@ -14,17 +14,19 @@ from chainrule.errors import GraphError
 from chainrule.graph.node import Node, intern
 from chainrule.graph.op import Kind
 from chainrule.graph.walk import topological_order
-from chainrule.ops.build import apply, constant
 from chainrule.ops import elementwise as ew
+from chainrule.ops.build import apply, constant
 from chainrule.ops.indexing import scatter_add, take
 from chainrule.ops.movement import broadcast_to, concat, moveaxis, permute_dims, reshape
 from chainrule.shapes import ROWS, Shape
+from chainrule.transforms.passes import graph_pass
 
 Members: TypeAlias = int
 Rule: TypeAlias = "Callable[[Node, Sequence[Node], Sequence[bool], Members], Any]"
 """``rule(node, operands, batched, members)``: the batched node; which operands have the axis."""
 
 
+@graph_pass
 def batch(outputs: Sequence[Node], leaves: Mapping[Node, Node]) -> list[Node]:
     """``outputs`` for every member at once.
 

@@ -22,8 +22,10 @@ from chainrule.ops.movement import broadcast_to, zeros_like
 from chainrule.ops.reduce import sum as reduce_sum
 from chainrule.shapes import is_float
 from chainrule.transforms.gradient import contributions, gradient, local_product
+from chainrule.transforms.passes import graph_pass
 
 
+@graph_pass
 def jvp(outputs: Sequence[Node], tangents: Mapping[Node, Node]) -> list[Node]:
     """Derivatives of ``outputs`` along a direction, as nodes of the same graph.
 
@@ -53,9 +55,9 @@ def jvp(outputs: Sequence[Node], tangents: Mapping[Node, Node]) -> list[Node]:
     known = dict(tangents)
     for node in order:
         if relevant[node] and node not in known and is_float(node.dtype):
-            tangent = _push(node, [known.get(operand) for operand in node.operands])
-            if tangent is not None:
-                known[node] = broadcast_to(tangent, node.shape)
+            pushed = _push(node, [known.get(operand) for operand in node.operands])
+            if pushed is not None:
+                known[node] = broadcast_to(pushed, node.shape)
     return [known[output] if output in known else zeros_like(output) for output in outputs]
 
 

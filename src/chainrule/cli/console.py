@@ -1,0 +1,58 @@
+"""What the commands print: aligned columns of limited width, colour where it is wanted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+
+import click
+
+from chainrule.data.cells import printable
+from chainrule.explain.palette import TERMINAL_INKS
+from chainrule.explain.terminal import Colour, painted, terminal_colour
+
+WIDTH = 88
+GAP = 2
+
+
+def colour() -> Colour:
+    """What standard output can show."""
+    return terminal_colour(sys.stdout.isatty(), os.environ)
+
+
+def width() -> int:
+    """Columns to print in: those of the terminal, at most WIDTH."""
+    return min(shutil.get_terminal_size((WIDTH, 0)).columns, WIDTH)
+
+
+def say(text: str = "") -> None:
+    """Print lines as they are; colours go where standard output is no terminal."""
+    click.echo(text)
+
+
+def quiet(text: str) -> str:
+    """``text`` in the ink of notes."""
+    return painted(text, TERMINAL_INKS["note"], colour())
+
+
+def say_facts(facts: Iterable[tuple[str, str]]) -> None:
+    """Print names and what is to be said of them, in two columns; texts wrap in theirs."""
+    pairs = [(printable(name), printable(fact)) for name, fact in facts]
+    indent = max(len(name) for name, _ in pairs) + GAP
+    for name, fact in pairs:
+        first, *rest = textwrap.wrap(fact, max(width() - indent, WIDTH // 4)) or [""]
+        say(f"{quiet(name.ljust(indent))}{first}")
+        for line in rest:
+            say(" " * indent + line)
+
+
+def say_numbers(rows: Sequence[Sequence[str]]) -> None:
+    """Print a table under its first row: names flush left, numbers flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for place, (name, *numbers) in enumerate(rows):
+        cells = [text.rjust(size) for text, size in zip(numbers, widths[1:], strict=True)]
+        line = (" " * GAP).join([name.ljust(widths[0]), *cells]).rstrip()
+        say(line if place else quiet(line))

@@ -1,0 +1,86 @@
+"""Settings typed as ``name=value``, and output files that must not be lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from chainrule.errors import ParameterError
+from chainrule.persist.regular import require_regular
+
+
+def bindings(arguments: Iterable[str]) -> dict[str, str]:
+    """Names and values of ``name=value`` arguments.
+
+    Raises
+    ------
+    ParameterError
+        If an argument has another form, or a name comes twice.
+
+    Examples
+    --------
+    >>> bindings(["x=-2", "y=5"])
+    {'x': '-2', 'y': '5'}
+    """
+    found: dict[str, str] = {}
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise ParameterError(f"{argument!r} is not NAME=VALUE; write x=3, for example")
+        if name.strip() in found:
+            raise ParameterError(f"{name.strip()!r} is given twice; give it one value")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def numbers(given: dict[str, str]) -> dict[str, float]:
+    """The values as numbers.
+
+    Raises
+    ------
+    ParameterError
+        If one is none.
+    """
+    found: dict[str, float] = {}
+    for name, text in given.items():
+        try:
+            found[name] = float(text)
+        except ValueError:
+            raise ParameterError(f"{name}={text!r}: a number is needed, such as {name}=3") from None
+    return found
+
+
+def require_free(path: str | None, *, force: bool, inputs: Iterable[str] = ()) -> None:
+    """Refuse, before any work is done, a file that could not be written in the end.
+
+    Parameters
+    ----------
+    path : str or None
+        What is to be written, if anything.
+    force : bool
+        Whether an existing file may be replaced; none of ``inputs`` ever is.
+    inputs : iterable of str
+        Files that are read.
+
+    Raises
+    ------
+    FileExistsError, FileNotFoundError, PermissionError
+        If the file exists, or its folder does not or may not be written to.
+    FileFormatError
+        If ``path`` exists and is not a regular file.
+    """
+    if path is None:
+        return
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(target.parent))
+    if target.exists():
+        require_regular(path, target.stat().st_mode)
+        if any(target == Path(os.path.realpath(each)) for each in inputs):
+            raise FileExistsError(errno.EEXIST, "this file is read, choose another output", path)
+        if not force:
+            raise FileExistsError(errno.EEXIST, "exists already, --force replaces it", path)
+    if not os.access(target.parent, os.W_OK):
+        raise PermissionError(errno.EACCES, "the folder may not be written to", str(target.parent))
