@@ -59,13 +59,17 @@ class Compiled:
         self, name: str, dtype: Dtype, target: Target, operands: int = 1, lanes: int | None = None
     ) -> None:
         self.lanes = lanes or target.lanes(dtype)
-        self.text = self.source(name, Vector.of(dtype, self.lanes), target, operands)
+        self.text = self.source(name, dtype, target, operands, self.lanes)
         self._code = Code(to_object(self.text, target), target)
         signature = [ctypes.c_void_p] * (operands + 1) + [ctypes.c_int64] * 2
         self.call: Callable[..., None] = ctypes.CFUNCTYPE(None, *signature)(self._code.address("f"))
 
     @staticmethod
-    def source(name: str, type_: Vector, target: Target, operands: int) -> str:
+    def source(
+        name: str, dtype: Dtype, target: Target, operands: int = 1, lanes: int | None = None
+    ) -> str:
+        """The module of ``f``: pointers to operands and result, their size, how often to do it."""
+        type_ = Vector.of(dtype, lanes or target.lanes(dtype))
         emit = Emitter(target)
         sources = [f"%a{i}" for i in range(operands)]
         with emit.loop("0", "%repeats"), emit.loop("0", "%n", type_.lanes) as loop:

@@ -30,6 +30,7 @@ GRID = 600
 ROUNDS = 20
 SMALLEST = mpf(10) ** -6  # below it, differences of nearly equal numbers lose all digits
 ERF_SPLIT = mpf(475) / 512  # where erf changes from x + x P(x^2) to 1 - exp(Q(x))
+ERF_ENDS = (mpf(4), mpf(6))  # erf rounds to 1 well below, in float32 and in float64
 TANH_SPLIT = mpf("0.55")  # where tanh changes to 1 - 2 / (exp(2 x) + 1): just above tanh = 1/2
 
 Real = Callable[[Any], Any]
@@ -79,9 +80,9 @@ FITS = (
         (mpf(0), ERF_SPLIT**2), (5, 11),
     ),
     Fit(
-        "erfc", f"erf(t) = 1 - exp(t P(t)) from {float(ERF_SPLIT)} to where erf rounds to 1",
+        "erfc", f"erf(t) = 1 - exp(t P(t)) from {float(ERF_SPLIT)} to 4 or 6",
         _erf_exponent, lambda t: t * mp.erfc(t) / mp.erf(t), (ERF_SPLIT, mpf(0)), (5, 16),
-        (mpf("3.92"), mpf("5.93")),
+        ERF_ENDS,
     ),
     Fit(
         "tanh", f"tanh(x) = x + x z P(z), z = x^2, |x| <= {float(TANH_SPLIT)}",
@@ -187,6 +188,7 @@ from dataclasses import dataclass
 from typing import Final
 
 ERF_SPLIT: Final = {erf_split!r}
+ERF_ENDS: Final = {erf_ends}  # erf is 1 above, in float32 and float64
 TANH_SPLIT: Final = {tanh_split!r}
 HALF_PI: Final = ({half_pi})  # float64; n times the first is exact
 
@@ -217,7 +219,12 @@ def _wrapped(line: str) -> str:
 def module() -> str:
     """The text of the module."""
     half_pi = ", ".join(repr(float(part)) for part in _parts(mp.pi / 2, 33, 33, 53))
-    text = HEADER.format(erf_split=float(ERF_SPLIT), tanh_split=float(TANH_SPLIT), half_pi=half_pi)
+    text = HEADER.format(
+        erf_split=float(ERF_SPLIT),
+        erf_ends=tuple(map(float, ERF_ENDS)),
+        tanh_split=float(TANH_SPLIT),
+        half_pi=half_pi,
+    )
     fields = {name: meaning for name, (meaning, _) in _split_constants(24).items()}
     fields |= {fit.name: fit.meaning for fit in FITS}
     for name, meaning in fields.items():

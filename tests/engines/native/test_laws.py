@@ -15,6 +15,7 @@ pytest.importorskip("llvmlite", reason="the native engine needs llvmlite")
 
 from chainrule.engines.native.engine import NativeEngine
 from chainrule.engines.native.target import TARGETS, Target, host
+import chainrule as cr
 from chainrule.graph.graph import Graph
 from chainrule.shapes import FLOAT32, FLOAT64
 from chainrule.testing import check_engines
@@ -42,6 +43,7 @@ def test_every_operation_agrees_with_the_reference(name: str, dtype: Any) -> Non
     check_operation(NativeEngine(), name, dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", NARROWER, ids=lambda target: target.name)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_every_operation_agrees_on_narrower_processors(name: str, target: Target) -> None:
@@ -50,7 +52,42 @@ def test_every_operation_agrees_on_narrower_processors(name: str, target: Target
     check_operation(NativeEngine(target), name, FLOAT32)
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("target", NARROWER, ids=lambda target: target.name)
+@pytest.mark.parametrize("name", ["tanh", "where", "sum", "matmul", "random_bits", "take"])
+def test_some_operations_agree_on_narrower_processors(name: str, target: Target) -> None:
+    if not runs_here(target):
+        pytest.skip(f"this processor cannot run {target.name} code")
+    check_operation(NativeEngine(target), name, FLOAT32)
+
+
+@pytest.mark.parametrize("seed", range(20))
 def test_random_graphs_agree_with_the_reference(seed: int) -> None:
     drawn = random_graph(seed, size=20, dtype=FLOAT32 if seed % 2 else FLOAT64)
     check_engines(drawn.graph, *drawn.values, engine=NativeEngine())
+
+
+def test_every_operation_has_a_lowering() -> None:
+    from chainrule.engines.native.lowering import ROWS_OF_TABLE
+    from chainrule.engines.native.loops import COMBINING
+    from chainrule.engines.native.routines import ROUTINES
+    from chainrule.engines.native.schedule import DECOMPOSITIONS, VIEWS
+
+    known = {*ROWS_OF_TABLE, *COMBINING, *ROUTINES, *DECOMPOSITIONS, *VIEWS, "matmul"}
+    assert [name for name in OPERATIONS if name not in known] == []
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_a_label_outside_the_classes_is_an_error(label: int) -> None:
+    labels = cr.input((cr.ROWS,), "int64")
+    graph = Graph((labels,), (cr.one_hot(labels, 3, "float32"),))
+    with pytest.raises(IndexError, match="outside"):
+        NativeEngine().compile(graph)([np.array([0, label])])
+
+
+def test_a_wrong_row_of_the_table_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    from chainrule.engines.native import lowering
+
+    table = {**lowering.ROWS_OF_TABLE, "cos": lowering.ROWS_OF_TABLE["sin"]}
+    monkeypatch.setattr(lowering, "ROWS_OF_TABLE", table)
+    with pytest.raises(AssertionError, match="native"):
+        check_operation(NativeEngine(), "cos", FLOAT64)

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from chainrule.engines.native.llvm import bindings
 from chainrule.engines.native.target import Target
 
 VARIABLE = "CHAINRULE_CACHE"
@@ -168,9 +169,9 @@ def engine_digest() -> str | None:
     It stands for chainrule's version too, which takes 20 ms to find out; this takes 2 ms. None
     where our sources are not files, as in a zip archive: nothing says then what made an entry.
     """
-    import llvmlite
-
     sources = sorted(Path(__file__).parent.glob("*.py"))
+    with bindings():
+        import llvmlite
     digest = hashlib.sha256(llvmlite.__version__.encode())
     for path in sources:
         digest.update(hashlib.sha256(path.read_bytes()).digest())

@@ -31,6 +31,7 @@ from chainrule.engines.native.lanes import (
 )
 from chainrule.engines.native.polynomials import (
     CONSTANTS,
+    ERF_ENDS,
     ERF_SPLIT,
     HALF_PI,
     TANH_SPLIT,
@@ -92,8 +93,8 @@ class Format:
 
 
 FORMATS = {
-    "float": Format(23, 127, -104.0, 89.0, -20.0, 3.92, CONSTANTS["float"]),
-    "double": Format(52, 1023, -746.0, 710.0, -40.0, 5.93, CONSTANTS["double"]),
+    "float": Format(23, 127, -104.0, 89.0, -20.0, ERF_ENDS[0], CONSTANTS["float"]),
+    "double": Format(52, 1023, -746.0, 710.0, -40.0, ERF_ENDS[1], CONSTANTS["double"]),
 }
 
 
@@ -190,7 +191,7 @@ def sigmoid(x: Lanes) -> Lanes:
     above = choose(small, 2.0**-shift, x.named(x.operand(1.0)))
     power = choose(small, reduced.count - shift, reduced.count) << form.fraction
     scale = power.bits(x.type)
-    return above / multiply_add(scale, reduced.p, scale + above)
+    return above / (multiply_add(scale, reduced.p, above) + scale)
 
 
 def _decay(x: Lanes) -> Lanes:

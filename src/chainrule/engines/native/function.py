@@ -6,6 +6,7 @@ arena, and scratch memory for products. The status word becomes 1 if a computed 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chainrule.engines.native import memory
@@ -13,8 +14,15 @@ from chainrule.engines.native.access import Access, view
 from chainrule.engines.native.emitter import Emitter, function
 from chainrule.engines.native.epilogues import write_product_group
 from chainrule.engines.native.loops import LoopWriter, Scope, is_immediate
-from chainrule.engines.native.routines import ROUTINES
-from chainrule.engines.native.schedule import Group, GroupKind, Scheduler, legalize, stored_nodes
+from chainrule.engines.native.routines import ROUTINES, check_labels
+from chainrule.engines.native.schedule import (
+    Group,
+    GroupKind,
+    Labels,
+    Scheduler,
+    legalize,
+    stored_nodes,
+)
 from chainrule.engines.native.target import Target
 from chainrule.engines.native.tiling import ProductSpec
 from chainrule.graph.graph import Graph
@@ -60,9 +68,8 @@ class Lowered:
 
 def lower(graph: Graph, target: Target, name: str) -> Lowered:
     """The function that computes a simplified graph."""
-    legal = legalize(graph)
-    unique = Graph(legal.inputs, tuple(dict.fromkeys(legal.outputs)))
-    writer = _Writer(unique, target)
+    legal, labels = legalize(graph)
+    writer = _Writer(legal, labels, target)
     body = writer.write()
     text = function(name, "ptr %table, i64 %rows, ptr %status", body)
     return Lowered(
@@ -80,8 +87,8 @@ def lower(graph: Graph, target: Target, name: str) -> Lowered:
 class _Writer:
     """Writes one function."""
 
-    def __init__(self, graph: Graph, target: Target) -> None:
-        self.graph, self.emit = graph, Emitter(target)
+    def __init__(self, graph: Graph, labels: Sequence[Labels], target: Target) -> None:
+        self.graph, self.labels, self.emit = graph, labels, Emitter(target)
         scheduler = Scheduler(graph)
         self.groups, self.home = scheduler.run(), scheduler.home
         self.stored = stored_nodes(graph, self.groups, self.home)
@@ -89,6 +96,9 @@ class _Writer:
             if group.kind is GroupKind.ROUTINE:
                 self.stored[group.nodes[0]] = True
             self.stored |= {node: True for node in group.nodes if node.op.kind is Kind.REDUCTION}
+        places = dict.fromkeys(node for group in self.groups for node in group.nodes)
+        checked = [self.home(each.node) for each in labels]
+        self.stored |= {node: True for node in checked if node in places}
         self.memory = memory.assign(self.groups, self.stored, graph.outputs, self.home)
         read = [x for group in self.groups if group.kind is not GroupKind.LOOP for x in group.nodes[0].operands]
         in_memory = dict.fromkeys(self.home(x) for x in read)
@@ -121,6 +131,8 @@ class _Writer:
                 ROUTINES[group.nodes[0].op.name](self.scope, group.nodes[0])
             else:
                 write_product_group(self.scope, group, self.stored)
+        for each in self.labels:
+            check_labels(self.scope, each.node, each.classes)
         self.emit.do("ret void")
         return self.emit
 

@@ -3,50 +3,32 @@
 from __future__ import annotations
 
 import ctypes
-import os
-import sys
-import threading
 import weakref
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 from chainrule.engines.native.cache import cached_object
+from chainrule.engines.native.llvm import bindings
 from chainrule.engines.native.target import Target
 
 CODEGEN_LEVEL = 2  # level 0 gives code 5 times slower, the mid-level pipeline takes 0.3 s more
 
-# Whoever uses LLVM holds this lock. A fork takes it as well, so that no child process is born with
-# LLVM in the middle of something, in a thread that the child does not have.
-_lock = threading.RLock()
-if sys.platform != "win32":
-    os.register_at_fork(
-        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
-    )
-
-
-@cache
-def _bindings() -> Any:
-    import llvmlite.binding as llvm
-
-    with _lock:
-        llvm.initialize_all_targets()
-        llvm.initialize_all_asmprinters()
-    return llvm
-
 
 def machine(target: Target) -> Any:
     """LLVM's code generator for a target."""
-    llvm = _bindings()
-    return llvm.Target.from_triple(target.triple).create_target_machine(
-        cpu=target.cpu, features=target.features, opt=CODEGEN_LEVEL, reloc="pic", codemodel="small"
-    )
+    with bindings() as llvm:
+        return llvm.Target.from_triple(target.triple).create_target_machine(
+            cpu=target.cpu,
+            features=target.features,
+            opt=CODEGEN_LEVEL,
+            reloc="pic",
+            codemodel="small",
+        )
 
 
 def to_object(text: str, target: Target) -> bytes:
     """Object code of a module's text, after LLVM's verifier."""
-    llvm = _bindings()
-    with _lock, machine(target) as generator, llvm.parse_assembly(text) as module:
+    with bindings() as llvm, machine(target) as generator, llvm.parse_assembly(text) as module:
         module.verify()
         code: bytes = generator.emit_object(module)
     return code
@@ -54,8 +36,8 @@ def to_object(text: str, target: Target) -> bytes:
 
 def provide(name: str, function: Any) -> None:
     """Let compiled code call ``function``, a function of a library that `ctypes` has loaded."""
-    with _lock:
-        _bindings().add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)
+    with bindings() as llvm:
+        llvm.add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)
 
 
 class Code:
@@ -65,8 +47,7 @@ class Code:
     """
 
     def __init__(self, object_code: bytes, target: Target) -> None:
-        llvm = _bindings()
-        with _lock:
+        with bindings() as llvm:
             engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine(target))
             engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(object_code))
             engine.finalize_object()
@@ -75,15 +56,15 @@ class Code:
 
     def address(self, name: str) -> int:
         """Where a function begins; the caller keeps this object alive while it uses that."""
-        with _lock:
+        with bindings():
             found: int = self._engine.get_function_address(name)
         return found
 
     def function(self, name: str, result: Any, *parameters: Any) -> Callable[..., Any]:
         """A function that Python can call, by `ctypes`; it holds no GIL while it runs."""
-        found = ctypes.CFUNCTYPE(result, *parameters)(self.address(name))
-        found.code = self  # type: ignore[attr-defined]  # whoever can call it keeps it mapped
-        return found
+        found: Any = ctypes.CFUNCTYPE(result, *parameters)(self.address(name))
+        found.code = self  # whoever can call it keeps it mapped
+        return found  # type: ignore[no-any-return]
 
 
 def load(text: str, target: Target) -> Code:
@@ -92,5 +73,5 @@ def load(text: str, target: Target) -> Code:
 
 
 def _unmap(engine: Any) -> None:
-    with _lock:
+    with bindings():
         engine.close()

@@ -391,7 +391,7 @@ def to_memory(
     emit.masked_store(memory, value, pointer, mask)
 
 
-_COMBINING = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum", "all": "logical_and", "any": "logical_or"}
+COMBINING = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum", "all": "logical_and", "any": "logical_or"}
 
 
 def combine(emit: Emitter, node: Node, total: str, value: str, lanes: int) -> str:
@@ -399,7 +399,7 @@ def combine(emit: Emitter, node: Node, total: str, value: str, lanes: int) -> st
     if node.dtype.kind == "b" and node.op.name in ("max", "min"):
         instruction = "or" if node.op.name == "max" else "and"
         return emit.let(f"{instruction} {Vector('i1', lanes)} {total}, {value}")
-    return ROWS_OF_TABLE[_COMBINING[node.op.name]](Site(emit, node, lanes), total, value)
+    return ROWS_OF_TABLE[COMBINING[node.op.name]](Site(emit, node, lanes), total, value)
 
 
 def identity(node: Node, lanes: int) -> str:

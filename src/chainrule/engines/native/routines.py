@@ -89,6 +89,20 @@ def _place(emit: Emitter, indices: Node, pointer: str, extent: Size, status: str
     return emit.let(f"select i1 {outside}, i64 {emit.let(f'select i1 {negative}, i64 0, i64 {last}')}, i64 {low}")
 
 
+def check_labels(scope: Scope, labels: Node, classes: int) -> None:
+    """Note in the status word if a label is negative, or not below the number of classes."""
+    emit, access = scope.emit, scope.access(labels)
+
+    def body(indices: list[str]) -> None:
+        pointer = access.address(emit, list(zip(indices, access.strides, strict=True)))
+        label = lower_cast(emit, labels, emit.load(Vector.of(labels.dtype, 1), pointer), 1)
+        outside = emit.let(f"icmp uge i64 {label}, {classes}")
+        old = emit.load(I64, "%status")
+        emit.store(I64, emit.let(f"select i1 {outside}, i64 1, i64 {old}"), "%status")
+
+    nest(emit, _sizes(labels.shape), body)
+
+
 @routine("take")
 def take(scope: Scope, node: Node) -> None:
     """Runs of elements copied from computed places."""

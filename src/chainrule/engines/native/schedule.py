@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -73,16 +73,32 @@ class Group:
         return f"{self.kind} {list(self.space)}: {listed}"
 
 
-def legalize(graph: Graph) -> Graph:
+class Labels(NamedTuple):
+    """Labels that must lie below a number of classes."""
+
+    node: Node
+    classes: int
+
+
+def legalize(graph: Graph) -> tuple[Graph, list[Labels]]:
     """The graph in operations that have a lowering, with copies where no view can stand.
 
     Routines and products read contiguous arrays; outputs are arrays of their own.
+
+    Returns
+    -------
+    graph : Graph
+    labels : list of Labels
+        What a function must check beside computing its outputs.
     """
+    checks: list[Labels] = []
     done: dict[Node, Node] = dict(zip(graph.inputs, graph.inputs, strict=True))
     layouts = _Layouts(graph)
     for node in graph.nodes:
         if node not in done:
             operands = [done[operand] for operand in node.operands]
+            if node.op.name == "one_hot":
+                checks.append(Labels(operands[0], node.attributes["classes"]))
             rule = DECOMPOSITIONS.get(node.op.name)
             if rule is not None:
                 done[node] = rule(*operands, **node.attributes)
@@ -98,7 +114,7 @@ def legalize(graph: Graph) -> Graph:
         while layouts.borrowed(found) or found in own:
             found = copied(found)
         own[found] = True
-    return Graph(graph.inputs, tuple(own))
+    return Graph(graph.inputs, tuple(own)), checks
 
 
 def copied(x: Node) -> Node:

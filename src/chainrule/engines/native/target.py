@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from chainrule.engines.native.llvm import bindings
 from chainrule.shapes import Dtype
 
 
@@ -62,11 +63,10 @@ TARGETS = {
 @cache
 def host() -> Target:
     """The processor this process runs on, from its feature list."""
-    import llvmlite.binding as llvm
-
-    flags = {name for name, present in llvm.get_host_cpu_features().items() if present}
-    triple, cpu = llvm.get_process_triple(), llvm.get_host_cpu_name()
-    features = llvm.get_host_cpu_features().flatten()
+    with bindings() as llvm:
+        found = llvm.get_host_cpu_features()
+        triple, cpu, features = llvm.get_process_triple(), llvm.get_host_cpu_name(), found.flatten()
+    flags = {name for name, present in found.items() if present}
     wide = {"avx512f", "avx512dq", "avx512bw", "avx512vl"} <= flags
     if wide or {"avx2", "fma"} <= flags:
         return Target("host", triple, cpu, features, 64 if wide else 32, 32 if wide else 16, True)

@@ -13,6 +13,7 @@ from chainrule.shapes import Dtype
 SMALL_BYTES = 32 * 1024  # of B: it stays in the first-level cache, nothing need be packed for that
 SMALL_ELEMENTS = 8192  # of C, where the inner size is known at run time
 TALLEST_TILE = 16
+USUAL_ROWS = 8  # height of tiles for a number of rows known at run time: what batches are multiples of
 TYPICAL_ROWS = 64  # taken for the number of rows when tiles are chosen, if it is not known
 ALIGNMENT = 64  # bytes
 BLOCK_ROWS = 504  # a multiple of 12, 8, 6 and 4
@@ -110,7 +111,7 @@ def _small_tile(spec: ProductSpec, target: Target, type_: Vector) -> Tile:
     for vectors in range(1, 5):
         rows = min(budget // vectors, TALLEST_TILE)
         if spec.m is None:
-            rows = 1 << rows.bit_length() - 1  # what batches are multiples of
+            rows = min(1 << rows.bit_length() - 1, USUAL_ROWS)
         else:
             rows = ceil_div(spec.m, ceil_div(spec.m, rows)) if spec.m else 1
         tiles.append(Tile(type_, rows, vectors))
