@@ -18,6 +18,7 @@ from chainrule.errors import (
     DtypeError,
     MissingInputError,
     NotDifferentiableError,
+    NotFittedError,
     ParameterError,
     ShapeError,
     UnknownNameError,
@@ -32,8 +33,11 @@ from chainrule.nn import (
     LayerNorm,
     Linear,
     Network,
+    Normalize,
+    PolynomialFeatures,
     ReLU,
     Sigmoid,
+    Whiten,
 )
 from chainrule.optim import Adam
 
@@ -96,6 +100,15 @@ def test_the_loss_that_suits_the_output_is_the_default() -> None:
     assert loss_of() == loss_of(Activation("tanh")) == "squared_error"
     assert loss_of(Activation("sigmoid")) == "binary_cross_entropy"
     assert loss_of(Activation("softmax")) == "cross_entropy"
+
+
+def test_cross_entropy_of_one_sigmoid_is_the_binary_one() -> None:
+    one, other = lecture(), lecture()
+    one.fit(X, Y, loss="cross_entropy", epochs=2, seed=0)
+    other.fit(X, Y, loss="binary_cross_entropy", epochs=2, seed=0)
+    np.testing.assert_array_equal(one.predict(X), other.predict(X))
+    with pytest.raises(ShapeError, match="two or more classes"):
+        Network([Linear(2, 1)], seed=0).fit(X, Y, loss="cross_entropy")
 
 
 @pytest.mark.parametrize("give", [np.asarray, list, np.asfortranarray])
@@ -283,6 +296,42 @@ def test_parameters_are_read_only_and_can_be_assigned() -> None:
         model["output"].b = 5.0
 
 
+# Preprocessing
+
+
+def test_preprocessing_learns_from_the_training_rows_only() -> None:
+    held_out = np.arange(10)
+    model = Network([Normalize(name="scaled"), Linear(2, 1)], seed=0, dtype="float64")
+    with pytest.raises(NotFittedError, match="fit"):
+        model.predict(X)
+    model.fit(X, Y, loss="squared_error", validation=held_out, epochs=2, seed=0)
+    rows = X[10:]
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    by_hand = (X - low) / (high - low) @ model.layers[1].W + model.layers[1].b
+    np.testing.assert_allclose(model.predict(X), by_hand, rtol=1e-9)
+    learned = model.predict(X)
+    model.fit(X * 100, Y, loss="squared_error", epochs=0)
+    np.testing.assert_array_equal(model.predict(X), learned)
+
+
+def test_a_fit_that_fails_leaves_preprocessing_unfitted() -> None:
+    model = Network([Normalize(), Linear(2, 1)], seed=0)
+    with pytest.raises(ZeroDivisionError):
+        model.fit(X, Y, loss=lambda p, y: 1 / 0)
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+
+
+def test_members_share_what_preprocessing_learned(tmp_path: Any) -> None:
+    model = Network([PolynomialFeatures(2), Whiten(), Linear(5, 1)], seed=0, dtype="float64")
+    model.fit(X, Y, loss="squared_error", members=2, epochs=1, seed=0)
+    np.testing.assert_allclose(
+        model.predict(X, members="all")[1], model.member(1).predict(X), rtol=1e-9
+    )
+    model.save(tmp_path / "m")
+    np.testing.assert_array_equal(cr.load(tmp_path / "m").predict(X), model.predict(X))
+
+
 # Copies
 
 
@@ -352,7 +401,7 @@ BAD_FIT: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "validation rows": ({"validation": (X, Y[:3])}, ShapeError, "validation y has 3"),
     "validation shape": ({"validation": (X[:, :1], Y)}, ShapeError, "validation X has shape"),
     "loss": ({"loss": "hubr"}, UnknownNameError, "did you mean 'huber'"),
-    "classes": ({"loss": "cross_entropy"}, ShapeError, "two or more classes"),
+    "labels of a third class": ({"loss": "cross_entropy", "y": Y * 2}, DataError, r"in \[0, 1\]"),
     "optimizer": ({"optimizer": "adem"}, UnknownNameError, "did you mean 'adam'"),
     "no optimizer": ({"optimizer": None}, ParameterError, "must be a name or an optimizer"),
     "metric": ({"metrics": ["acuracy"]}, UnknownNameError, "did you mean 'accuracy'"),

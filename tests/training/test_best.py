@@ -364,6 +364,10 @@ def test_a_terminal_gets_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", stream)
     network().fit(X, Y, **{**OVERFITTING, "epochs": 2})
     assert "epoch 2/2" in stream.getvalue()
+    monkeypatch.setenv("COLUMNS", "20")
+    network().fit(X, Y, **{**OVERFITTING, "epochs": 1})
+    narrow = stream.getvalue().splitlines()[-1]
+    assert max(map(len, narrow.split("\r"))) == 19
     before = stream.getvalue()
     network().fit(X, Y, progress=False, **{**OVERFITTING, "epochs": 2})
     assert stream.getvalue() == before

@@ -51,8 +51,10 @@ def test_threads_and_hash_seeds_change_nothing() -> None:
     assert digest(1, 0) == digest(2, 1)
 
 
-def test_another_seed_changes_the_bits() -> None:
-    assert digest(1, 0) != digest(1, 0, extra="l2=1e-9")
+def test_what_depends_on_hash_seeds_is_noticed() -> None:
+    """A planted defect: the penalty comes from the hash of a text."""
+    planted = "l2=(hash('text') % 1000) * 1e-4"
+    assert digest(1, 0, planted) != digest(1, 1, planted)
 
 
 def network() -> Network:

@@ -16,6 +16,7 @@ from chainrule.explain.terminal import Colour, painted, terminal_colour
 
 WIDTH = 88
 GAP = 2
+LISTED = 12  # names that are written out
 
 
 def colour() -> Colour:
@@ -36,6 +37,18 @@ def say(text: str = "") -> None:
 def quiet(text: str) -> str:
     """``text`` in the ink of notes."""
     return painted(text, TERMINAL_INKS["note"], colour())
+
+
+def listed(names: Sequence[str]) -> str:
+    """How many names there are, and the first of them.
+
+    >>> listed(["area", "age"])
+    '2: area, age'
+    """
+    more = len(names) - LISTED
+    return f"{len(names):,}: {', '.join(names[:LISTED])}" + (
+        f" and {more:,} more" if more > 0 else ""
+    )
 
 
 def say_facts(facts: Iterable[tuple[str, str]]) -> None:

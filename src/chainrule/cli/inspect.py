@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chainrule.cli.console import say, say_facts
+from chainrule.cli.console import listed, say, say_facts
 from chainrule.data.cells import printable
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from chainrule.networks import Network
 
 PLANNED_ROWS = 32
-LISTED_COLUMNS = 12
 
 
 @click.command()
@@ -47,25 +46,20 @@ def facts(loaded: TableModel, content: bytes) -> Iterator[tuple[str, str]]:
     """What to say of a model file."""
     columns, history = loaded.columns, loaded.network.history
     yield "task", f"{columns.task} of {columns.target!r}"
-    yield "features", _listed(columns.features)
+    yield "features", listed(columns.features)
     if columns.classes:
-        yield "classes", _listed(columns.classes)
+        yield "classes", listed(columns.classes)
     yield "rows", f"{columns.rows:,} trained on, {columns.held_out:,} held out"
     if history is not None and history.best_epoch is not None:
         best = history.best_epoch
         yield "epochs", f"{history.epochs}, the best was {best + 1}"
-        yield "validation loss", f"{history['validation_loss'][best]:.4g} in the best epoch"
+        unit = "" if columns.classes else ", of the standardised target"
+        yield "held-out loss", f"{history['validation_loss'][best]:.4g} in the best epoch{unit}"
         yield "stopped because", history.stopped
         yield "seed", str(history.seed)
     yield "file", f"{len(content):,} bytes"
     yield "SHA-256", hashlib.sha256(content).hexdigest()
     yield "of the weights", loaded.weights_digest()
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    shown = ", ".join(names[:LISTED_COLUMNS])
-    more = len(names) - LISTED_COLUMNS
-    return f"{len(names):,}: {shown}" + (f" and {more:,} more" if more > 0 else "")
 
 
 def plan_of(network: Network) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from chainrule.cli.console import say_facts
+from chainrule.cli.console import listed, say_facts
 from chainrule.cli.settings import require_free
 
 
@@ -30,7 +30,7 @@ def predict(model: str, table: str, out: str, force: bool) -> None:
     say_facts(
         [
             ("rows", f"{rows:,}"),
-            ("columns", ", ".join(found)),
+            ("columns", listed([*found])),
             ("written", click.format_filename(out)),
         ]
     )

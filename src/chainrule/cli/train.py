@@ -43,7 +43,7 @@ def train(
     settings = Settings(**{**options, "seed": seed, "layers": hidden_layers(options["layers"])})
     require_free(out, force=force, inputs=[table])
     problem = Problem.of(read_table(table), target, task, settings.validation, seed)
-    learned = learn(problem, settings, progress=not quiet)
+    learned = learn(problem, settings, progress=False if quiet else None)
     said = list(facts(learned, settings))
     if out is not None:
         learned.model.save(out)

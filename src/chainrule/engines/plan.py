@@ -9,6 +9,7 @@ operand that nobody reads afterwards.
 from __future__ import annotations
 
 import math
+import operator
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,15 @@ from chainrule.shapes import INT64, ROWS, Array, Dtype, bind_rows, fixed_shape
 ALIGNMENT: Final = 64  # bytes: a line of the processor's cache
 KEPT_WORKSPACE: Final = 2**20  # bytes; larger ones are freed after each call
 KEPT_WORKSPACES: Final = 4  # of each plan; more exist only while more threads are inside
+
+ARITHMETIC: Final[dict[str, Callable[..., Any]]] = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+    "negative": operator.neg,
+}
+"""The same to the bit as NumPy's functions; 0.1 us for two NumPy scalars, where those take 1 us."""
 
 
 class Instruction(NamedTuple):
@@ -192,7 +202,11 @@ class _Allocator:
     def assign(self, node: Node, shape: tuple[int, ...], ending: Sequence[Node]) -> int | None:
         """The buffer that ``node`` writes into; None if its result is an array of its own."""
         found = None
-        if node.op.into is not None and node not in self.lifetimes.kept:
+        if (
+            node.op.into is not None
+            and node not in self.lifetimes.kept
+            and not _is_arithmetic(node)
+        ):
             slot = self._overwritten(node, ending)
             if slot is None:
                 slot = self._take(math.prod(shape) * node.dtype.itemsize)
@@ -272,8 +286,19 @@ def make_plan(graph: Graph, rows: int | None) -> Plan:
     )
 
 
+def _is_arithmetic(node: Node) -> bool:
+    """Whether ``node`` is a number made of numbers by one of the four operations."""
+    return (
+        node.op.name in ARITHMETIC
+        and node.dtype.kind == "f"
+        and all(x.shape == () for x in (node, *node.operands))
+    )
+
+
 def _function(node: Node, rows: int | None, *, buffered: bool) -> Callable[..., Any]:
     """What computes ``node``: its meaning in NumPy with the attributes bound."""
+    if _is_arithmetic(node):
+        return ARITHMETIC[node.op.name]
     function = node.op.numpy
     if buffered and node.op.into is not None:
         function = node.op.into

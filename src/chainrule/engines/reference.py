@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import repeat
 from typing import Any, Final
 
@@ -122,16 +123,23 @@ def _any_finite(loss: Any) -> bool:
     return math.isfinite(loss) if loss.ndim == 0 else bool(np.isfinite(loss).any())
 
 
+@lru_cache(maxsize=16)
+def _epoch_key(seed: int, epoch: int) -> Array:
+    key: Array = random.fold_in(random.key(seed), epoch)
+    key.flags.writeable = False
+    return key
+
+
 def step_keys(seed: int, epoch: int, steps: int) -> Array:
     """The random key of each step of an epoch: (steps, 2) uint32."""
-    epoch_key = random.fold_in(random.key(seed), epoch)
-    keys: Array = random.fold_in(np.tile(epoch_key, (steps, 1)), np.arange(1, steps + 1))
+    epoch_keys = np.tile(_epoch_key(seed, epoch), (steps, 1))
+    keys: Array = random.fold_in(epoch_keys, np.arange(1, steps + 1))
     return keys
 
 
 def row_order(program: Program, seed: int, epoch: int, rows: int) -> Array | None:
     """The order in which an epoch visits the rows; None for the order they are in."""
-    key = random.fold_in(random.fold_in(random.key(seed), epoch), 0)
+    key = random.fold_in(_epoch_key(seed, epoch), 0)
     order: Array
     if program.replacement:
         order = random.random_bits(key, (rows,), 64) % np.uint64(rows)

@@ -89,6 +89,9 @@ def _reduction(
     )  # fmt: skip
 
 
+_SHORT = 32  # elements of a row
+
+
 def _wide(dtype: Dtype) -> Dtype:
     """Sums of small integers and of truth values are counted in 64 bits, as NumPy does."""
     if dtype.kind == "u":
@@ -101,19 +104,29 @@ def _ties(g: Any, y: Any, x: Any, axes: tuple[int, ...]) -> Any:
     return winners * (g / sum(winners, axis=axes, keepdims=True))
 
 
+def _largest(x: Array, axes: tuple[int, ...]) -> Any:
+    """The largest along axes, which are kept.
+
+    NumPy takes short rows one by one: for 64 of 10 numbers 7 to 13 us, columns 3 us.
+    """
+    if x.ndim == 2 and axes == (1,) and x.shape[1] < _SHORT:
+        return np.maximum.reduce(x.T.copy(), axis=0)[:, None]
+    return np.maximum.reduce(x, axis=axes, keepdims=True)
+
+
 def _numpy_logsumexp(
     x: Array, out: Array | None = None, *, axes: tuple[int, ...], keepdims: bool
 ) -> Array:
-    top = np.maximum.reduce(x, axis=axes, keepdims=True)
-    limits = np.finfo(x.dtype)
-    shift = np.maximum(np.minimum(top, limits.max), limits.min)  # infinity less infinity is NaN
+    limits = np.finfo(x.dtype)  # the shift is finite: infinity less infinity would be NaN
+    shift = np.minimum(np.maximum(_largest(x, axes), limits.min), limits.max)
     total = np.log(np.add.reduce(np.exp(x - shift), axis=axes, keepdims=True)) + shift
     return store(total if keepdims else np.squeeze(total, axis=axes), out)
 
 
 def _numpy_softmax(x: Array, out: Array | None = None, *, axis: int) -> Array:
-    top = np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
-    raised = np.exp(np.subtract(x, top, out=out), out=out)
+    if not x.shape[axis]:
+        return x
+    raised = np.exp(np.subtract(x, _largest(x, (axis,)), out=out), out=out)
     total = np.add.reduce(raised, axis=axis, keepdims=True)
     return np.asarray(np.divide(raised, total, out=out))
 
@@ -325,6 +338,19 @@ def _numpy_cumulative_sum(x: Array, out: Array | None = None, *, axis: int) -> A
     return np.add.accumulate(x, axis=axis, dtype=x.dtype, out=out)
 
 
+def _numpy_argsort(x: Array, axis: int) -> Array:
+    """The stable order; of small whole numbers by sorting them together with their places.
+
+    NumPy sorts 64-bit numbers five times as fast as it finds the stable order of 32-bit ones.
+    """
+    if x.dtype.kind != "u" or x.dtype.itemsize > 4 or x.shape[axis] >= 2**32:
+        return np.argsort(x, axis=axis, kind="stable")
+    places = np.arange(x.shape[axis], dtype=np.uint64)
+    tagged = np.moveaxis(x, axis, -1).astype(np.uint64) << np.uint64(32) | places
+    tagged.sort(axis=-1)
+    return np.moveaxis((tagged & np.uint64(2**32 - 1)).astype(np.int64), -1, axis)
+
+
 CUMULATIVE_SUM = _scan(
     "cumulative_sum", _numpy_cumulative_sum,
     "The sum of all elements up to each one.",
@@ -336,7 +362,7 @@ SOFTMAX = _scan(
     lambda g, y, x, axis: (y * (g - sum(g * y, axis=axis, keepdims=True)),), as_float,
 )  # fmt: skip
 ARGSORT = _scan(
-    "argsort", lambda x, axis: np.argsort(x, axis=axis, kind="stable"),
+    "argsort", _numpy_argsort,
     "The order that sorts along an axis; equals keep their order.", None,
     lambda dtype: dtype, gives=INT64, writes=False,
 )  # fmt: skip

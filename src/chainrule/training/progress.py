@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from typing import TextIO
@@ -45,6 +46,8 @@ class ProgressLine(Callback):
 
     def _draw(self, run: Run) -> None:
         text = self.text(run)
+        if self.stream.isatty():  # a line that wraps could not be redrawn
+            text = text[: shutil.get_terminal_size().columns - 1]
         self.stream.write("\r" + text.ljust(self.width))
         self.stream.flush()
         self.width = len(text)

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from chainrule.errors import DataError, ParameterError, ShapeError
 from chainrule.nn import losses, metrics
-from chainrule.nn.losses import Loss
+from chainrule.nn.activations import Sigmoid
+from chainrule.nn.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from chainrule.ops import random
 from chainrule.shapes import Array, as_array
 from chainrule.training.data import as_features, as_weights, weights_of_classes
@@ -58,9 +59,10 @@ def prepare(
     ShapeError, DtypeError, DataError, ParameterError, UnknownNameError
         If something does not fit the network, the loss or each other.
     """
-    chosen = losses.get(architecture.default_loss if loss is None else loss)
     features = as_features(X, architecture.dtype, architecture.input_shape)
     n_out = architecture.n_out(features.shape[1:])
+    named = losses.get(architecture.default_loss if loss is None else loss)
+    chosen = _suited(named, n_out, architecture.output_activation)
     objective = Objective(
         chosen, chosen.check_output(n_out, architecture.output_activation), regularization
     )
@@ -76,6 +78,12 @@ def prepare(
         if len(part) > 2 and not part[2].any():
             raise DataError("the weights of all rows are 0; nothing can be learned or measured")
     return Task(objective, rows, held_out)
+
+
+def _suited(loss: Loss, n_out: int, activation: Any) -> Loss:
+    """The loss itself; the cross-entropy of a single sigmoid output is the binary one."""
+    single = n_out == 1 and isinstance(activation, Sigmoid)
+    return BinaryCrossEntropy() if single and isinstance(loss, CrossEntropy) else loss
 
 
 def _together(
