@@ -14,6 +14,7 @@ import os
 import secrets
 import stat
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -25,6 +26,8 @@ from chainrule.engines.native.target import Target
 VARIABLE = "CHAINRULE_CACHE"
 OFF = "off"
 LIMIT = 256 * 2**20  # bytes; the entries used longest ago are removed
+TEMPORARY = ".tmp"
+LONGEST_WRITE = 3600  # seconds; an older temporary file is what a killed process left
 KEPT = 0.75  # of the limit once it is exceeded, so that not every write has to tidy up
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -84,7 +87,9 @@ class ObjectCache:
         except FileNotFoundError:
             return None
         with open(descriptor, "rb") as file:
-            _require(os.fstat(descriptor), stat.S_ISREG, "a regular file", stat.S_IWGRP | stat.S_IWOTH)
+            _require(
+                os.fstat(descriptor), stat.S_ISREG, "a regular file", stat.S_IWGRP | stat.S_IWOTH
+            )
             content = file.read(self.limit + 1)
         found = content[_DIGEST_BYTES:]
         if content[:_DIGEST_BYTES] != _digest(key, found):
@@ -94,7 +99,7 @@ class ObjectCache:
 
     def _write(self, key: str, code: bytes) -> None:
         path = self._path(key)
-        temporary = path.with_name(f"{secrets.token_hex(8)}.tmp")
+        temporary = path.with_name(f"{secrets.token_hex(8)}{TEMPORARY}")
         try:
             with open(temporary, "xb", opener=_private) as file:
                 file.write(_digest(key, code) + code)
@@ -206,14 +211,19 @@ def _require(
 
 
 def _entries(folder: Path) -> list[tuple[float, Path, int]]:
-    """Time of last use, path and size of each file, but for those just removed by others."""
+    """Time of last use, path and size of each file that may be removed.
+
+    Not those that others are writing or have just removed.
+    """
     found = []
+    writing = time.time() - LONGEST_WRITE
     for path in folder.iterdir():
         try:
             status = path.lstat()
         except FileNotFoundError:
             continue
-        found.append((status.st_mtime, path, status.st_size))
+        if path.suffix != TEMPORARY or status.st_mtime < writing:
+            found.append((status.st_mtime, path, status.st_size))
     return found
 
 

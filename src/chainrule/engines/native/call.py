@@ -97,7 +97,7 @@ class ArrayArgument:
 
 @dataclass(frozen=True)
 class Number:
-    """An entry of the table: a 64-bit integer that Python passes, such as a control block's address.
+    """An entry of the table: a 64-bit integer that Python passes, such as an address.
 
     Attributes
     ----------
@@ -192,8 +192,8 @@ class CompiledFunction:
     def _refusal(self, arguments: Sequence[object], reason: Exception) -> str:
         for entry, argument in zip(self.arguments, arguments, strict=True):
             if isinstance(entry, ArrayArgument) and not _is_buffer(argument, entry.writable):
-                needs = "a writable, C-contiguous array" if entry.writable else "a C-contiguous array"
-                return f"{self.name} needs {needs} as {entry.name} ({reason})"
+                kind = "writable, C-contiguous" if entry.writable else "C-contiguous"
+                return f"{self.name} needs a {kind} array as {entry.name} ({reason})"
         return f"{self.name} needs a whole number of 64 bits ({reason})"
 
     def _mismatch(self, status: int, rows: int, arguments: Sequence[object]) -> ChainruleError:
@@ -242,7 +242,7 @@ class _Shim(Structured):
         """An argument that Python passed."""
         return self.let(f"load ptr, ptr {self.pointer('%arguments', str(index), 'ptr')}")
 
-    def integer(self, index: str | int, failed: str) -> str:
+    def number(self, index: str | int, failed: str) -> str:
         """An argument as a number; returns ``failed`` from the function if it is none."""
         value = self.api("i64", "PyLong_AsLongLong", f"ptr {self.object(index)}")
         with self.when(self.binary("icmp eq", value, -1)):
@@ -258,7 +258,7 @@ def _call(emit: _Shim) -> None:
     wrong_count = emit.binary("icmp ne", "%count", emit.word(plan, Plan.ARGUMENTS))
     with emit.when(wrong_count):
         _return_code(emit, str(int(_Code.WRONG_COUNT)))
-    rows = emit.integer(0, "ptr null")
+    rows = emit.number(0, "ptr null")
     table = emit.let(f"alloca i64, i64 {emit.word(plan, Plan.ENTRIES)}")
     views = emit.let(f"alloca [{_VIEW_WORDS} x i64], i64 {emit.word(plan, Plan.ARRAYS)}")
     held, status = emit.variable(), emit.let("alloca [4 x i64]")
@@ -327,7 +327,7 @@ def _gather(emit: _Shim) -> None:
         emit.store(I64, size, place)
         with emit.when(emit.binary("icmp eq", kind, int(_Kind.NUMBER))):
             failed = f"i64 {int(_Code.RAISED)}"
-            emit.store(I64, emit.integer(_next(emit, passed), failed), place)
+            emit.store(I64, emit.number(_next(emit, passed), failed), place)
         with emit.when(emit.binary("icmp eq", kind, int(_Kind.WORK))):
             offset = _extent_of(emit, size, row_size, "%rows")
             emit.store(I64, emit.binary("add", "%work", offset), place)
@@ -414,7 +414,8 @@ def _builtin(plan: bytes, name: str, codes: tuple[Code, Code]) -> Any:
     owner = _Owner(plan)
     owner.needs = (method, codes)
     make = ctypes.pythonapi.PyCFunction_NewEx
-    make.argtypes, make.restype = [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p], ctypes.py_object
+    make.restype = ctypes.py_object
+    make.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]
     return make(ctypes.addressof(method), owner, None)
 
 

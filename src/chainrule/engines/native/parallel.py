@@ -65,7 +65,7 @@ SLOT_WORDS = 64
 
 
 def emit_parallel(emit: Emitter, control: str, chunks: int | str, body: str, context: str) -> None:
-    """Run ``body(context, chunk)`` for each chunk, on the threads of ``control``; returns after all.
+    """Run ``body(context, chunk)`` for each chunk, on the threads of ``control``, and wait for all.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def _word(emit: Emitter, control: str, word: Header, type_: str) -> str:
 
 
 def text(target: Target) -> str:
-    """The module with ``@run``, which number 0 calls for each phase, and the helpers' ``@worker``."""
+    """The module with ``@run``, which number 0 calls for each phase, and ``@worker``."""
     phase = "ptr %function, ptr %context"
     parts = (
         Part("run", f"ptr %control, i64 %chunks, {phase}", _run, linkage="external"),
@@ -234,7 +234,7 @@ def _wait(emit: _Words) -> None:
 
 
 def _look(emit: _Words) -> None:
-    """Note when waiting began; drop late helpers once; from then on, let them have the processor."""
+    """Note when waiting began; drop late helpers once, and from then on let them run."""
     since = emit.load(I64, "%since")
     with emit.when(emit.binary("icmp slt", since, 0)):
         emit.do("call void @yield()")

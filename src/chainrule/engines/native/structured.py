@@ -73,7 +73,8 @@ def functions(
     target: Target, parts: Sequence[Part], emitter: type[Structured]
 ) -> tuple[list[str], dict[str, str]]:
     """The text of each part, and the declarations of what they call."""
-    texts, declarations = [], {}
+    texts: list[str] = []
+    declarations: dict[str, str] = {}
     for part in parts:
         emit = emitter(target)
         part.body(emit)

@@ -1,0 +1,77 @@
+"""Text to machine code: what is wrong is refused, what is loaded stays while it is used."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import statistics
+import threading
+import time
+
+import pytest
+
+from chainrule.engines.native import jit
+from chainrule.engines.native.emitter import Emitter, function, module
+from chainrule.engines.native.target import host
+from tests.engines.native.phases import text
+
+NUMBER = ctypes.c_int64
+
+
+def constant(value):
+    """A module whose only function returns a number."""
+    emit = Emitter(host())
+    emit.do(f"ret i64 {value}")
+    return module(host(), [function("answer", "", emit, "i64")], {})
+
+
+def test_text_that_is_not_llvm_is_refused():
+    with pytest.raises(RuntimeError, match="parsing error"):
+        jit.to_object("define nonsense", host())
+
+
+def test_a_function_outlives_the_name_of_its_code():
+    answer = jit.Code(jit.to_object(constant(42), host()), host()).function("answer", NUMBER)
+    gc.collect()
+    others = [jit.load(constant(n), host()).function("answer", NUMBER) for n in range(20)]
+    assert answer() == 42
+    assert [other() for other in others] == list(range(20))
+
+
+def test_many_threads_compile_at_once():
+    found = {}
+
+    def compile_some(first):
+        for n in range(first, first + 10):
+            found[n] = jit.load(constant(n), host()).function("answer", NUMBER)()
+
+    threads = [threading.Thread(target=compile_some, args=(100 * i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 40
+    assert all(n == value for n, value in found.items())
+
+
+def test_provide():
+    answer = ctypes.CFUNCTYPE(NUMBER)(lambda: 17)
+    jit.provide("chainrule_test_answer", answer)
+    emit = Emitter(host())
+    emit.do(f"ret i64 {emit.let('call i64 @chainrule_test_answer()')}")
+    declarations = {"answer": "declare i64 @chainrule_test_answer()"}
+    code = module(host(), [function("ask", "", emit, "i64")], declarations)
+    assert jit.Code(jit.to_object(code, host()), host()).function("ask", NUMBER)() == 17
+
+
+def test_loading_is_much_faster_than_compiling():
+    program = text(host(), 11, flush=True)
+    compiling, loading = [], []
+    for _ in range(7):
+        start = time.perf_counter()
+        code = jit.to_object(program, host())
+        middle = time.perf_counter()
+        jit.Code(code, host())
+        compiling.append(middle - start)
+        loading.append(time.perf_counter() - middle)
+    assert statistics.median(loading) < statistics.median(compiling)
