@@ -16,6 +16,14 @@ class Lanes:
 
     Numbers of Python stand for themselves in every lane. Comparisons with NaN do not hold.
 
+    >>> from chainrule.engines.native.target import TARGETS
+    >>> x = Lanes(Emitter(TARGETS["avx2"]), Vector("float", 1), "%x")
+    >>> y = 1 / (x * x)
+    >>> for line in x.emit.lines:
+    ...     print(line)
+      %v1 = fmul float %x, %x
+      %v2 = fdiv float 0x3FF0000000000000, %v1
+
     Attributes
     ----------
     emit : Emitter

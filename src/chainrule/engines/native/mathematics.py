@@ -2,6 +2,11 @@
 
 Each takes an emitter, the type of operands and result, and the names of the operands; it gives the
 name of the result. The type is float32 or float64 in any number of lanes, a power of 2.
+
+>>> from chainrule.engines.native.target import TARGETS
+>>> emit = Emitter(TARGETS["avx2"])
+>>> print(FUNCTIONS["sqrt"](emit, Vector("float", 8), "%x"), *emit.lines)
+%v1   %v1 = call <8 x float> @llvm.sqrt.v8f32(<8 x float> %x)
 """
 
 from __future__ import annotations
