@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -11,12 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chainrule.engines.native import packing, products, tiling
+from chainrule.engines.native import packing, products
 from chainrule.engines.native.jit import to_object
 from chainrule.engines.native.target import TARGETS
 from chainrule.engines.native.tiling import ProductSpec, panel_count, plan
 from tests.engines.native.multiply import (
-    Placed,
     Product,
     as_written,
     error_in_eps,
@@ -187,7 +187,11 @@ def test_the_text_is_the_same_every_time() -> None:
 def test_products_of_a_module_share_their_kernels() -> None:
     forward, backward = (spec_of("float32", 64, 256, 256, kind, "m") for kind in ("NN", "NT"))
     names = [
-        {line.split("@")[1].split("(")[0] for line in text.splitlines() if "define internal" in line}
+        {
+            line.split("@")[1].split("(")[0]
+            for line in text.splitlines()
+            if "define internal" in line
+        }
         for text in (product_text(x, TARGETS["avx512"], False) for x in (forward, backward))
     ]
     assert names[0] & names[1] == {"kernel_v16f32_12x2", "pack_lanes_v16f32"}

@@ -39,7 +39,9 @@ def trained(name: str, engine: str, dtype: str = "float64", **options: Any) -> t
 
 def check_same(name: str, tolerance: float = 1e-9, **options: Any) -> None:
     (one, first), (other, second) = (trained(name, e, **options) for e in ("reference", "native"))
-    np.testing.assert_allclose(first.step_losses, second.step_losses, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(
+        first.step_losses, second.step_losses, rtol=tolerance, atol=tolerance
+    )
     for layer, twin in zip(one.layers, other.layers, strict=True):
         for arrays, twins in ((layer.values, twin.values), (layer.state, twin.state)):
             for key, array in arrays.items():
@@ -87,7 +89,9 @@ def test_a_loss_that_is_not_finite_leaves_before_its_update() -> None:
     for engine in ("reference", "native"):
         with pytest.warns(UserWarning, match="not finite in epoch 1, step"):
             model, history = trained("regression", engine, optimizer=SGD(1e30), dtype="float32")
-        assert all(np.isfinite(layer.values[key]).all() for layer in model.layers for key in layer.values)
+        assert all(
+            np.isfinite(layer.values[key]).all() for layer in model.layers for key in layer.values
+        )
         assert history.epochs == 0
 
 
@@ -96,9 +100,13 @@ def test_embeddings_are_gathered_and_scattered() -> None:
     models = []
     for engine in ("reference", "native"):
         model = Network([Embedding(9, 5), Flatten(), Linear(20, 1)], seed=0, dtype="float64")
-        model.fit(tokens, tokens.sum(1, keepdims=True), seed=0, epochs=2, engine=engine, progress=False)
+        model.fit(
+            tokens, tokens.sum(1, keepdims=True), seed=0, epochs=2, engine=engine, progress=False
+        )
         models.append(model)
-    np.testing.assert_allclose(models[0].layers[0].values["W"], models[1].layers[0].values["W"], rtol=1e-9)
+    np.testing.assert_allclose(
+        models[0].layers[0].values["W"], models[1].layers[0].values["W"], rtol=1e-9
+    )
 
 
 def test_the_same_seed_gives_the_same_bits() -> None:

@@ -49,7 +49,10 @@ class Access:
     def broadcast(self, shape: Shape) -> tuple[Size, ...]:
         """The strides along the axes of a larger shape."""
         new = len(shape) - len(self.shape)
-        own = [ZERO if extent == 1 else stride for extent, stride in zip(self.shape, self.strides, strict=True)]
+        own = [
+            ZERO if extent == 1 else stride
+            for extent, stride in zip(self.shape, self.strides, strict=True)
+        ]
         return (*[ZERO] * new, *own)
 
     def address(self, emit: Emitter, terms: list[tuple[str, Size]]) -> str:
@@ -60,30 +63,43 @@ class Access:
             pointer = emit.pointer(pointer, size.emit(emit), element)
         for index, stride in terms:
             if stride != ZERO and index != "0":
-                step = index if stride == Size(1) else emit.let(f"mul i64 {index}, {stride.emit(emit)}")
+                step = (
+                    index
+                    if stride == Size(1)
+                    else emit.let(f"mul i64 {index}, {stride.emit(emit)}")
+                )
                 pointer = emit.pointer(pointer, step, element)
         return pointer
 
 
 def view(node: Node, of: Access) -> Access | None:
     """The access of a view of an array; None if its elements must be copied first."""
-    return _VIEWS[node.op.name](node, of)
+    found: Access | None = _VIEWS[node.op.name](node, of)
+    return found
 
 
 def _reshape(node: Node, of: Access) -> Access | None:
     if is_contiguous(of.shape, of.strides):
         return replace(of, shape=node.shape, strides=natural_strides(node.shape))
-    kept = [(extent, stride) for extent, stride in zip(of.shape, of.strides, strict=True) if extent != 1]
+    kept = [
+        (extent, stride) for extent, stride in zip(of.shape, of.strides, strict=True) if extent != 1
+    ]
     if [extent for extent, _ in kept] == [extent for extent in node.shape if extent != 1]:
         strides = iter([stride for _, stride in kept])
-        return replace(of, shape=node.shape, strides=tuple([ZERO if e == 1 else next(strides) for e in node.shape]))
+        return replace(
+            of,
+            shape=node.shape,
+            strides=tuple([ZERO if e == 1 else next(strides) for e in node.shape]),
+        )
     if all(stride == ZERO for _, stride in kept):
         return replace(of, shape=node.shape, strides=(ZERO,) * node.ndim)
     return None
 
 
 def _permute(node: Node, of: Access) -> Access:
-    return replace(of, shape=node.shape, strides=tuple([of.strides[axis] for axis in node.attributes["axes"]]))
+    return replace(
+        of, shape=node.shape, strides=tuple([of.strides[axis] for axis in node.attributes["axes"]])
+    )
 
 
 def _broadcast(node: Node, of: Access) -> Access:
@@ -92,9 +108,13 @@ def _broadcast(node: Node, of: Access) -> Access:
 
 def _slice(node: Node, of: Access) -> Access:
     attributes = node.attributes
-    starts = [start for start in attributes["starts"]]
-    offset = tuple([scaled(stride, start) for start, stride in zip(starts, of.strides, strict=True) if start])
-    strides = tuple([scaled(stride, step) for stride, step in zip(of.strides, attributes["steps"], strict=True)])
+    starts = attributes["starts"]
+    offset = tuple(
+        [scaled(stride, start) for start, stride in zip(starts, of.strides, strict=True) if start]
+    )
+    strides = tuple(
+        [scaled(stride, step) for stride, step in zip(of.strides, attributes["steps"], strict=True)]
+    )
     return replace(of, shape=node.shape, strides=strides, offset=(*of.offset, *offset))
 
 

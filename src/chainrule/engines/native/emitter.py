@@ -137,10 +137,12 @@ class Emitter:
         return f"{hint}{self._count}"
 
     def declare(self, name: str, signature: str) -> None:
-        """Make sure the module declares ``@name``; ``signature`` as in ``declare float @name(float)``."""
+        """Make sure the module holds ``signature``, such as ``declare float @name(float)``."""
         self.declarations[name] = signature
 
-    def intrinsic(self, name: str, type_: Vector, *operands: str, others: Sequence[Vector] = ()) -> str:
+    def intrinsic(
+        self, name: str, type_: Vector, *operands: str, others: Sequence[Vector] = ()
+    ) -> str:
         """A call of an LLVM intrinsic overloaded by ``type_``, such as ``llvm.fma``."""
         full = f"{name}.{type_.suffix}"
         types = [type_] * (len(operands) - len(others)) + list(others)
@@ -177,7 +179,7 @@ class Emitter:
         return self.let(f"shufflevector {type_} {first}, {type_} poison, {zeros}")
 
     def masked_load(self, type_: Vector, pointer: str, mask: str | None) -> str:
-        """The elements of the lanes in ``mask``, zero in the others, whose memory is not touched."""
+        """The elements in the lanes of ``mask``; 0 in the others, whose memory is not touched."""
         if mask is None:
             return self.load(type_, pointer)
         name = f"llvm.masked.load.{type_.suffix}.p0"
@@ -230,7 +232,9 @@ class Emitter:
         self.start(end)
 
     @contextmanager
-    def loop(self, start: str, stop: str, step: int = 1, carried: Sequence[tuple[Vector, str]] = ()) -> Iterator[Loop]:
+    def loop(
+        self, start: str, stop: str, step: int = 1, carried: Sequence[tuple[Vector, str]] = ()
+    ) -> Iterator[Loop]:
         """A loop ``for index in range(start, stop, step)``, possibly empty.
 
         Parameters
@@ -258,8 +262,23 @@ class Emitter:
         self.lines[slot] = f"  {index} = phi i64 [ {start}, %{before} ], [ {following}, %{latch} ]"
         pairs = zip(carried, entering, loop.following, strict=True)
         for place, ((type_, first), name, last) in enumerate(pairs, slot + 1):
-            self.lines[place] = f"  {name} = phi {type_} [ {first}, %{before} ], [ {last}, %{latch} ]"
+            self.lines[place] = (
+                f"  {name} = phi {type_} [ {first}, %{before} ], [ {last}, %{latch} ]"
+            )
         self.start(end)
+
+
+def copy(emit: Emitter, target: str, source: str, size: str) -> None:
+    """Copy ``size`` bytes; the two places do not overlap."""
+    name = "llvm.memcpy.p0.p0.i64"
+    emit.declare(name, f"declare void @{name}(ptr, ptr, i64, i1)")
+    emit.do(f"call void @{name}(ptr {target}, ptr {source}, i64 {size}, i1 false)")
+
+
+def clear(emit: Emitter, target: str, size: str) -> None:
+    """Set ``size`` bytes to 0."""
+    emit.declare("llvm.memset.p0.i64", "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
+    emit.do(f"call void @llvm.memset.p0.i64(ptr {target}, i8 0, i64 {size}, i1 false)")
 
 
 @dataclass

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from chainrule.engines.base import BoundedCache, Executable, Outcome, Program, rows_of
-from chainrule.engines.native.call import ArrayArgument, CompiledFunction, Entry, Fixed, Number, Work
+from chainrule.engines.native.call import (
+    ArrayArgument,
+    CompiledFunction,
+    Entry,
+    Fixed,
+    Number,
+    Work,
+)
 from chainrule.engines.native.emitter import module
 from chainrule.engines.native.function import ROW_ALIGNMENT, Lowered, lower
 from chainrule.engines.native.jit import load
@@ -21,7 +29,7 @@ from chainrule.engines.native.tiling import scratch_bytes
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
 from chainrule.ops import random
-from chainrule.shapes import Array, TensorType, bind_rows
+from chainrule.shapes import Array, Shape, TensorType, bind_rows
 
 KEPT_FUNCTIONS = 128
 CACHE_LINE = 64
@@ -73,9 +81,13 @@ def aligned(size: int) -> Array:
 
 def fresh(node: Node, rows: int | None) -> Array:
     """An array for a node's value, at a cache line."""
-    shape = bind_rows(node.shape, rows)
-    size = int(np.prod(shape, dtype=np.int64)) * node.dtype.itemsize
-    return aligned(size).view(node.dtype).reshape(shape)
+    shape = fixed(node.shape, rows)
+    return aligned(math.prod(shape) * node.dtype.itemsize).view(node.dtype).reshape(shape)
+
+
+def fixed(shape: Shape, rows: int | None) -> tuple[int, ...]:
+    """A shape with the number of rows in it."""
+    return cast("tuple[int, ...]", bind_rows(shape, rows))
 
 
 def addresses(arrays: Sequence[Array]) -> Array:
@@ -127,9 +139,9 @@ class CompiledGraph:
             If a computed index was outside its axis.
         """
         rows = rows_of(self._types, arrays)
-        results = [np.empty(bind_rows(shape, rows), dtype) for dtype, shape in self._results]
+        results = [np.empty(fixed(shape, rows), dtype) for dtype, shape in self._results]
         inputs = [array if array.flags.c_contiguous else array.copy("C") for array in arrays]
-        given = [*inputs, *results]
+        given: list[Any] = [*inputs, *results]
         if self._grows:
             space = aligned(_scratch(self.lowered, self.target, rows or 0))
             given.append(space.ctypes.data)
@@ -140,8 +152,10 @@ class CompiledGraph:
 
 def _argument(name: str, type_: TensorType, writable: bool = False) -> ArrayArgument:
     size = shape_size(type_.shape)
-    bytes_ = size.count * type_.dtype.itemsize
-    return ArrayArgument(name, 0 if size.of_rows else bytes_, bytes_ if size.of_rows else 0, writable)
+    bytes_ = size.number * type_.dtype.itemsize
+    return ArrayArgument(
+        name, 0 if size.of_rows else bytes_, bytes_ if size.of_rows else 0, writable
+    )
 
 
 def _scratch(lowered: Lowered, target: Target, rows: int) -> int:
@@ -171,7 +185,12 @@ class CompiledProgram:
         self._call = load(self.text, target).function("run", None, *parameters)
 
     def run(
-        self, program: Program, carried: Sequence[Array], rows: Sequence[Array], seed: int, epochs: range
+        self,
+        program: Program,
+        carried: Sequence[Array],
+        rows: Sequence[Array],
+        seed: int,
+        epochs: range,
     ) -> Outcome:
         """Run some epochs."""
         bounds = np.array(program.bounds(len(rows[0])), np.int64)
@@ -182,11 +201,23 @@ class CompiledProgram:
         for target, value in zip(sets[0], carried, strict=True):
             np.copyto(target, value)
         batch = [fresh(node, most) for node in inputs[self.carried : -1]]
-        step_key, once = np.empty(2, np.uint32), [fresh(node, None) for node in outputs[self.carried :]]
+        step_key, once = (
+            np.empty(2, np.uint32),
+            [fresh(node, None) for node in outputs[self.carried :]],
+        )
         work = work_space(self.lowered, self.target, most)
-        kept = [np.full((len(epochs), len(bounds), *array.shape), np.nan if array.dtype.kind == "f" else 0, array.dtype) for array in once]
+        kept = [
+            np.full(
+                (len(epochs), len(bounds), *array.shape),
+                np.nan if array.dtype.kind == "f" else 0,
+                array.dtype,
+            )
+            for array in once
+        ]
         tables = [
-            addresses([*sets[i], *batch, step_key, *self.lowered.constants, *sets[1 - i], *once, *work])
+            addresses(
+                [*sets[i], *batch, step_key, *self.lowered.constants, *sets[1 - i], *once, *work]
+            )
             for i in range(2)
         ]
         count = len(rows[0])
@@ -197,7 +228,12 @@ class CompiledProgram:
             "bounds": bounds, "order": order, "sorting": sorting, "status": status,
         }  # fmt: skip
         numbers = {"rows": count, "steps": len(bounds)}
-        pairs = [x.ctypes.data for both in (zip(data, batch, strict=True), zip(once, kept, strict=True)) for pair in both for x in pair]
+        pairs = [
+            x.ctypes.data
+            for both in (zip(data, batch, strict=True), zip(once, kept, strict=True))
+            for pair in both
+            for x in pair
+        ]
         found = [numbers[name] if name in numbers else fields[name].ctypes.data for name in FIELDS]
         places = np.array([*found, *pairs], np.uint64)
         self._call(places.ctypes.data, epochs.start, len(epochs))

@@ -6,19 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chainrule.engines.native.access import Access
+from chainrule.engines.native.axes import pieces
 from chainrule.engines.native.emitter import Emitter, Vector
-from chainrule.engines.native.loops import (
-    Scope,
-    immediate,
-    is_immediate,
-    pieces,
-    to_memory,
-)
 from chainrule.engines.native.lowering import lower, register_type
 from chainrule.engines.native.products import write_product
 from chainrule.engines.native.schedule import Group
 from chainrule.engines.native.sizes import ONE, ZERO, Size, extent_size
 from chainrule.engines.native.tiling import ProductSpec
+from chainrule.engines.native.values import Scope, immediate, is_immediate, to_memory
 from chainrule.graph.node import Node
 
 
@@ -90,18 +85,20 @@ class _ProductWriter:
         flags = self.product.attributes
         spec = ProductSpec(
             self.product.dtype,
-            None if rows.of_rows else rows.count,
-            columns.count,
-            None if inner.of_rows else inner.count,
+            None if rows.of_rows else rows.number,
+            columns.number,
+            None if inner.of_rows else inner.number,
             flags["transpose_a"],
             flags["transpose_b"],
         )
         self.scope.products.append(spec)
 
-        def finish(emit: Emitter, type_: Vector, value: str, row: str, column: str, mask: str | None) -> None:
+        def finish(
+            emit: Emitter, type_: Vector, value: str, row: str, column: str, mask: str | None
+        ) -> None:
             self._finish(indices, type_, value, row, column, mask)
 
-        write_product(self.emit, spec, *bases, "%rows", "%scratch", finish)
+        write_product(self.emit, spec, bases[0], bases[1], "%rows", "%scratch", finish)
 
     def _plain_product(self, indices: list[str], accesses: list[Access], bases: list[str]) -> None:
         flags = self.product.attributes
@@ -112,7 +109,9 @@ class _ProductWriter:
             bases,
             [access.strides[-2] for access in accesses],
             (flags["transpose_a"], flags["transpose_b"]),
-            lambda type_, value, row, column: self._finish(indices, type_, value, row, column, None),
+            lambda type_, value, row, column: self._finish(
+                indices, type_, value, row, column, None
+            ),
         )
 
     def _matrix(self, access: Access, indices: list[str]) -> str:
@@ -139,7 +138,9 @@ class _ProductWriter:
 
     def _pointer(self, node: Node, place: _Place) -> str:
         strides = self.accesses[node].broadcast(self.group.space)
-        return self.accesses[node].address(self.emit, list(zip(place.indices, strides, strict=True)))
+        return self.accesses[node].address(
+            self.emit, list(zip(place.indices, strides, strict=True))
+        )
 
     def _operand(self, x: Node, values: dict[Node, str], place: _Place) -> str:
         if x not in values:
@@ -159,7 +160,11 @@ class _ProductWriter:
             loaded = emit.masked_load(memory, pointer, place.mask)
         else:
             loaded = _gathered(emit, memory, pointer, stride, place.mask)
-        return emit.let(f"icmp ne {memory} {loaded}, {memory.constant(0)}") if x.dtype.kind == "b" else loaded
+        return (
+            emit.let(f"icmp ne {memory} {loaded}, {memory.constant(0)}")
+            if x.dtype.kind == "b"
+            else loaded
+        )
 
 
 def _scalar(emit: Emitter, x: Node, pointer: str) -> str:
@@ -191,7 +196,7 @@ def write_plain_product(
     transposed: tuple[bool, bool],
     finish: Callable[[Vector, str, str, str], None],
 ) -> None:
-    """A product in its plainest form: for each row, for each vector of columns, along the inner axis."""
+    """A product in its plainest form: by row, by vector of columns, along the inner axis."""
     rows, columns, inner = sizes
     lanes = 1 if transposed[1] else max(1, emit.target.vector_bytes // (scalar.bits // 8))
     parts = pieces(emit, columns, lanes)
@@ -200,8 +205,24 @@ def write_plain_product(
             with emit.loop(part.start, part.stop, part.lanes) as column:
                 type_ = Vector(scalar.element, part.lanes)
                 with emit.loop("0", inner.emit(emit), carried=[(type_, type_.constant(0))]) as k:
-                    a = _at(emit, bases[0], strides[0], row.index, k.index, transposed[0], scalar.element)
-                    b = _at(emit, bases[1], strides[1], k.index, column.index, transposed[1], scalar.element)
+                    a = _at(
+                        emit,
+                        bases[0],
+                        strides[0],
+                        row.index,
+                        k.index,
+                        transposed[0],
+                        scalar.element,
+                    )
+                    b = _at(
+                        emit,
+                        bases[1],
+                        strides[1],
+                        k.index,
+                        column.index,
+                        transposed[1],
+                        scalar.element,
+                    )
                     x, y = emit.splat(type_, emit.load(scalar, a)), emit.load(type_, b)
                     k.following = [_multiply_add(emit, type_, x, y, k.values[0])]
                 finish(type_, k.values[0], row.index, column.index)
@@ -213,7 +234,9 @@ def _multiply_add(emit: Emitter, type_: Vector, x: str, y: str, total: str) -> s
     return emit.let(f"add {type_} {emit.let(f'mul {type_} {x}, {y}')}, {total}")
 
 
-def _at(emit: Emitter, base: str, stride: Size, row: str, column: str, transposed: bool, element: str) -> str:
+def _at(
+    emit: Emitter, base: str, stride: Size, row: str, column: str, transposed: bool, element: str
+) -> str:
     if transposed:
         row, column = column, row
     line = emit.pointer(base, emit.let(f"mul i64 {row}, {stride.emit(emit)}"), element)

@@ -1,7 +1,8 @@
 """One graph as one compiled function: ``void name(ptr table, i64 rows, ptr status)``.
 
 The table holds addresses: of the inputs, the larger constants, the outputs, the two parts of the
-arena, and scratch memory for products. The status word becomes 1 if a computed index was outside its axis.
+arena, and scratch memory for products. The status word becomes 1 if a computed index was outside
+its axis.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from chainrule.engines.native import memory
 from chainrule.engines.native.access import Access, view
 from chainrule.engines.native.emitter import Emitter, function
 from chainrule.engines.native.epilogues import write_product_group
-from chainrule.engines.native.loops import LoopWriter, Scope, is_immediate
+from chainrule.engines.native.loops import LoopWriter
 from chainrule.engines.native.routines import ROUTINES, check_labels
 from chainrule.engines.native.schedule import (
     Group,
@@ -25,6 +26,7 @@ from chainrule.engines.native.schedule import (
 )
 from chainrule.engines.native.target import Target
 from chainrule.engines.native.tiling import ProductSpec
+from chainrule.engines.native.values import Scope, is_immediate
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
 from chainrule.graph.op import Kind
@@ -100,7 +102,12 @@ class _Writer:
         checked = [self.home(each.node) for each in labels]
         self.stored |= {node: True for node in checked if node in places}
         self.memory = memory.assign(self.groups, self.stored, graph.outputs, self.home)
-        read = [x for group in self.groups if group.kind is not GroupKind.LOOP for x in group.nodes[0].operands]
+        read = [
+            x
+            for group in self.groups
+            if group.kind is not GroupKind.LOOP
+            for x in group.nodes[0].operands
+        ]
         in_memory = dict.fromkeys(self.home(x) for x in read)
         self.constants = [
             node
@@ -146,11 +153,11 @@ class _Writer:
         up = emit.let(f"add i64 %rows, {ROW_ALIGNMENT - 1}")
         rows = emit.let(f"and i64 {up}, {-ROW_ALIGNMENT}")
         for node, slot in self.memory.slots.items():
-            offset = emit.let(f"mul i64 {rows}, {slot.offset}") if slot.of_rows else str(slot.offset)
+            offset = (
+                emit.let(f"mul i64 {rows}, {slot.offset}") if slot.of_rows else str(slot.offset)
+            )
             pointer = emit.pointer(growing if slot.of_rows else fixed, offset, "i8")
             self.accesses[node] = Access.contiguous(pointer, node)
 
     def _entry(self, place: int) -> str:
         return self.emit.let(f"load ptr, ptr {self.emit.pointer('%table', str(place), 'ptr')}", "a")
-
-

@@ -61,7 +61,7 @@ class Matrix:
 
 
 def accumulator_budget(target: Target) -> int:
-    """How many registers hold sums; the others hold operands, and products where there is no fma."""
+    """How many registers hold sums; the others hold operands, and products without fma."""
     return target.registers * 3 // 4 if target.fma else target.registers // 2
 
 
@@ -180,9 +180,7 @@ def _define_kernel(emit: Emitter, name: str, tile: Tile) -> None:
 def _resume(emit: Emitter, tile: Tile, a: Matrix, b: Matrix, place: str) -> None:
     """Take the sums of a tile from memory if there are any, add A B, put them back."""
     type_ = tile.type
-    places = [
-        emit.pointer(place, str(i * type_.lanes), type_.element) for i in range(tile.size)
-    ]
+    places = [emit.pointer(place, str(i * type_.lanes), type_.element) for i in range(tile.size)]
     # no turn or one: a branch whose results come together again
     carried = [(type_, zero) for zero in tile.zeros()]
     with emit.loop("0", "%resumed", 1, carried) as loop:

@@ -62,7 +62,9 @@ class Site:
 
     def compare(self, predicate: str, a: str, b: str) -> str:
         """``fcmp`` or ``icmp`` of two operands."""
-        return self.let(f"{'fcmp' if self.operand.is_float else 'icmp'} {predicate} {self.operand} {a}, {b}")
+        return self.let(
+            f"{'fcmp' if self.operand.is_float else 'icmp'} {predicate} {self.operand} {a}, {b}"
+        )
 
 
 Row = Callable[..., str]
@@ -111,8 +113,12 @@ def divide(s: Site, a: str, b: str) -> str:
 
 @row("negative")
 def negative(s: Site, x: str) -> str:
-    """-x"""
-    return s.let(f"fneg {s.type} {x}") if s.is_float else s.let(f"sub {s.type} {s.type.constant(0)}, {x}")
+    """-x."""
+    return (
+        s.let(f"fneg {s.type} {x}")
+        if s.is_float
+        else s.let(f"sub {s.type} {s.type.constant(0)}, {x}")
+    )
 
 
 @row("abs")
@@ -131,7 +137,11 @@ def sign(s: Site, x: str) -> str:
     zero, one = s.type.constant(0), s.type.constant(1)
     if not s.is_float:
         above = s.choose(s.compare("ne" if s.is_unsigned else "sgt", x, zero), one, zero)
-        return above if s.is_unsigned else s.choose(s.compare("slt", x, zero), s.type.constant(-1), above)
+        return (
+            above
+            if s.is_unsigned
+            else s.choose(s.compare("slt", x, zero), s.type.constant(-1), above)
+        )
     above = s.choose(s.compare("ogt", x, zero), one, zero)
     whole = s.choose(s.compare("olt", x, zero), s.type.constant(-1), above)
     return s.choose(s.compare("uno", x, x), x, whole)
@@ -159,7 +169,7 @@ row("minimum")(_extreme("llvm.minimum", "slt", "ult"))
 
 @row("clip")
 def clip(s: Site, x: str, low: str, high: str) -> str:
-    """min(max(x, low), high)"""
+    """min(max(x, low), high)."""
     return ROWS_OF_TABLE["minimum"](s, ROWS_OF_TABLE["maximum"](s, x, low), high)
 
 
@@ -254,7 +264,12 @@ def _rounding(intrinsic: str) -> Row:
     return lambda s, x: s.emit.intrinsic(intrinsic, s.type, x) if s.is_float else x
 
 
-for _name, _intrinsic in {"floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundeven"}.items():
+for _name, _intrinsic in {
+    "floor": "floor",
+    "ceil": "ceil",
+    "trunc": "trunc",
+    "round": "roundeven",
+}.items():
     row(_name)(_rounding(f"llvm.{_intrinsic}"))
 
 
@@ -268,7 +283,9 @@ _PREDICATES = {
 
 
 def _comparison(real: str, signed: str, unsigned: str) -> Row:
-    return lambda s, a, b: s.compare(real if s.is_float else unsigned if s.is_unsigned else signed, a, b)
+    return lambda s, a, b: s.compare(
+        real if s.is_float else unsigned if s.is_unsigned else signed, a, b
+    )
 
 
 for _name, _predicates in _PREDICATES.items():

@@ -34,7 +34,9 @@ class Arena:
 
     def take(self, size: int) -> Slot:
         """The smallest free slot that is large enough, or a new one at the end."""
-        fitting = sorted((slot.size, place) for place, slot in enumerate(self.free) if slot.size >= size)
+        fitting = sorted(
+            (slot.size, place) for place, slot in enumerate(self.free) if slot.size >= size
+        )
         if fitting:
             return self.free.pop(fitting[0][1])
         slot = Slot(self.size, size, self.of_rows)
@@ -58,7 +60,12 @@ class Memory:
     rows: int
 
 
-def assign(groups: Sequence[Group], stored: dict[Node, bool], outputs: Sequence[Node], home: Callable[[Node], Node]) -> Memory:
+def assign(
+    groups: Sequence[Group],
+    stored: dict[Node, bool],
+    outputs: Sequence[Node],
+    home: Callable[[Node], Node],
+) -> Memory:
     """Slots for all stored values but the outputs."""
     last = _last_uses(groups, home)
     kept = dict.fromkeys(outputs)
@@ -68,7 +75,9 @@ def assign(groups: Sequence[Group], stored: dict[Node, bool], outputs: Sequence[
         for node in group.nodes:
             if node in stored and node not in kept:
                 size = shape_size(node.shape)
-                slots[node] = arenas[size.of_rows].take(_rounded(size.count * node.dtype.itemsize, size.of_rows))
+                slots[node] = arenas[size.of_rows].take(
+                    _rounded(size.number * node.dtype.itemsize, size.of_rows)
+                )
         for node, slot in slots.items():
             if last.get(node, index) == index and slot not in arenas[slot.of_rows].free:
                 arenas[slot.of_rows].free.append(slot)

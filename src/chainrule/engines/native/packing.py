@@ -223,7 +223,9 @@ def _transposed(emit: Emitter, type_: Vector, rows: list[str]) -> list[str]:
 def _interleaving(lanes: int, steps: int, start: int) -> list[int]:
     """Lanes that mix halves of two vectors' blocks: a0 b0 a1 b1 ... from element ``start`` on."""
     return [
-        block + start + i // 2 + (i % 2) * lanes for block in range(0, lanes, steps) for i in range(steps)
+        block + start + i // 2 + (i % 2) * lanes
+        for block in range(0, lanes, steps)
+        for i in range(steps)
     ]
 
 

@@ -13,6 +13,7 @@ the operands alone, not on the blocks, on bounds, or on the number of rows besid
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, TypeAlias
 
 from chainrule.engines.native.emitter import Emitter, Vector
@@ -26,9 +27,9 @@ from chainrule.engines.native.kernels import (
 from chainrule.engines.native.packing import call_packing, panel_stride
 from chainrule.engines.native.tiling import (
     BLOCK_INNER,
-    BLOCK_ROWS,
     GROUP_PANELS,
     ProductSpec,
+    block_rows,
     ceil_div,
     panel_bytes,
     plan,
@@ -190,10 +191,11 @@ class _Blocked(_Writer):
         self.panels_a = emit.pointer(self.panels_b, str(bytes_b), "i8")
         self.strips = emit.pointer(self.panels_a, str(bytes_a), "i8")
         self.several = self._whether("sgt", self.k, str(BLOCK_INNER))
+        self.block_rows = block_rows(self.spec, self.tile)
         begin, end = self.rows
-        with emit.loop(begin, end, BLOCK_ROWS) as block:
+        with emit.loop(begin, end, self.block_rows) as block:
             left = emit.integer("sub", end, block.index)
-            height = emit.integer("smin", left, str(BLOCK_ROWS))
+            height = emit.integer("smin", left, str(self.block_rows))
             with emit.loop("0", emit.integer("smax", self.k, "1"), BLOCK_INNER) as stretch:
                 self._write_stretch(block.index, height, stretch.index)
 
@@ -225,35 +227,44 @@ class _Blocked(_Writer):
     def _write_panel(
         self, rows: tuple[str, str], panel: str, b: Matrix, inner: tuple[str, str]
     ) -> None:
-        """A strip of C: added to, and handed over after the last stretch."""
+        """A strip of C, tile by tile: added to, and handed over after the last stretch.
+
+        Handing over in small pieces leaves the memory time to take what is written.
+        """
         emit, tile = self.emit, self.tile
         (block, height), (stretch, length) = rows, inner
-        panels = self.panels_a, panel_stride(emit, self.type, tile.rows, length)
-        tallest = emit.integer("smin", self.m, str(BLOCK_ROWS))
-        number = emit.integer("mul", panel, self.several)
-        strip = emit.integer("mul", tallest, str(tile.columns))
-        sums = self._at(self.strips, (number, strip))
+        between = panel_stride(emit, self.type, tile.rows, length)
+        tallest = emit.integer("smin", self.m, str(self.block_rows))
+        strip = emit.integer("mul", panel, tallest)
         resumed = self._whether("sgt", stretch, "0")
-        call_kernel(emit, tile, panels, b.base, (height, length), sums, resumed)
         reached = emit.integer("add", stretch, length)
-        with emit.when(emit.let(f"icmp sge i64 {reached}, {self.k}")):
-            column = emit.integer("mul", panel, str(tile.columns))
-            for first, last, masks in self._strips():
-                relation, bound = ("sge", first) if last == self.count else ("slt", last)
-                with emit.when(emit.let(f"icmp {relation} i64 {panel}, {bound}")):
-                    self._finish_strip(sums, (block, height), column, masks)
+        finished = emit.let(f"icmp sge i64 {reached}, {self.k}")
+        with emit.loop("0", height, tile.rows) as row:
+            count = emit.integer("smin", emit.integer("sub", height, row.index), str(tile.rows))
+            number = emit.integer("sdiv", row.index, str(tile.rows))
+            panels = self._at(self.panels_a, (number, between))
+            line = emit.integer("mul", emit.integer("add", strip, row.index), self.several)
+            sums = self._at(self.strips, (line, str(tile.columns)))
+            call_kernel(emit, tile, (panels, between), b.base, (count, length), sums, resumed)
+            with emit.when(finished):
+                self._finish(sums, emit.integer("add", block, row.index), count, panel)
 
-    def _finish_strip(
-        self, sums: str, rows: tuple[str, str], column: str, masks: Sequence[str | None]
-    ) -> None:
-        """Hand over a strip from memory, row by row."""
+    def _finish(self, sums: str, first: str, count: str, panel: str) -> None:
+        """Hand over some rows of a strip from memory."""
         emit, lanes, element = self.emit, self.type.lanes, self.type.element
-        first, count = rows
-        with emit.loop("0", count) as row:
-            line = self._at(sums, (row.index, str(self.tile.columns)))
-            places = [emit.pointer(line, str(i * lanes), element) for i in range(len(masks))]
-            values = [emit.load(self.type, place) for place in places]
-            self._hand_over(values, emit.integer("add", first, row.index), column, masks)
+        column = emit.integer("mul", panel, str(self.tile.columns))
+        strips = self._strips()
+        for begin, end, masks in strips:
+            with ExitStack() as inside:
+                if len(strips) > 1:
+                    relation, bound = ("slt", end) if end < self.count else ("sge", begin)
+                    condition = emit.let(f"icmp {relation} i64 {panel}, {bound}")
+                    inside.enter_context(emit.when(condition))
+                row = inside.enter_context(emit.loop("0", count))
+                line = self._at(sums, (row.index, str(self.tile.columns)))
+                places = [emit.pointer(line, str(i * lanes), element) for i in range(len(masks))]
+                values = [emit.load(self.type, place) for place in places]
+                self._hand_over(values, emit.integer("add", first, row.index), column, masks)
 
 
 def _matrix(base: str, stride: str, transposed: bool) -> Matrix:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chainrule.engines.base import Program
-from chainrule.engines.native.emitter import Emitter, Vector, function
+from chainrule.engines.native.emitter import Emitter, Vector, clear, copy, function
 from chainrule.engines.native.routines import fold, load_key, write_bits
 from chainrule.engines.native.subnormals import enter, leave
 from chainrule.engines.native.target import Target
@@ -78,7 +78,9 @@ class Record:
         return cls(count * type_.dtype.itemsize, count, Vector.of(type_.dtype, 1).element)
 
 
-def write_program(program: Program, inputs: Sequence[RowInput], records: Sequence[Record], target: Target) -> tuple[str, dict[str, str]]:
+def write_program(
+    program: Program, inputs: Sequence[RowInput], records: Sequence[Record], target: Target
+) -> tuple[str, dict[str, str]]:
     """The text of the function ``run``, and its declarations."""
     emit = Emitter(target)
     _Runner(emit, program, inputs, records).write()
@@ -88,7 +90,9 @@ def write_program(program: Program, inputs: Sequence[RowInput], records: Sequenc
 class _Runner:
     """Writes the loops over epochs and steps."""
 
-    def __init__(self, emit: Emitter, program: Program, inputs: Sequence[RowInput], records: Sequence[Record]) -> None:
+    def __init__(
+        self, emit: Emitter, program: Program, inputs: Sequence[RowInput], records: Sequence[Record]
+    ) -> None:
         self.emit, self.program, self.inputs, self.records = emit, program, inputs, records
         self.place: dict[str, str] = {}
 
@@ -128,30 +132,33 @@ class _Runner:
         emit.store(WORD, second, emit.pointer(self.place["step_key"], "1", "i32"))
         bound = emit.let(f"mul i64 {step}, 2")
         low = emit.load(I64, emit.pointer(self.place["bounds"], bound, "i64"))
-        high = emit.load(I64, emit.pointer(self.place["bounds"], emit.let(f"add i64 {bound}, 1"), "i64"))
+        high = emit.load(
+            I64, emit.pointer(self.place["bounds"], emit.let(f"add i64 {bound}, 1"), "i64")
+        )
         rows = emit.let(f"sub i64 {high}, {low}")
         for source, target, each in zip(data, batch, self.inputs, strict=True):
             self._gather(source, target, each.row_bytes, low, rows)
         done = emit.load(I64, emit.pointer(self.place["status"], "1", "i64"))
         odd = emit.let(f"trunc i64 {done} to i1")
-        table = emit.let(f"select i1 {odd}, ptr {self.place['odd_table']}, ptr {self.place['even_table']}")
+        table = emit.let(
+            f"select i1 {odd}, ptr {self.place['odd_table']}, ptr {self.place['even_table']}"
+        )
         emit.do(f"call void @step(ptr {table}, i64 {rows}, ptr {self.place['status']})")
 
     def _gather(self, source: str, target: str, size: int, low: str, rows: str) -> None:
         """The rows of one batch, side by side."""
         emit = self.emit
-        emit.declare("llvm.memcpy.p0.p0.i64", "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
         if not self._reorders:
             here = emit.pointer(source, emit.let(f"mul i64 {low}, {size}"), "i8")
             count = emit.let(f"mul i64 {rows}, {size}")
-            emit.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {here}, i64 {count}, i1 false)")
+            copy(emit, target, here, count)
             return
         with emit.loop("0", rows) as row:
             place = emit.let(f"add i64 {low}, {row.index}")
             chosen = emit.load(I64, emit.pointer(self.place["order"], place, "i64"))
             here = emit.pointer(source, emit.let(f"mul i64 {chosen}, {size}"), "i8")
             there = emit.pointer(target, emit.let(f"mul i64 {row.index}, {size}"), "i8")
-            emit.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {there}, ptr {here}, i64 {size}, i1 false)")
+            copy(emit, there, here, str(size))
 
     @property
     def _reorders(self) -> bool:
@@ -159,10 +166,9 @@ class _Runner:
 
     def _record(self, number: str, fresh: list[str], kept: list[str]) -> None:
         emit = self.emit
-        emit.declare("llvm.memcpy.p0.p0.i64", "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
         for source, target, record in zip(fresh, kept, self.records, strict=True):
             there = emit.pointer(target, emit.let(f"mul i64 {number}, {record.size}"), "i8")
-            emit.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {there}, ptr {source}, i64 {record.size}, i1 false)")
+            copy(emit, there, source, str(record.size))
 
     def _leave_if_not_finite(self, loss: str, before: str) -> None:
         """Return, without counting the step, if the loss of no member is finite."""
@@ -218,10 +224,11 @@ class _Runner:
             source, target = pairs[number % 2], pairs[(number + 1) % 2]
             self._pass(rows, source, target, counters, number * RADIX_BITS)
 
-    def _pass(self, rows: str, source: tuple[str, str], target: tuple[str, str], counters: str, shift: int) -> None:
+    def _pass(
+        self, rows: str, source: tuple[str, str], target: tuple[str, str], counters: str, shift: int
+    ) -> None:
         emit, buckets = self.emit, 1 << RADIX_BITS
-        emit.declare("llvm.memset.p0.i64", "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
-        emit.do(f"call void @llvm.memset.p0.i64(ptr {counters}, i8 0, i64 {8 * buckets}, i1 false)")
+        clear(emit, counters, str(8 * buckets))
         with emit.loop("0", rows) as row:
             pointer = self._bucket(source[0], row.index, counters, shift)[0]
             emit.store(I64, emit.let(f"add i64 {emit.load(I64, pointer)}, 1"), pointer)
@@ -242,5 +249,7 @@ class _Runner:
         """The counter of a row's digit, and its word."""
         emit = self.emit
         word = emit.load(WORD, emit.pointer(words, index, "i32"))
-        digit = emit.let(f"and i32 {emit.let(f'lshr i32 {word}, {shift}')}, {(1 << RADIX_BITS) - 1}")
+        digit = emit.let(
+            f"and i32 {emit.let(f'lshr i32 {word}, {shift}')}, {(1 << RADIX_BITS) - 1}"
+        )
         return emit.pointer(counters, emit.let(f"zext i32 {digit} to i64"), "i64"), word

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from chainrule.engines.native.emitter import Emitter, Vector
-from chainrule.engines.native.loops import Scope, lower_cast, to_memory
+from chainrule.engines.native.emitter import Emitter, Vector, clear, copy
 from chainrule.engines.native.lowering import Site
 from chainrule.engines.native.sizes import ONE, Size, extent_size, natural_strides, shape_size
+from chainrule.engines.native.values import Scope, lower_cast, to_memory
 from chainrule.graph.node import Node
 from chainrule.shapes import Shape
 
@@ -36,7 +36,12 @@ def element(node: Node) -> str:
     return Vector.of(node.dtype, 1).element
 
 
-def nest(emit: Emitter, sizes: Sequence[Size], body: Callable[[list[str]], None], indices: Sequence[str] = ()) -> None:
+def nest(
+    emit: Emitter,
+    sizes: Sequence[Size],
+    body: Callable[[list[str]], None],
+    indices: Sequence[str] = (),
+) -> None:
     """Loops over sizes, and ``body`` inside them."""
     if not sizes:
         body(list(indices))
@@ -58,17 +63,12 @@ def _terms(indices: Sequence[str], shape: Shape) -> list[tuple[str, Size]]:
 
 def copy_run(emit: Emitter, node: Node, source: str, target: str, count: Size) -> None:
     """Copy elements that lie one after the other."""
-    size = count.emit(emit)
-    size = emit.let(f"mul i64 {size}, {node.dtype.itemsize}")
-    emit.declare("llvm.memcpy.p0.p0.i64", "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
-    emit.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {source}, i64 {size}, i1 false)")
+    copy(emit, target, source, emit.let(f"mul i64 {count.emit(emit)}, {node.dtype.itemsize}"))
 
 
 def fill_zero(emit: Emitter, node: Node, target: str, count: Size) -> None:
     """Set elements that lie one after the other to 0."""
-    size = emit.let(f"mul i64 {count.emit(emit)}, {node.dtype.itemsize}")
-    emit.declare("llvm.memset.p0.i64", "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
-    emit.do(f"call void @llvm.memset.p0.i64(ptr {target}, i8 0, i64 {size}, i1 false)")
+    clear(emit, target, emit.let(f"mul i64 {count.emit(emit)}, {node.dtype.itemsize}"))
 
 
 # Computed places
@@ -85,8 +85,8 @@ def _place(emit: Emitter, indices: Node, pointer: str, extent: Size, status: str
     old = emit.load(I64, status)
     emit.store(I64, emit.let(f"select i1 {outside}, i64 1, i64 {old}"), status)
     last = emit.let(f"sub i64 {size}, 1")
-    low = emit.let(f"select i1 {emit.let(f'icmp slt i64 {place}, 0')}, i64 0, i64 {place}")
-    return emit.let(f"select i1 {outside}, i64 {emit.let(f'select i1 {negative}, i64 0, i64 {last}')}, i64 {low}")
+    nearest = emit.let(f"select i1 {negative}, i64 0, i64 {last}")
+    return emit.let(f"select i1 {outside}, i64 {nearest}, i64 {place}")
 
 
 def check_labels(scope: Scope, labels: Node, classes: int) -> None:
@@ -109,16 +109,25 @@ def take(scope: Scope, node: Node) -> None:
     emit, (x, indices), axis = scope.emit, node.operands, node.attributes["axis"]
     inner = shape_size(x.shape[axis + 1 :])
     places = shape_size(indices.shape)
-    source, index, target = scope.access(x).pointer, scope.access(indices).pointer, scope.access(node).pointer
+    source, index, target = (
+        scope.access(x).pointer,
+        scope.access(indices).pointer,
+        scope.access(node).pointer,
+    )
     extent = extent_size(x.shape[axis])
 
     def body(at: list[str]) -> None:
         front, place = at
-        chosen = _place(emit, indices, emit.pointer(index, place, element(indices)), extent, "%status")
+        chosen = _place(
+            emit, indices, emit.pointer(index, place, element(indices)), extent, "%status"
+        )
         row = emit.let(f"add i64 {emit.let(f'mul i64 {front}, {extent.emit(emit)}')}, {chosen}")
         out = emit.let(f"add i64 {emit.let(f'mul i64 {front}, {places.emit(emit)}')}, {place}")
         step = inner.emit(emit)
-        start, end = (emit.pointer(base, emit.let(f"mul i64 {i}, {step}"), element(node)) for base, i in ((source, row), (target, out)))
+        start, end = (
+            emit.pointer(base, emit.let(f"mul i64 {i}, {step}"), element(node))
+            for base, i in ((source, row), (target, out))
+        )
         copy_run(emit, node, start, end, inner)
 
     nest(emit, [shape_size(x.shape[:axis]), places], body)
@@ -131,13 +140,19 @@ def scatter_add(scope: Scope, node: Node) -> None:
     rank = indices.ndim
     inner, places = shape_size(x.shape[axis + rank :]), shape_size(indices.shape)
     extent = extent_size(node.shape[axis])
-    source, index, target = scope.access(x).pointer, scope.access(indices).pointer, scope.access(node).pointer
+    source, index, target = (
+        scope.access(x).pointer,
+        scope.access(indices).pointer,
+        scope.access(node).pointer,
+    )
     fill_zero(emit, node, target, shape_size(node.shape))
     memory = Vector.of(node.dtype, 1)
 
     def body(at: list[str]) -> None:
         front, place, position = at
-        chosen = _place(emit, indices, emit.pointer(index, place, element(indices)), extent, "%status")
+        chosen = _place(
+            emit, indices, emit.pointer(index, place, element(indices)), extent, "%status"
+        )
         step = inner.emit(emit)
         row = emit.let(f"add i64 {emit.let(f'mul i64 {front}, {extent.emit(emit)}')}, {chosen}")
         out = emit.let(f"add i64 {emit.let(f'mul i64 {front}, {places.emit(emit)}')}, {place}")
@@ -146,7 +161,9 @@ def scatter_add(scope: Scope, node: Node) -> None:
         pointer = emit.pointer(target, here, element(node))
         value = emit.load(memory, emit.pointer(source, there, element(node)))
         add = "fadd" if node.dtype.kind == "f" else "or" if node.dtype.kind == "b" else "add"
-        emit.store(memory, emit.let(f"{add} {memory} {emit.load(memory, pointer)}, {value}"), pointer)
+        emit.store(
+            memory, emit.let(f"{add} {memory} {emit.load(memory, pointer)}, {value}"), pointer
+        )
 
     nest(emit, [shape_size(x.shape[:axis]), places, inner], body)
 
@@ -157,21 +174,28 @@ def scatter_add(scope: Scope, node: Node) -> None:
 @routine("concat")
 def concat(scope: Scope, node: Node) -> None:
     """Each operand's runs copied side by side."""
-    emit, axis = scope.emit, node.attributes["axis"]
-    outer, whole = shape_size(node.shape[:axis]), shape_size(node.shape[axis:])
     start = Size(0)
     for operand in node.operands:
-        run = shape_size(operand.shape[axis:])
-        source, target, offset = scope.access(operand).pointer, scope.access(node).pointer, start
+        _copy_part(scope, node, operand, start)
+        run = shape_size(operand.shape[node.attributes["axis"] :])
+        start = Size(start.number + run.number, run.of_rows)
 
-        def body(at: list[str]) -> None:
-            (front,) = at
-            here = emit.pointer(source, emit.let(f"mul i64 {front}, {run.emit(emit)}"), element(node))
-            there = emit.pointer(target, emit.let(f"mul i64 {front}, {whole.emit(emit)}"), element(node))
-            copy_run(emit, node, here, emit.pointer(there, offset.emit(emit), element(node)), run)
 
-        nest(emit, [outer], body)
-        start = Size(start.count + run.count, run.of_rows)
+def _copy_part(scope: Scope, node: Node, operand: Node, start: Size) -> None:
+    """One operand's runs, each ``start`` behind the beginning of a whole run."""
+    emit, axis = scope.emit, node.attributes["axis"]
+    run, whole = shape_size(operand.shape[axis:]), shape_size(node.shape[axis:])
+    source, target = scope.access(operand).pointer, scope.access(node).pointer
+
+    def body(at: list[str]) -> None:
+        (front,) = at
+        here = emit.pointer(source, emit.let(f"mul i64 {front}, {run.emit(emit)}"), element(node))
+        there = emit.pointer(
+            target, emit.let(f"mul i64 {front}, {whole.emit(emit)}"), element(node)
+        )
+        copy_run(emit, node, here, emit.pointer(there, start.emit(emit), element(node)), run)
+
+    nest(emit, [shape_size(node.shape[:axis])], body)
 
 
 @routine("pad")
@@ -246,7 +270,9 @@ def argmax(scope: Scope, node: Node) -> None:
                 emit.let(f"select i1 {better}, i64 {loop.index}, i64 {place}"),
             ]
         out = emit.let(f"add i64 {emit.let(f'mul i64 {front}, {step}')}, {back}")
-        to_memory(emit, node, loop.values[1], emit.pointer(scope.access(node).pointer, out, "i64"), 1)
+        to_memory(
+            emit, node, loop.values[1], emit.pointer(scope.access(node).pointer, out, "i64"), 1
+        )
 
     nest(emit, [shape_size(x.shape[:axis]), inner], body)
 
@@ -303,7 +329,7 @@ def argsort(scope: Scope, node: Node) -> None:
 
 
 def _comes_before(emit: Emitter, x: Node, a: str, b: str, i: str, j: str) -> str:
-    """Whether element a at i goes before element b at j: smaller, or equal and earlier; NaN last."""
+    """Whether a at i goes before b at j: smaller, or equal and earlier; NaN last."""
     memory = Vector.of(x.dtype, 1)
     if memory.is_float:
         a_nan, b_nan = (emit.let(f"fcmp uno {memory} {v}, {v}") for v in (a, b))
@@ -324,7 +350,9 @@ def _comes_before(emit: Emitter, x: Node, a: str, b: str, i: str, j: str) -> str
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 
 
-def threefry(emit: Emitter, key: tuple[str, str], first: str, second: str, lanes: int) -> tuple[str, str]:
+def threefry(
+    emit: Emitter, key: tuple[str, str], first: str, second: str, lanes: int
+) -> tuple[str, str]:
     """The cipher of :func:`chainrule.ops.random.threefry` on vectors of counters."""
     word = Vector("i32", lanes)
     one = Vector("i32", 1)
@@ -364,7 +392,10 @@ def fold_in(scope: Scope, node: Node) -> None:
 
     def body(at: list[str]) -> None:
         (place,) = at
-        raw = emit.load(Vector.of(number.dtype, 1), emit.pointer(numbers.pointer, place if number.ndim else "0", element(number)))
+        raw = emit.load(
+            Vector.of(number.dtype, 1),
+            emit.pointer(numbers.pointer, place if number.ndim else "0", element(number)),
+        )
         wide = lower_cast(emit, number, raw, 1)
         here = emit.let(f"mul i64 {place}, 2")
         first, second = fold(emit, load_key(emit, emit.pointer(keys.pointer, here, "i32")), wide)
@@ -384,9 +415,13 @@ def random_bits(scope: Scope, node: Node) -> None:
 
     def body(at: list[str]) -> None:
         (member,) = at
-        words = load_key(emit, emit.pointer(scope.access(key).pointer, emit.let(f"mul i64 {member}, 2"), "i32"))
+        words = load_key(
+            emit, emit.pointer(scope.access(key).pointer, emit.let(f"mul i64 {member}, 2"), "i32")
+        )
         size = emit.let(f"mul i64 {each.emit(emit)}, {node.dtype.itemsize}")
-        target = emit.pointer(scope.access(node).pointer, emit.let(f"mul i64 {member}, {size}"), "i8")
+        target = emit.pointer(
+            scope.access(node).pointer, emit.let(f"mul i64 {member}, {size}"), "i8"
+        )
         write_bits(emit, words, target, size, lanes)
 
     nest(emit, [members], body)
@@ -404,9 +439,8 @@ def write_bits(emit: Emitter, key: tuple[str, str], target: str, size: str, lane
         left = emit.let(f"sub i64 {size}, {loop.index}")
         few = emit.let(f"icmp slt i64 {left}, 8")
         count = emit.let(f"select i1 {few}, i64 {left}, i64 8")
-        emit.declare("llvm.memcpy.p0.p0.i64", "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)")
         here = emit.pointer(target, loop.index, "i8")
-        emit.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {here}, ptr {spare}, i64 {count}, i1 false)")
+        copy(emit, here, spare, count)
 
 
 def _store_blocks(emit: Emitter, key: tuple[str, str], byte: str, target: str, lanes: int) -> None:
@@ -427,5 +461,3 @@ def _store_blocks(emit: Emitter, key: tuple[str, str], byte: str, target: str, l
     order = ", ".join(f"i32 {lane}, i32 {lane + lanes}" for lane in range(lanes))
     pair = emit.let(f"shufflevector {word} {x}, {word} {y}, <{2 * lanes} x i32> <{order}>")
     emit.store(mixed, pair, target)
-
-

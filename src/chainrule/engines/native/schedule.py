@@ -10,7 +10,7 @@ at hand.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
 from typing import Any, NamedTuple
@@ -132,7 +132,11 @@ class _Layouts:
     def __call__(self, node: Node) -> Access:
         """The layout; its address means nothing."""
         chain = [node]
-        while chain[-1].op.name in VIEWS and chain[-1] not in self.inputs and chain[-1] not in self.known:
+        while (
+            chain[-1].op.name in VIEWS
+            and chain[-1] not in self.inputs
+            and chain[-1] not in self.known
+        ):
             chain.append(chain[-1].operands[0])
         for each in reversed(chain):
             if each not in self.known:
@@ -165,10 +169,16 @@ def _logsumexp(x: Node, axes: tuple[int, ...], keepdims: bool) -> Any:
 
 def _one_hot(labels: Node, classes: int, dtype: Any) -> Any:
     numbers = ops.constant(np.arange(classes))
-    return ops.astype(ops.equal(ops.expand_dims(ops.astype(labels, INT64), labels.ndim), numbers), dtype)
+    return ops.astype(
+        ops.equal(ops.expand_dims(ops.astype(labels, INT64), labels.ndim), numbers), dtype
+    )
 
 
-DECOMPOSITIONS = {"softmax": _softmax, "logsumexp": _logsumexp, "one_hot": _one_hot}
+DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
+    "softmax": _softmax,
+    "logsumexp": _logsumexp,
+    "one_hot": _one_hot,
+}
 
 
 class Scheduler:
@@ -243,13 +253,18 @@ class Scheduler:
 
     def _fits(self, node: Node, index: int) -> bool:
         return all(
-            self._in_registers(operand, index) or self._ready(operand) <= index for operand in node.operands
+            self._in_registers(operand, index) or self._ready(operand) <= index
+            for operand in node.operands
         )
 
     def _place_elementwise(self, node: Node) -> None:
         """Put a node into the first group that has all it needs."""
         for index, group in enumerate(self.groups):
-            if group.kind is GroupKind.ROUTINE or group.space != node.shape or not self._fits(node, index):
+            if (
+                group.kind is GroupKind.ROUTINE
+                or group.space != node.shape
+                or not self._fits(node, index)
+            ):
                 continue
             chained = any(self._in_registers(operand, index) for operand in node.operands)
             if group.kind is GroupKind.LOOP and _reduces_leading(group):
@@ -301,11 +316,14 @@ def stored_nodes(graph: Graph, groups: Sequence[Group], home: Any) -> dict[Node,
         for node in group.nodes:
             for operand in node.operands:
                 base = home(operand)
-                same = operand is base and place.get(base) == index and base.op.kind is not Kind.REDUCTION
+                same = (
+                    operand is base
+                    and place.get(base) == index
+                    and base.op.kind is not Kind.REDUCTION
+                )
                 if base in place and not same:
                     stored[base] = True
     for output in graph.outputs:
         if home(output) in place:
             stored[home(output)] = True
     return stored
-

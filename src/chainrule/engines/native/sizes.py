@@ -7,32 +7,32 @@ from typing import NamedTuple
 
 from chainrule.engines.native.emitter import Emitter
 from chainrule.errors import ShapeError
-from chainrule.shapes import ROWS, Extent, Shape
+from chainrule.shapes import Extent, Shape
 
 
 class Size(NamedTuple):
-    """``count``, or ``count * rows`` if ``of_rows``.
+    """``number``, or ``number * rows`` if ``of_rows``.
 
     >>> Size(10, True) * Size(4)
-    Size(count=40, of_rows=True)
+    Size(number=40, of_rows=True)
     """
 
-    count: int
+    number: int
     of_rows: bool = False
 
     def times(self, other: Size) -> Size:
         """The product; rows occur at most once in a shape."""
-        if self.count == 0 or other.count == 0:
+        if self.number == 0 or other.number == 0:
             return Size(0)
         if self.of_rows and other.of_rows:
             raise ShapeError("the number of rows occurs twice in one shape")
-        return Size(self.count * other.count, self.of_rows or other.of_rows)
+        return Size(self.number * other.number, self.of_rows or other.of_rows)
 
     def emit(self, emit: Emitter) -> str:
         """The size as an i64 operand; ``%rows`` is the function's parameter."""
         if not self.of_rows:
-            return str(self.count)
-        return "%rows" if self.count == 1 else emit.let(f"mul i64 %rows, {self.count}")
+            return str(self.number)
+        return "%rows" if self.number == 1 else emit.let(f"mul i64 %rows, {self.number}")
 
 
 ZERO, ONE = Size(0), Size(1)
@@ -40,7 +40,7 @@ ZERO, ONE = Size(0), Size(1)
 
 def extent_size(extent: Extent) -> Size:
     """The size of one axis."""
-    return Size(1, True) if extent is ROWS else Size(extent)  # type: ignore[arg-type]
+    return Size(extent) if isinstance(extent, int) else Size(1, True)
 
 
 def shape_size(shape: Shape) -> Size:
@@ -62,7 +62,7 @@ def natural_strides(shape: Shape) -> tuple[Size, ...]:
 
 def scaled(stride: Size, factor: int) -> Size:
     """A stride times a number."""
-    return Size(stride.count * factor, stride.of_rows)
+    return Size(stride.number * factor, stride.of_rows)
 
 
 def is_contiguous(shape: Shape, strides: Sequence[Size]) -> bool:

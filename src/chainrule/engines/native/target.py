@@ -51,7 +51,15 @@ X86 = "x86_64-unknown-linux-gnu"
 TARGETS = {
     target.name: target
     for target in (
-        Target("avx512", X86, "skylake-avx512", "+avx512f,+avx512dq,+avx512bw,+avx512vl,+avx2,+fma", 64, 32, True),
+        Target(
+            "avx512",
+            X86,
+            "skylake-avx512",
+            "+avx512f,+avx512dq,+avx512bw,+avx512vl,+avx2,+fma",
+            64,
+            32,
+            True,
+        ),
         Target("avx2", X86, "haswell", "+avx2,+fma", 32, 16, True),
         Target("sse2", X86, "x86-64", "", 16, 16, False),
         Target("scalar", X86, "x86-64", "", 0, 16, False),

@@ -1,4 +1,4 @@
-"""Plans of matrix products: which tile, which blocks, what is packed, from shapes and target alone."""
+"""Plans of matrix products, from shapes and target alone: tiles, blocks, what is packed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from chainrule.shapes import Dtype
 SMALL_BYTES = 32 * 1024  # of B: it stays in the first-level cache, nothing need be packed for that
 SMALL_ELEMENTS = 8192  # of C, where the inner size is known at run time
 TALLEST_TILE = 16
-USUAL_ROWS = 8  # height of tiles for a number of rows known at run time: what batches are multiples of
+USUAL_ROWS = (
+    8  # height of tiles for a number of rows known at run time: what batches are multiples of
+)
 TYPICAL_ROWS = 64  # taken for the number of rows when tiles are chosen, if it is not known
 ALIGNMENT = 64  # bytes
-BLOCK_ROWS = 504  # a multiple of 12, 8, 6 and 4
+BLOCK_ROWS = 516  # at most: with BLOCK_INNER, half of a second-level cache of 1 MiB
 BLOCK_INNER = 256
-GROUP_PANELS = 4
+GROUP_PANELS = 4  # panels of B that are packed together
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,12 @@ class Plan:
         What is kept in registers at once; ``tile.columns`` is the width of a panel.
     small : bool
         Whether it runs from memory as it is, tile by tile.
-    pack_a, pack_b : bool
-        Whether the operand is laid out in panels.
+    pack_b : bool
+        Whether B is laid out in panels; blocks always pack A.
     """
 
     tile: Tile
     small: bool
-    pack_a: bool
     pack_b: bool
 
 
@@ -87,7 +88,7 @@ def plan(spec: ProductSpec, target: Target) -> Plan:
     small = _is_small(spec)
     tile = _small_tile(spec, target, type_) if small else _block_tile(spec, target, type_)
     lacks_masks = spec.n % type_.lanes != 0 and not target.masks
-    return Plan(tile, small, not small, not small or spec.transpose_b or lacks_masks)
+    return Plan(tile, small, not small or spec.transpose_b or lacks_masks)
 
 
 def _is_small(spec: ProductSpec) -> bool:
@@ -132,7 +133,7 @@ def ceil_div(a: int, b: int) -> int:
 
 
 def panel_count(spec: ProductSpec, target: Target) -> int:
-    """How many panels the columns of C are cut into; `write_product` can be bound to some of them."""
+    """How many panels the columns of C are cut into; a product can be bound to some."""
     return ceil_div(spec.n, plan(spec, target).tile.columns)
 
 
@@ -143,15 +144,25 @@ def scratch_bytes(spec: ProductSpec, target: Target, largest_size: int) -> int:
     if chosen.small:
         packed = panel_elements(chosen.tile.type, chosen.tile.columns, spec.n, k)
         return _aligned(chosen.tile, packed) if chosen.pack_b else 0
-    strips = ceil_div(spec.n, chosen.tile.columns) if k > BLOCK_INNER else 1
-    strip = min(m, BLOCK_ROWS) * chosen.tile.columns
-    return sum(panel_bytes(spec, chosen)) + _aligned(chosen.tile, strips * strip)
+    lines = chosen.tile.rows
+    if k > BLOCK_INNER:
+        strips = ceil_div(spec.n, chosen.tile.columns)
+        lines = strips * min(m, block_rows(spec, chosen.tile))
+    return sum(panel_bytes(spec, chosen)) + _aligned(chosen.tile, lines * chosen.tile.columns)
+
+
+def block_rows(spec: ProductSpec, tile: Tile) -> int:
+    """Rows of a block of C: as few blocks as may be, all about as high."""
+    if spec.m is None or spec.m == 0:
+        return BLOCK_ROWS
+    even = ceil_div(spec.m, ceil_div(spec.m, BLOCK_ROWS))
+    return ceil_div(even, tile.rows) * tile.rows
 
 
 def panel_bytes(spec: ProductSpec, chosen: Plan) -> tuple[int, int]:
-    """Bytes of scratch for panels of B and of A in a product of blocks; strips of C lie behind them."""
+    """Bytes of scratch for panels of B and of A in a product of blocks; C follows them."""
     tile = chosen.tile
-    rows = BLOCK_ROWS if spec.m is None else min(spec.m, BLOCK_ROWS)
+    rows = block_rows(spec, tile)
     inner = BLOCK_INNER if spec.k is None else min(spec.k, BLOCK_INNER)
     columns = min(spec.n, GROUP_PANELS * tile.columns)
     return (
