@@ -69,6 +69,8 @@ DTYPES: Final[dict[str, Dtype]] = {
     for name in ("bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64".split())
 }
 
+_NATIVE: Final[dict[Dtype, Dtype]] = {dtype: dtype for dtype in DTYPES.values()}
+
 
 def as_dtype(dtype: npt.DTypeLike) -> Dtype:
     """One of the language's element types, from anything NumPy takes as a dtype.
@@ -84,11 +86,12 @@ def as_dtype(dtype: npt.DTypeLike) -> Dtype:
         raise DtypeError(
             f"{dtype!r} is not an element type; use one of {', '.join(DTYPES)}"
         ) from reason
-    if found.name not in DTYPES:
+    known = _NATIVE.get(found) or DTYPES.get(found.name)
+    if known is None:
         raise DtypeError(
             f"element type {found.name!r} is not supported; use one of {', '.join(DTYPES)}"
         )
-    return DTYPES[found.name]
+    return known
 
 
 def is_float(dtype: Dtype) -> bool:
@@ -104,9 +107,10 @@ def as_float(dtype: Dtype) -> Dtype:
 def promote(*dtypes: Dtype) -> Dtype:
     """The common type of strong operands, by NumPy's table."""
     first = dtypes[0]
-    if all(dtype is first for dtype in dtypes):
-        return first
-    return as_dtype(np.result_type(*dtypes))
+    for dtype in dtypes:
+        if dtype is not first:
+            return as_dtype(np.result_type(*dtypes))
+    return first
 
 
 def as_array(value: Any, dtype: npt.DTypeLike | None = None) -> Array:
@@ -134,9 +138,14 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
     >>> broadcast_shapes((ROWS, 1), (10,))
     (ROWS, 10)
     """
-    first = shapes[0]
-    if all(shape == first for shape in shapes):
-        return first
+    shape = shapes[0]
+    for other in shapes:  # most are equal, or scalars
+        if other and other != shape:
+            if shape:
+                break
+            shape = other
+    else:
+        return shape
     rank = max(len(shape) for shape in shapes)
     aligned = [(1,) * (rank - len(shape)) + shape for shape in shapes]
     return tuple(_common_extent(extents, shapes) for extents in zip(*aligned, strict=True))

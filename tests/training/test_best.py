@@ -296,6 +296,22 @@ def test_divergence_inside_a_call_of_many_epochs_is_the_same(
         assert outcome(linear(), seconds, monkeypatch, **settings) == one_by_one
 
 
+@pytest.mark.parametrize("count", [{}, {"members": 2}])
+@pytest.mark.filterwarnings("ignore::chainrule.training.loop.DivergenceWarning")
+def test_parameters_that_break_inside_a_call_are_the_same(
+    count: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The update of the first epoch's only step overflows, while its loss is still finite."""
+    settings = {
+        "loss": "squared_error", "optimizer": SGD(1e39), "batch_size": None, "epochs": 5, "seed": 0,
+        **count,
+    }  # fmt: skip
+    one_by_one = outcome(linear(), 0.0, monkeypatch, **settings)
+    assert one_by_one[3].startswith("the parameters were not finite after epoch")
+    assert outcome(linear(), 1000.0, monkeypatch, **settings) == one_by_one
+    assert all(np.isfinite(np.frombuffer(each, np.float32)).all() for each in one_by_one[0])
+
+
 def test_ctrl_c_inside_calls_of_many_epochs_keeps_the_best(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -184,8 +184,8 @@ class _Lifetimes:
     def ending(self, position: int, node: Node) -> list[Node]:
         """The memories of results that nobody reads after ``node``, which is at ``position``."""
         homes = dict.fromkeys([self.home_of(operand) for operand in node.operands])
-        return [x for x in homes if self.last_use[x] == position and x in self.lodgers
-                and x not in self.kept]  # fmt: skip
+        last, kept, lodgers = self.last_use, self.kept, self.lodgers
+        return [x for x in homes if last[x] == position and x in lodgers and x not in kept]
 
 
 class _Allocator:
@@ -288,11 +288,7 @@ def make_plan(graph: Graph, rows: int | None) -> Plan:
 
 def _is_arithmetic(node: Node) -> bool:
     """Whether ``node`` is a number made of numbers by one of the four operations."""
-    return (
-        node.op.name in ARITHMETIC
-        and node.dtype.kind == "f"
-        and all(x.shape == () for x in (node, *node.operands))
-    )
+    return node.shape == () and node.dtype.kind == "f" and node.op.name in ARITHMETIC
 
 
 def _function(node: Node, rows: int | None, *, buffered: bool) -> Callable[..., Any]:
@@ -305,7 +301,7 @@ def _function(node: Node, rows: int | None, *, buffered: bool) -> Callable[..., 
     if node.op.kind is Kind.INDEXING:
         function = partial(_located, function, node)
     if not node.attributes:
-        return function
+        return function  # of most nodes
     return partial(function, **{k: bind_rows(v, rows) for k, v in node.attributes.items()})
 
 

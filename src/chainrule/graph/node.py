@@ -12,6 +12,7 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from types import FrameType
 from typing import Any, ClassVar, NamedTuple, Protocol
 from weakref import WeakValueDictionary
@@ -38,10 +39,15 @@ class Site(NamedTuple):
         return f"{self.file}:{self.line}"
 
 
+@lru_cache(maxsize=4096)
+def _is_ours(file: str) -> bool:
+    return file.startswith(_PACKAGE)
+
+
 def calling_site() -> Site | None:
     """The nearest line on the stack that is outside this package."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame is not None and _is_ours(frame.f_code.co_filename):
         frame = frame.f_back
     return Site(frame.f_code.co_filename, frame.f_lineno) if frame is not None else None
 
@@ -251,10 +257,17 @@ def intern(
 
 def intern_constant(op: Op, array: Array) -> Node:
     """The node of a constant: shared by type and bytes up to 64 elements, else new each time."""
-    frozen = np.array(array, order="C")
-    frozen.flags.writeable = False
-    type_ = TensorType(frozen.dtype, frozen.shape)
-    node = Node(op, (), {}, type_, payload=frozen)
-    if frozen.size > SHARED_CONSTANT_SIZE:
-        return node
-    return _interned.setdefault((op.name, type_, frozen.tobytes()), node)
+    type_ = TensorType(array.dtype, array.shape)
+    if array.size > SHARED_CONSTANT_SIZE:
+        return Node(op, (), {}, type_, payload=_frozen(array))
+    key = (op.name, type_, array.tobytes())
+    found = _interned.get(key)
+    if found is not None:
+        return found
+    return _interned.setdefault(key, Node(op, (), {}, type_, payload=_frozen(array)))
+
+
+def _frozen(array: Array) -> Array:
+    copy = np.array(array, order="C")
+    copy.flags.writeable = False
+    return copy

@@ -23,16 +23,17 @@ def topological_order(
     stack = [*reversed(list(outputs))]
     while stack:
         node = stack[-1]
-        state = done.get(node)
-        if state is None:
-            done[node] = False
-            if stop is None or node not in stop:
-                stack.extend(operand for operand in reversed(node.operands) if operand not in done)
-        else:
+        if node in done:
             stack.pop()
-            if not state:
+            if not done[node]:
                 done[node] = True
                 order.append(node)
+        else:
+            done[node] = False
+            if stop is None or node not in stop:
+                for operand in reversed(node.operands):
+                    if operand not in done:
+                        stack.append(operand)
     return order
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -140,8 +142,9 @@ def apply(op: Op, *operands: Any, **attributes: Any) -> Any:
         Naming the operation, its operands' types and the user's line.
     """
     try:
-        if any(isinstance(operand, Node) for operand in operands):
-            return intern(op, _as_nodes(op, operands), attributes)
+        for operand in operands:
+            if isinstance(operand, Node):
+                return intern(op, _as_nodes(op, operands), attributes)
         return _compute(op, _as_arrays(op, operands), attributes)
     except ChainruleError as reason:
         types = " and ".join(_type_name(operand) for operand in operands)
@@ -155,12 +158,25 @@ def _type_name(operand: Any) -> str:
 
 
 def _as_nodes(op: Op, operands: tuple[Any, ...]) -> tuple[Node, ...]:
-    like = _strong_dtype(operands)
-    nodes = tuple([as_node(operand, like) for operand in operands])
+    nodes: tuple[Node, ...] = operands
+    for operand in operands:
+        if not isinstance(operand, Node):
+            like = _strong_dtype(operands)
+            nodes = tuple([as_node(each, like) for each in operands])
+            break
     if op.coerce is None:
         return nodes
-    dtypes = op.coerce(*[node.dtype for node in nodes])
+    given = tuple([node.dtype for node in nodes])
+    dtypes = _coerced(op.coerce, given)
+    if dtypes == given:
+        return nodes
     return tuple([cast(node, dtype) for node, dtype in zip(nodes, dtypes, strict=True)])
+
+
+@lru_cache(maxsize=1024)
+def _coerced(coerce: Callable[..., tuple[Dtype, ...]], given: tuple[Dtype, ...]) -> Any:
+    """What ``coerce`` makes of element types; it is asked again and again for a few of them."""
+    return coerce(*given)
 
 
 def _as_arrays(op: Op, operands: tuple[Any, ...]) -> list[Array]:

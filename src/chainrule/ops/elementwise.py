@@ -94,7 +94,7 @@ def elementwise(
     def infer(*types: TensorType) -> TensorType:
         if len(types) != len(partials):
             raise GraphError(f"{name} takes {len(partials)} operands, got {len(types)}")
-        shape = broadcast_shapes(*[operand.shape for operand in types])
+        shape = broadcast_shapes(*[shape for _, shape in types])
         return TensorType(gives or types[-1].dtype, shape)
 
     partials = derivative if isinstance(derivative, tuple) else (derivative,)

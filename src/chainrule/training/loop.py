@@ -179,22 +179,36 @@ class Training:
             When the call began, by ``time.perf_counter``.
         """
         records = dict(zip(RECORDS, outcome.records, strict=False))
-        count = len(records["loss"])
         again = (self.epoch + 1, self._kept())  # for epochs inside a call of several
         self.carried = unflatten(self.carried, outcome.carried)
         self.model.publish(self.snapshot)
-        finite = finite_members(self.snapshot.leaves, self.members)
-        seconds = (time.perf_counter() - began) / count
-        for index in range(count - (not outcome.finite)):
-            usable = finite if outcome.finite and index == count - 1 else np.bool_(True)
+        usable = self._usable(records["loss"], outcome.finite)
+        seconds = (time.perf_counter() - began) / len(records["loss"])
+        for index, finite in enumerate(usable):
             epoch = {name: record[index] for name, record in records.items()}
-            self._record(epoch, seconds, usable, again if self.method.chunk > 1 else None)
-        if not outcome.finite or not finite.any():
-            self._diverged(None if outcome.finite else records["loss"][-1])
-            return False
-        for callback in self.callbacks:
-            callback.epoch(self)
+            self._record(epoch, seconds, finite, again if self.method.chunk > 1 else None)
+        if len(usable) and not usable[-1].any():
+            self._diverged(f"the parameters were not finite after epoch {self.epoch + 1}")
+        elif not outcome.finite:
+            step = int(np.argmin(_alive(records["loss"][-1]))) + 1
+            self._diverged(f"the loss was not finite in epoch {self.epoch + 2}, step {step}")
+        else:
+            for callback in self.callbacks:
+                callback.epoch(self)
         return self.stop_reason is None
+
+    def _usable(self, losses: Array, complete: bool) -> Array:
+        """Whether each member's parameters after each complete epoch are finite.
+
+        Those at the end of the call are looked at, others judged by the loss that follows them.
+        """
+        following = np.isfinite(losses[1:, 0]).reshape(-1, self.members or 1)
+        at_end = finite_members(self.snapshot.leaves, self.members)
+        if complete:
+            return np.vstack([following, at_end])
+        if len(following) and not _alive(losses[-1])[0]:
+            following[-1] = at_end
+        return following
 
     def _record(
         self,
@@ -242,22 +256,10 @@ class Training:
 
     # Ending
 
-    def _diverged(self, losses: Array | None) -> None:
-        """Say where it happened; the best so far come back.
-
-        Parameters
-        ----------
-        losses : (steps,) or (steps, members) array, or None
-            Those of the epoch that broke off; None if the parameters broke in its last step.
-        """
+    def _diverged(self, how: str) -> None:
+        """Say where it happened; the best so far come back."""
         layer = first_non_finite(self.model.layers, self.snapshot.member(0), self.task.rows[0])
-        if losses is None:
-            where = f"the parameters were not finite after epoch {self.epoch + 1}"
-        else:
-            alive = np.isfinite(losses.reshape(len(losses), -1)).any(axis=1)
-            step = int(np.argmin(alive)) + 1
-            where = f"the loss was not finite in epoch {self.epoch + 2}, step {step}"
-        self.stop_reason = where + (f", first in the output of {layer}" if layer else "")
+        self.stop_reason = how + (f", first in the output of {layer}" if layer else "")
         self._restored[:] = True
         last = int(self._best.epochs.max())
         kept = "those of the start" if last < 0 else f"those of epoch {last + 1}"
@@ -270,12 +272,12 @@ class Training:
         """Put the best parameters back, and say why and where the training ended."""
         ran_all = "all epochs were done" if self.plan.epochs else "no epochs were asked for"
         self.history.stopped = self.stop_reason or ran_all
-        lost = ~(self._restored | np.isfinite(self._latest)) & (self.epoch >= 0)
-        if lost.any():
+        lost = np.logical_and(np.isinf(self._latest), self.epoch >= 0)
+        if lost.any() and self.divergence is None:
             self.divergence = (
                 f"{lost.sum()} of {len(lost)} members diverged; they have their best parameters"
             )
-        restored = self._restored | lost
+        restored = np.logical_or(self._restored, lost)
         self.scores = np.where(restored, self._best.values, self._latest)
         if restored.any():
             best = self._best.collect(self.method.rerun)[: len(self.snapshot.leaves)]
@@ -299,6 +301,11 @@ class Training:
     def _kept(self) -> Leaves:
         """What the best epoch is restored from: its arrays, or all that its call started from."""
         return flatten(self.carried) if self.method.chunk > 1 else self.snapshot.leaves
+
+
+def _alive(losses: Array) -> Array:
+    """Of the losses of an epoch, (steps,) or (steps, members): where any is finite."""
+    return np.asarray(np.isfinite(losses.reshape(len(losses), -1)).any(axis=1))
 
 
 def _mean(value: Any) -> float:
