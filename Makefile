@@ -32,7 +32,8 @@ test: .venv/.installed-dev
 test-all: .venv/.installed-dev .venv-peers/.installed
 	@$(RUN) -m pytest
 	@set -e; for script in $(wildcard tools/golden_*.py); do \
-		echo "$$script --check"; $(RUN_PEERS) "$$script" --check; done
+		name=tools.$$(basename "$$script" .py); echo "$$name --check"; \
+		$(RUN_PEERS) -m "$$name" --check; done
 
 check: .venv/.installed-dev
 	@$(RUN) -m ruff format --check .

@@ -29,6 +29,10 @@ settings.load_profile("fixed")
 
 SHARED = "CHAINRULE_SHARED"
 
+# Tests run on the engine that defines the language, unless they name another; those of the native
+# engine compare it with this one.
+os.environ.setdefault("CHAINRULE_ENGINE", "reference")
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

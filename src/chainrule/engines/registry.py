@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -11,6 +12,8 @@ from typing import NamedTuple
 from chainrule.engines.base import Engine
 from chainrule.engines.reference import ReferenceEngine
 from chainrule.errors import unknown_name
+
+VARIABLE = "CHAINRULE_ENGINE"  # of the environment: the engine where none is named
 
 
 class EngineFallbackWarning(UserWarning):
@@ -39,7 +42,7 @@ ENGINES = {
 
 
 def get_engine(name: str | None = None) -> Engine:
-    """The engine called ``name``; the fastest that is installed if None.
+    """The engine called ``name``; if None, that of CHAINRULE_ENGINE, or the fastest installed.
 
     Where an engine cannot be had, the reference engine takes over, with one warning that says
     what to install.
@@ -49,7 +52,8 @@ def get_engine(name: str | None = None) -> Engine:
     UnknownNameError
         If there is no engine of that name.
     """
-    if name is None:
+    name = name or os.environ.get(VARIABLE)
+    if not name:
         return _make("native" if _is_available("native") else "reference")
     if name not in ENGINES:
         raise unknown_name("engine", name, ENGINES)

@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("llvmlite", reason="the native engine needs llvmlite")
 
+from chainrule.engines.registry import get_engine
 from chainrule.networks import Network
 from chainrule.nn import Activation, BatchNorm, Dropout, Embedding, Flatten, LayerNorm, Linear
 from chainrule.optim import SGD, Adam, RMSProp, schedules
@@ -113,3 +114,10 @@ def test_the_same_seed_gives_the_same_bits() -> None:
     (one, _), (other, _) = (trained("dropout", "native", dtype="float32") for _ in range(2))
     for layer, twin in zip(one.layers, other.layers, strict=True):
         assert all(np.array_equal(array, twin.values[key]) for key, array in layer.values.items())
+
+
+def test_it_is_the_engine_where_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CHAINRULE_ENGINE")
+    assert get_engine().name == "native"
+    monkeypatch.setenv("CHAINRULE_ENGINE", "reference")
+    assert get_engine().name == "reference"
