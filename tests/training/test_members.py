@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from chainrule.errors import ParameterError
-from chainrule.nn import Activation, BatchNorm, Linear, Network
+from chainrule.nn import Activation, BatchNorm, Dropout, Linear, Network
 from chainrule.optim import Adam
 from chainrule.training.task import split_rows
 from tests.training import problem
@@ -99,3 +99,18 @@ def test_what_members_cannot_do() -> None:
     with pytest.raises(ParameterError, match="one network at a time"):
         model.fit(X, Y, optimizer="lbfgs")
     assert "in each of 2 members" in model.summary()
+
+
+@pytest.mark.parametrize("engine", ["reference", "native"])
+def test_members_drop_units_of_their_own(engine: str) -> None:
+    X = np.ones((64, 3), np.float32)
+    model = Network([Linear(3, 5), Dropout(0.5), Linear(5, 1)], seed=0)
+    model.fit(X, np.zeros((64, 1)), members=4, epochs=0, seed=0)
+    one = {name: dict(named) for name, named in model.parameters.items()}
+    for named in one.values():
+        for name, array in named.items():
+            named[name] = np.repeat(array[:1], 4, axis=0)
+    model.publish(model.snapshot()._replace(parameters=one))
+    model.fit(X, np.ones((64, 1)), optimizer="sgd", epochs=1, seed=0, engine=engine)
+    trained = model.parameters["linear3"]["W"]
+    assert len({trained[member].tobytes() for member in range(4)}) == 4

@@ -224,6 +224,15 @@ def _shifted(indices: Node, extent: int, members: Members) -> Node:
     return result
 
 
+def _random(node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members) -> Any:
+    """Each member has a key of its own; a number without axes serves them all."""
+    spread = [
+        _spread(x, has, members) if place == 0 or x.ndim else x
+        for place, (x, has) in enumerate(zip(operands, batched, strict=True))
+    ]
+    return intern(node.op, tuple(spread), node.attributes)
+
+
 RULES: dict[Kind, Rule] = {
     Kind.ELEMENTWISE: _elementwise,
     Kind.REDUCTION: _along_axes,
@@ -231,5 +240,5 @@ RULES: dict[Kind, Rule] = {
     Kind.CONTRACTION: _contraction,
     Kind.MOVEMENT: _movement,
     Kind.INDEXING: _indexing,
-    Kind.RANDOM: _elementwise,
+    Kind.RANDOM: _random,
 }
