@@ -24,7 +24,8 @@ class Group(click.Group):
     def invoke(self, context: click.Context) -> Any:
         """Run a command; refused input ends it with status 2, Ctrl-C with 130."""
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(action="ignore"):
+                warnings.simplefilter("default", UserWarning)  # ours; others are for developers
                 warnings.showwarning = _say_warning
                 return super().invoke(context)
         except (ChainruleError, OSError, MemoryError) as error:

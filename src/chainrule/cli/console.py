@@ -56,10 +56,15 @@ def say_facts(facts: Iterable[tuple[str, str]]) -> None:
     pairs = [(printable(name), printable(fact)) for name, fact in facts]
     indent = max(len(name) for name, _ in pairs) + GAP
     for name, fact in pairs:
-        first, *rest = textwrap.wrap(fact, max(width() - indent, WIDTH // 4)) or [""]
+        first, *rest = _wrapped(fact, max(width() - indent, WIDTH // 4))
         say(f"{quiet(name.ljust(indent))}{first}")
         for line in rest:
             say(" " * indent + line)
+
+
+def _wrapped(text: str, columns: int) -> list[str]:
+    """Lines of at most so many columns; a word that is longer, such as a path, stays whole."""
+    return textwrap.wrap(text, columns, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def say_numbers(rows: Sequence[Sequence[str]]) -> None:

@@ -11,7 +11,7 @@ from chainrule.cli.settings import bindings, numbers, require_free
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("formula")
 @click.argument("values", nargs=-1, metavar="[NAME=NUMBER]...")
-@click.option("--svg", type=click.Path(), metavar="FILE", help="Also draw the graph.")
+@click.option("--svg", type=click.Path(readable=False), metavar="FILE", help="Also draw the graph.")
 @click.option("--force", is_flag=True, help="Replace an existing FILE.")
 def draw(formula: str, values: tuple[str, ...], svg: str | None, force: bool) -> None:
     r"""Every value and gradient of a formula, node by node.

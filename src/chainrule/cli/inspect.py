@@ -19,7 +19,7 @@ PLANNED_ROWS = 32
 
 
 @click.command()
-@click.argument("model", type=click.Path())
+@click.argument("model", type=click.Path(readable=False))
 @click.option("--plan", is_flag=True, help="Print the reference engine's plan of a prediction.")
 def inspect(model: str, plan: bool) -> None:
     """What a model file holds: layers, columns, training, digests."""

@@ -9,9 +9,15 @@ from chainrule.cli.settings import require_free
 
 
 @click.command()
-@click.argument("model", type=click.Path())
-@click.argument("table", type=click.Path())
-@click.option("--out", type=click.Path(), metavar="FILE", required=True, help="CSV file to write.")
+@click.argument("model", type=click.Path(readable=False))
+@click.argument("table", type=click.Path(readable=False))
+@click.option(
+    "--out",
+    type=click.Path(readable=False),
+    metavar="FILE",
+    required=True,
+    help="CSV file to write.",
+)
 @click.option("--force", is_flag=True, help="Replace an existing FILE.")
 def predict(model: str, table: str, out: str, force: bool) -> None:
     """Predict every row of a CSV table.
@@ -37,8 +43,8 @@ def predict(model: str, table: str, out: str, force: bool) -> None:
 
 
 @click.command()
-@click.argument("model", type=click.Path())
-@click.argument("table", type=click.Path())
+@click.argument("model", type=click.Path(readable=False))
+@click.argument("table", type=click.Path(readable=False))
 def evaluate(model: str, table: str) -> None:
     """Compare predictions with the target that a CSV table holds."""
     from chainrule.cli.tables import TableModel

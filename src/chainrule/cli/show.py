@@ -25,8 +25,15 @@ MARKS = {True: "✓", False: "✗"}
 @click.argument("settings", nargs=-1, metavar="[SETTING=VALUE]...")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 @click.option("--code", is_flag=True, help="Print the program.")
-@click.option("--svg", type=click.Path(), metavar="FILE", help="Write the first picture.")
-@click.option("--out", type=click.Path(), metavar="FOLDER", help="Write all pictures and numbers.")
+@click.option(
+    "--svg", type=click.Path(readable=False), metavar="FILE", help="Write the first picture."
+)
+@click.option(
+    "--out",
+    type=click.Path(readable=False),
+    metavar="FOLDER",
+    help="Write all pictures and numbers.",
+)
 @click.option("--force", is_flag=True, help="Replace existing files.")
 @click.pass_context
 def show(

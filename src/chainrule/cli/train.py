@@ -14,7 +14,7 @@ TASKS = ("auto", "classification", "regression")
 
 
 @click.command()
-@click.argument("table", type=click.Path())
+@click.argument("table", type=click.Path(readable=False))
 @click.option("--target", required=True, metavar="COLUMN", help="The column to predict.")
 @click.option("--task", type=click.Choice(TASKS), default="auto", show_default=True)
 @click.option("--layers", default="64,32", show_default=True, help="Hidden units, or none.")
@@ -25,7 +25,7 @@ TASKS = ("auto", "classification", "regression")
 @click.option("--validation", default=0.15, show_default=True, help="Share of rows held out.")
 @click.option("--patience", default=20, show_default=True, help="Epochs without improvement.")
 @click.option("--seed", type=int, help="The same seed gives the same weights.")
-@click.option("--out", type=click.Path(), metavar="FILE", help="Write the model.")
+@click.option("--out", type=click.Path(readable=False), metavar="FILE", help="Write the model.")
 @click.option("--force", is_flag=True, help="Replace an existing FILE.")
 @click.option("--quiet", is_flag=True, help="No progress line.")
 def train(

@@ -1,0 +1,179 @@
+"""The command as a process: status, streams, start-up, Ctrl-C, terminals without colour."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from chainrule.cli.tables import TableModel
+from chainrule.data import write_csv
+from tests.cli.conftest import Run, flowers, refused
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
+
+
+def process(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "chainrule", *map(str, arguments)],
+        capture_output=True, encoding="utf-8", env={**ENVIRONMENT, **environment}, timeout=120,
+        check=False,
+    )  # fmt: skip
+
+
+def test_help_lists_every_command_and_version_is_the_packages(run: Run) -> None:
+    shown = run("--help").stdout
+    for command in ("draw", "evaluate", "inspect", "predict", "show", "train"):
+        assert f"\n  {command} " in shown
+        assert run(command, "--help").exit_code == 0
+    assert run("--version").stdout == f"chainrule {version('chainrule')}\n"
+
+
+def test_unknown_commands_and_options_are_usage_errors(run: Run) -> None:
+    for arguments in (["tarin"], ["train"], ["train", "t.csv"], ["show", "--jsn"]):
+        result = run(*arguments)
+        assert result.exit_code == 2 and "Traceback" not in result.output
+
+
+def test_the_process_has_the_status_and_the_streams() -> None:
+    good = process("draw", "x*x", "x=3")
+    assert (good.returncode, good.stderr) == (0, "") and "3 + 3 = 6" in good.stdout
+    bad = process("draw", "x*y", "x=3")
+    assert (bad.returncode, bad.stdout) == (2, "")
+    assert bad.stderr == "chainrule: the formula needs a value for 'y'; add y=1, for example\n"
+
+
+def test_debug_shows_the_traceback() -> None:
+    bad = process("--debug", "draw", "x*y", "x=3")
+    assert bad.returncode != 0 and "Traceback" in bad.stderr and "FormulaError" in bad.stderr
+
+
+def test_a_terminal_without_the_signs_gets_other_ones() -> None:
+    found = process("draw", "x-3", "x=-3", PYTHONIOENCODING="cp1252", PYTHONUTF8="0")
+    assert found.returncode == 0 and "?3" in found.stdout
+
+
+def test_no_colour_where_nobody_looks() -> None:
+    assert "\x1b" not in process("show", "circuit", COLORTERM="truecolor").stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize(("no_colour", "coloured"), [("", True), ("1", False)])
+def test_colour_on_a_terminal_unless_unwanted(no_colour: str, coloured: bool) -> None:
+    import pty
+
+    parent, child = pty.openpty()
+    environment = {**ENVIRONMENT, "NO_COLOR": no_colour, "TERM": "xterm-256color", "COLORTERM": ""}
+    running = subprocess.Popen(
+        [sys.executable, "-m", "chainrule", "draw", "x*x", "x=3"],
+        stdout=child, stderr=child, env=environment,
+    )  # fmt: skip
+    os.close(child)
+    shown = b""
+    try:
+        while chunk := os.read(parent, 4096):
+            shown += chunk
+    except OSError:  # how Linux says that the other end is closed
+        assert running.wait(60) == 0
+    os.close(parent)
+    assert running.wait(60) == 0
+    assert (b"\x1b[38;5;" in shown) is coloured
+
+
+def test_a_closed_pipe_is_no_error_to_report() -> None:
+    running = subprocess.Popen(
+        [sys.executable, "-m", "chainrule", "show"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=ENVIRONMENT,
+    )  # fmt: skip
+    assert running.stdout is not None and running.stderr is not None
+    running.stdout.close()
+    said = running.stderr.read()
+    running.stderr.close()
+    running.wait(60)
+    assert b"Traceback" not in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+def test_ctrl_c_keeps_the_best_model(tmp_path: Path) -> None:
+    write_csv(tmp_path / "t.csv", flowers(2000, seed=0))
+    out = tmp_path / "m.chainrule"
+    running = subprocess.Popen(
+        [sys.executable, "-u", "-c", INTERRUPTING, "train", tmp_path / "t.csv", "--target", "kind",
+         "--epochs", "1000000", "--patience", "1000000", "--out", out],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, encoding="utf-8",
+    )  # fmt: skip
+    assert running.stderr is not None
+    assert "an epoch" in running.stderr.readline()
+    time.sleep(0.3)
+    running.send_signal(signal.SIGINT)
+    stdout, stderr = running.communicate(timeout=60)
+    assert running.returncode == 130, stderr
+    assert "interrupted" in stdout and stderr.splitlines()[-1] == "chainrule: interrupted"
+    assert TableModel.load(str(out)).network.history.epochs > 0
+    assert {path.name for path in tmp_path.iterdir()} == {"t.csv", "m.chainrule"}
+
+
+# Says on standard error when the first epoch is over, so that the test does not guess.
+INTERRUPTING = """
+import sys
+from chainrule.cli import main
+from chainrule.training.history import History
+append = History.append
+def announced(self, *arguments):
+    append(self, *arguments)
+    if self.epochs == 1:
+        print("an epoch", file=sys.stderr, flush=True)
+History.append = announced
+main()
+"""
+
+
+def test_warnings_are_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import warnings
+
+    def warned(name: str) -> None:
+        warnings.warn("beware\nof \x1b[31mthis", UserWarning, stacklevel=1)
+        raise FileNotFoundError(2, "No such file or directory", "x")
+
+    monkeypatch.setattr("chainrule.explain.systems.find", warned)
+    result = run("show", "circuit")
+    assert result.stderr.splitlines() == [
+        r"chainrule: warning: beware\nof \x1b[31mthis",
+        "chainrule: no such file or directory: x",
+    ]
+
+
+def test_memory_errors_are_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
+    def large(name: str) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("chainrule.explain.systems.find", large)
+    assert refused("show", "circuit") == "there is not enough memory for this"
+
+
+def test_the_command_starts_without_what_it_does_not_need() -> None:
+    heavy = (
+        "rich",
+        "scipy",
+        "sklearn",
+        "matplotlib",
+        "safetensors",
+        "chainrule.networks",
+        "chainrule.nn",
+    )
+    code = f"import sys, chainrule.cli.app; print([m for m in {heavy!r} if m in sys.modules])"
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        encoding="utf-8",
+        env=ENVIRONMENT,
+        check=True,
+    )
+    assert found.stdout == "[]\n"

@@ -1,0 +1,303 @@
+"""Bad input: one sentence, status 2, nothing half-written, what was there is kept."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import pickle
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from chainrule.data import write_csv
+from chainrule.nn import Linear, Network
+from tests.cli.conftest import FAST, Run, flowers, refused
+
+HEADER = "length,width,kind\n"
+ROWS = "".join(f"{i}.5,{i % 3},{'ab'[i % 2]}\n" for i in range(20))
+
+BAD_TABLES: dict[str, tuple[bytes, str]] = {
+    "missing value": (
+        (HEADER + ROWS + "3,,a\n").encode(),
+        "line 22, column 'width': missing value",
+    ),
+    "NaN": ((HEADER + "1,nan,a\n" + ROWS).encode(), "line 2, column 'width': missing value"),
+    "infinity": ((HEADER + ROWS + "inf,1,a\n").encode(), "line 22, column 'length'"),
+    "words": ((HEADER + ROWS + "1,many,a\n").encode(), "line 22, column 'width'"),
+    "escape": ((HEADER + ROWS + "1,\x1b[2J,a\n").encode(), r"\x1b"),
+    "ragged": ((HEADER + ROWS + "1,2\n").encode(), "line 22: the header has 3 cells, this row 2"),
+    "no target": ((HEADER + ROWS + "1,2,\n").encode(), "line 22, column 'kind': missing value"),
+    "one class": ((HEADER + "1,2,a\n" * 30).encode(), "'kind' is \"a\" in every row"),
+    "empty": (b"", "the file is empty"),
+    "header only": (HEADER.encode(), "a header but no rows"),
+    "two rows": ((HEADER + "1,2,a\n3,4,b\n").encode(), "cannot hold out"),
+    "twice": (b"length,length,kind\n1,2,a\n", "two columns are called 'length'"),
+    "no header": (b"1.5,2,3\n4,5,6\n", "holds numbers where column names are needed"),
+    "binary": (bytes(range(1, 256)), "not UTF-8 text"),
+    "latin-1": ((HEADER + "1,2,gr\xfcn\n").encode("latin-1"), "line 2: not UTF-8 text"),
+    "damaged gzip": (gzip.compress((HEADER + ROWS).encode())[:-9], "damaged gzip file"),
+    "only the target": (b"kind\na\nb\n", "no column is left to learn from"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_TABLES)
+def test_bad_tables_are_not_trained_on(kind: str, tmp_path: Path) -> None:
+    content, said = BAD_TABLES[kind]
+    table, out = tmp_path / "t.csv", tmp_path / "m.chainrule"
+    table.write_bytes(content)
+    message = refused("train", table, "--target", "kind", *FAST, "--out", out)
+    assert said in message
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--target", "kin"], "did you mean 'kind'?"),
+        (["--target", "\x1b[31mred"], r"\x1b[31mred"),
+        (["--target", "kind", "--layers", "0"], "layers are whole numbers"),
+        (["--target", "kind", "--layers", "99999999,99999999"], "parameters, more than"),
+        (["--target", "kind", "--epochs", "0"], "epoch"),
+        (["--target", "kind", "--epochs", "-1"], "epochs"),
+        (["--target", "kind", "--batch-size", "0"], "batch_size"),
+        (["--target", "kind", "--learning-rate", "-1"], "learning_rate"),
+        (["--target", "kind", "--learning-rate", "nan"], "learning_rate"),
+        (["--target", "kind", "--validation", "0"], "fraction"),
+        (["--target", "kind", "--validation", "1"], "fraction"),
+        (["--target", "kind", "--patience", "0"], "patience"),
+        (["--target", "kind", "--dropout", "1"], "Dropout"),
+        (["--target", "kind", "--seed", "-1"], "seed"),
+        (["--target", "kind", "--task", "regression"], "is not a number"),
+        (["--target", "kind", "--out", "no/such/folder/m"], "there is no such folder"),
+        (["--target", "kind", "--out", "flowers.csv", "--force"], "this file is read"),
+        (["--target", "kind", "--out", "."], "it is a folder"),
+    ],
+)
+def test_bad_settings(
+    options: list[str], said: str, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(table.parent)
+    before = table.read_bytes()
+    assert said in refused("train", table.name, "--epochs", "2", "--quiet", *options)
+    assert [path.name for path in table.parent.iterdir()] == ["flowers.csv"]
+    assert table.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "nowhere.csv", "--target", "kind"],
+        ["predict", "nowhere.chainrule", "nowhere.csv", "--out", "p.csv"],
+        ["evaluate", "nowhere.chainrule", "nowhere.csv"],
+        ["inspect", "nowhere.chainrule"],
+    ],
+)
+def test_files_that_do_not_exist(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert refused(*arguments).startswith("no such file or directory: nowhere.")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_existing_outputs_are_kept(run: Run, models: Path, table: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.write_text("mine")
+    model = models / "flowers.chainrule"
+    for arguments in (
+        ("train", table, "--target", "kind", *FAST, "--out", kept),
+        ("predict", model, table, "--out", kept),
+    ):
+        assert "exists already, --force replaces it" in refused(*arguments)
+        assert kept.read_text() == "mine"
+    assert run("predict", model, table, "--out", kept, "--force").exit_code == 0
+    assert kept.read_text().startswith("prediction,")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="needs a folder that is read-only")
+def test_folders_that_may_not_be_written_to(models: Path, table: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o500)
+    out = folder / "p.csv"
+    assert "may not be written to" in refused(
+        "predict", models / "flowers.chainrule", table, "--out", out
+    )
+
+
+def test_a_folder_that_may_not_be_written_to_is_refused_before_training(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chainrule.cli.settings.os.access", lambda path, mode: False)
+    message = refused("train", table, "--target", "kind", *FAST, "--out", tmp_path / "m")
+    assert "the folder may not be written to" in message
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_full_disk_leaves_the_old_model(
+    run: Run, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "m.chainrule"
+    train = ("train", table, "--target", "kind", *FAST, "--out", out, "--force")
+    assert run(*train).exit_code == 0
+    before = out.read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("chainrule.persist.atomic.os.fsync", full)
+    assert "no space left on device" in refused_after_output(run, *train)
+    assert out.read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"flowers.csv", "m.chainrule"}
+
+
+def refused_after_output(run: Run, *arguments: object) -> str:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    return result.stderr
+
+
+# Tables that do not fit a model
+
+
+def test_missing_columns_are_named(models: Path, tmp_path: Path) -> None:
+    rows = flowers(5, seed=0)
+    write_csv(tmp_path / "t.csv", {"length": rows["length"], "Width": rows["width"]})
+    model = models / "flowers.chainrule"
+    message = refused("predict", model, tmp_path / "t.csv", "--out", tmp_path / "p.csv")
+    assert "needs the column 'width', which the table lacks; is it called 'Width' here?" in message
+    assert not (tmp_path / "p.csv").exists()
+
+
+def test_labels_that_were_not_learned(models: Path, tmp_path: Path) -> None:
+    rows = flowers(5, seed=0)
+    write_csv(tmp_path / "t.csv", {**rows, "kind": ["lily", "oak", "lily", "rose", "rose"]})
+    message = refused("evaluate", models / "flowers.chainrule", tmp_path / "t.csv")
+    assert 'the label "oak" in row 2' in message
+
+
+def test_a_target_that_is_missing_from_the_table(models: Path, tmp_path: Path) -> None:
+    rows = flowers(5, seed=0)
+    write_csv(tmp_path / "t.csv", {"length": rows["length"], "width": rows["width"]})
+    assert "'kind'" in refused("evaluate", models / "flowers.chainrule", tmp_path / "t.csv")
+
+
+# Model files
+
+
+def structure_of(content: bytes) -> tuple[dict[str, object], bytes]:
+    size = struct.unpack("<Q", content[:8])[0]
+    return json.loads(content[8 : 8 + size]), content[8 + size :]
+
+
+def with_huge_shape(content: bytes) -> bytes:
+    header, data = structure_of(content)
+    name = next(name for name in header if name != "__metadata__")
+    header[name]["shape"] = [2**40, 2**40]  # type: ignore[index]
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + data
+
+
+HOSTILE: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda content: b"",
+    "truncated": lambda content: content[:-1],
+    "half": lambda content: content[: len(content) // 2],
+    "longer": lambda content: content + b"\0",
+    "flipped bit": lambda content: content[:-5] + bytes([content[-5] ^ 1]) + content[-4:],
+    "huge header": lambda content: struct.pack("<Q", 2**62) + content[8:],
+    "huge shape": with_huge_shape,
+    "pickle": lambda content: pickle.dumps({"a": 1}),
+    "text": lambda content: b"length,width\n1,2\n",
+    "zeros": lambda content: bytes(len(content)),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_model_files(kind: str, models: Path, tmp_path: Path) -> None:
+    path = tmp_path / "hostile.chainrule"
+    path.write_bytes(HOSTILE[kind]((models / "flowers.chainrule").read_bytes()))
+    table, out = models / "flowers.csv", tmp_path / "p.csv"
+    for arguments in (
+        ("inspect", path),
+        ("evaluate", path, table),
+        ("predict", path, table, "--out", out),
+    ):
+        assert refused(*arguments)
+    assert not out.exists()
+
+
+def test_a_pickle_is_never_run(models: Path, tmp_path: Path) -> None:
+    class Owned:
+        def __reduce__(self) -> object:
+            return os.mkdir, (str(tmp_path / "owned"),)
+
+    path = tmp_path / "m.chainrule"
+    path.write_bytes(pickle.dumps(Owned()))
+    refused("inspect", path)
+    assert not (tmp_path / "owned").exists()
+
+
+DESCRIPTION = {
+    "task": "classification", "target": "kind", "features": ["a", "b"], "classes": ["x", "y", "z"],
+    "typical": 0, "rows": 5, "held_out": 2,
+}  # fmt: skip
+
+DAMAGES: dict[str, object] = {
+    "nothing": None,
+    "a list": [1, 2],
+    "no target": {key: value for key, value in DESCRIPTION.items() if key != "target"},
+    "a number": {**DESCRIPTION, "target": 3},
+    "numbers": {**DESCRIPTION, "features": [1, 2]},
+    "text": {**DESCRIPTION, "rows": "many"},
+    "another task": {**DESCRIPTION, "task": "divination"},
+    "more": {**DESCRIPTION, "extra": 1},
+    "too many features": {**DESCRIPTION, "features": ["a", "b", "c"]},
+    "too few classes": {**DESCRIPTION, "classes": ["x", "y"]},
+    "features of text": {**DESCRIPTION, "features": 3},
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_networks_without_their_table(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.chainrule"
+    network = Network([Linear(2, 3, name="output")], seed=0)
+    network.save(path, extra={"table": DAMAGES[kind]})
+    assert refused("inspect", path)
+
+
+def test_the_undamaged_description_is_read(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "m.chainrule"
+    Network([Linear(2, 3, name="output")], seed=0).save(path, extra={"table": DESCRIPTION})
+    assert run("inspect", path).exit_code == 0
+
+
+def test_names_in_a_model_file_cannot_steer_the_terminal(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "m.chainrule"
+    hostile = {
+        **DESCRIPTION,
+        "target": "\x1b[2Jk",
+        "features": ["a\nb", "\x9bc"],
+        "classes": ["\a", "y", "z"],
+    }
+    network = Network([Linear(2, 3, name="out\x1b[31m")], seed=0)
+    network.save(path, extra={"table": hostile})
+    result = run("inspect", path)
+    assert result.exit_code == 0
+    assert result.stdout.replace("\n", "").isprintable()
+
+
+def test_numbers_that_leave_the_finite_ones(run: Run, tmp_path: Path) -> None:
+    rows = {"x": np.linspace(-1, 1, 40), "y": np.linspace(-3, 3, 40) ** 3}
+    write_csv(tmp_path / "t.csv", rows)
+    result = run(
+        "train", tmp_path / "t.csv", "--target", "y", "--learning-rate", "1e38", "--seed", "0",
+        "--layers", "16,16,16", "--quiet", "--epochs", "5", "--out", tmp_path / "m",
+    )  # fmt: skip
+    warning, error = result.stderr.splitlines()
+    assert warning.startswith("chainrule: warning: training diverged: the loss was not finite")
+    assert error.startswith("chainrule: no epoch was completed: the loss was not finite")
+    assert result.exit_code == 2 and not (tmp_path / "m").exists()
