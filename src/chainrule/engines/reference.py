@@ -22,7 +22,8 @@ from chainrule.graph.graph import Graph
 from chainrule.ops import random
 from chainrule.shapes import Array
 
-CACHED_PLANS: Final = 256
+CACHED_PLANS: Final = 64  # of programs
+PLANS_OF_A_GRAPH: Final = 8  # for as many numbers of rows
 
 
 class ReferenceEngine:
@@ -34,15 +35,17 @@ class ReferenceEngine:
         self._plans: BoundedCache[tuple[Graph, int | None], Plan] = BoundedCache(CACHED_PLANS)
 
     def plan(self, graph: Graph, rows: int | None = None) -> Plan:
-        """The plan of ``graph`` for a number of rows, made once."""
+        """The plan of a program's step for a number of rows, made once."""
         return self._plans.get((graph, rows), lambda: make_plan(graph, rows))
 
     def compile(self, graph: Graph) -> Executable:
         """A function from the graph's input values to its output values."""
         types = [node.type for node in graph.inputs]
+        plans: BoundedCache[int | None, Plan] = BoundedCache(PLANS_OF_A_GRAPH)
 
         def run(arrays: Sequence[Array]) -> list[Array]:
-            plan = self.plan(graph, rows_of(types, arrays))
+            rows = rows_of(types, arrays)
+            plan = plans.get(rows, lambda: make_plan(graph, rows))
             with _quiet(plan):
                 values = plan(arrays)
             for place in plan.borrowed:

@@ -1,5 +1,6 @@
 """What people call: leaves with values, derivatives of functions, compiled functions."""
 
+from chainrule.expressions.compiled import compile
 from chainrule.expressions.functions import (
     grad,
     hessian,
@@ -9,7 +10,6 @@ from chainrule.expressions.functions import (
     value_and_grad,
     vjp,
 )
-from chainrule.expressions.compiled import compile
 from chainrule.expressions.values import Variable, evaluate, gradient, variable
 
 __all__ = [

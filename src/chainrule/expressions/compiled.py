@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from chainrule.engines.base import BoundedCache, Executable
-from chainrule.expressions.functions import as_argument, as_tree
-from chainrule.expressions.values import Variable, executable
-from chainrule.graph.graph import Graph, free_leaves
+from chainrule.expressions.tracing import Function, Trace, as_tree, form_of, lifted
 from chainrule.graph.node import Node
-from chainrule.graph.tree import flatten, map_tree, unflatten
-from chainrule.ops.build import as_node, input
-from chainrule.shapes import Array, TensorType
+from chainrule.graph.tree import flatten, map_tree
+from chainrule.ops.build import as_node
+from chainrule.shapes import TensorType
 
 KEPT_SHAPES = 64
+
+
+class Specialised(NamedTuple):
+    """A function for one combination of shapes."""
+
+    trace: Trace
+    run: Executable
 
 
 class CompiledFunction:
@@ -25,45 +29,32 @@ class CompiledFunction:
     function caught are read at each call; arrays it caught are constants.
     """
 
-    def __init__(self, fn: Callable[..., Any], engine: str | None) -> None:
+    def __init__(self, fn: Function, engine: str | None) -> None:
         functools.update_wrapper(self, fn)
         self.function = fn
         self.engine = engine
-        self._kept: BoundedCache[Any, _Specialised] = BoundedCache(KEPT_SHAPES)
+        self._kept: BoundedCache[Any, Specialised | None] = BoundedCache(KEPT_SHAPES)
 
-    def __call__(self, *arguments: Any) -> Any:
-        trees = [as_tree(argument) for argument in arguments]
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        trees = [*map(as_tree, arguments), as_tree(named)]
         leaves = flatten(trees)
         if any(isinstance(leaf, Node) for leaf in leaves):
-            return self.function(*map_tree(as_node, trees))
-        arrays = [as_argument(leaf) for leaf in leaves]
-        types = tuple([TensorType(array.dtype, array.shape) for array in arrays])
-        form = unflatten(trees, [None] * len(leaves))
-        key = (types, repr(form))
-        return self._kept.get(key, lambda: _Specialised(self, trees, types))(arrays)
+            return self._build(*map_tree(as_node, trees))
+        types = tuple([TensorType(leaf.dtype, leaf.shape) for leaf in leaves])
+        kept = self._kept.get((types, form_of(trees)), lambda: self._specialised(trees, types))
+        return kept.trace.filled(kept.run, leaves) if kept else lifted(self._build, trees)
+
+    def _build(self, *arguments: Any) -> Any:
+        """The function on nodes, the named arguments in the last place."""
+        return self.function(*arguments[:-1], **arguments[-1])
+
+    def _specialised(self, trees: Any, types: tuple[TensorType, ...]) -> Specialised | None:
+        """None if the function caught a placeholder, which differs from call to call."""
+        trace = Trace(self._build, trees, types)
+        return None if trace.open else Specialised(trace, trace.compiled(self.engine))
 
 
-class _Specialised:
-    """One combination of shapes."""
-
-    def __init__(
-        self, owner: CompiledFunction, arguments: Any, types: tuple[TensorType, ...]
-    ) -> None:
-        placeholders = [input(type_.shape, type_.dtype) for type_ in types]
-        self.result = owner.function(*unflatten(arguments, placeholders))
-        outputs = [as_node(leaf) for leaf in flatten(self.result)]
-        self.variables = [
-            leaf for leaf in free_leaves(outputs, placeholders) if isinstance(leaf, Variable)
-        ]
-        self.run: Executable = executable(
-            Graph((*placeholders, *self.variables), tuple(outputs)), owner.engine
-        )
-
-    def __call__(self, arrays: list[Array]) -> Any:
-        return unflatten(self.result, self.run([*arrays, *[leaf.value for leaf in self.variables]]))
-
-
-def compile(fn: Callable[..., Any], engine: str | None = None) -> CompiledFunction:
+def compile(fn: Function, engine: str | None = None) -> CompiledFunction:
     """``fn`` as a function of arrays, traced and simplified once for each combination of shapes.
 
     Parameters
@@ -73,11 +64,24 @@ def compile(fn: Callable[..., Any], engine: str | None = None) -> CompiledFuncti
     engine : str, optional
         Which engine runs it; the fastest that is installed by default.
 
+    Returns
+    -------
+    callable
+        Takes arrays (lists of numbers are arrays, too) and returns arrays; takes expressions, and
+        then returns expressions.
+
     Examples
     --------
     >>> import chainrule as cr
     >>> f = cr.compile(lambda x, y: cr.sum(x * y))
     >>> f([1.0, 2.0], [3.0, 4.0])
     array(11.)
+    >>> w = cr.variable(2.0)
+    >>> g = cr.compile(lambda x, scale: {"scaled": w * x * scale})
+    >>> g(3.0, scale=10.0)
+    {'scaled': array(60.)}
+    >>> w.value = 0.5
+    >>> g(3.0, scale=10.0)
+    {'scaled': array(15.)}
     """
     return CompiledFunction(fn, engine)

@@ -6,56 +6,25 @@ nodes, it builds expressions itself, so that all of them nest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
 
 from chainrule.errors import DtypeError, ParameterError, ShapeError
-from chainrule.expressions.values import evaluate
+from chainrule.expressions.tracing import Function, as_tree, lifted
 from chainrule.graph.node import Node
 from chainrule.graph.tree import flatten, map_tree, unflatten
 from chainrule.ops.build import as_node, constant, input
 from chainrule.ops.movement import reshape
-from chainrule.shapes import FLOAT64, Array, as_array, is_float, size_of
+from chainrule.ops.reduce import sum as reduce_sum
+from chainrule.shapes import as_array, is_float, size_of
 from chainrule.transforms import jvp as forward
 from chainrule.transforms.batch import batch
 from chainrule.transforms.gradient import gradient
 from chainrule.transforms.simplify import simplify
-
-Function = Callable[..., Any]
-
-
-def lifted(build: Function, arguments: Any) -> Any:
-    """``build(*arguments)``, which builds nodes: as nodes if any argument is one, else as arrays."""
-    arguments = [as_tree(argument) for argument in arguments]
-    leaves = flatten(arguments)
-    if any(isinstance(leaf, Node) for leaf in leaves):
-        return build(*map_tree(as_node, arguments))
-    arrays = [as_argument(leaf) for leaf in leaves]
-    placeholders = [input(array.shape, array.dtype) for array in arrays]
-    result = build(*unflatten(arguments, placeholders))
-    nodes = [as_node(leaf) for leaf in flatten(result)]
-    return unflatten(result, evaluate(nodes, feed=dict(zip(placeholders, arrays, strict=True))))
-
-
-def as_tree(argument: Any) -> Any:
-    """An argument with its lists of plain numbers made arrays; other lists are left as trees."""
-    if isinstance(argument, dict):
-        return {key: as_tree(branch) for key, branch in argument.items()}
-    if not isinstance(argument, (list, tuple)):
-        return argument
-    leaves = flatten(argument)
-    if leaves and all(isinstance(leaf, (bool, int, float)) for leaf in leaves):
-        return as_array(argument)
-    return type(argument)([as_tree(branch) for branch in argument])
-
-
-def as_argument(value: Any) -> Array:
-    """An argument as an array; Python integers count as real numbers."""
-    return as_array(
-        value, FLOAT64 if isinstance(value, int) and not isinstance(value, bool) else None
-    )
 
 
 def value_and_grad(fn: Function, argnums: int | Sequence[int] = 0) -> Function:
@@ -98,11 +67,12 @@ def _places(argnums: int | Sequence[int], count: int) -> list[int]:
     return places
 
 
-def _need_floats(nodes: Sequence[Node]) -> None:
-    for node in nodes:
-        if not is_float(node.dtype):
+def _need_floats(leaves: Sequence[Any]) -> None:
+    for leaf in leaves:
+        if not is_float(leaf.dtype):
             raise DtypeError(
-                f"derivatives need real arguments, got {node.type}; convert it to a float type"
+                "derivatives need real arguments, got one with elements of type"
+                f" {leaf.dtype.name}; convert it to a float type"
             )
 
 
@@ -132,25 +102,39 @@ def vjp(fn: Function, *primals: Any) -> tuple[Any, Function]:
 
     Returns
     -------
-    value : array of any shape
+    value : array of any shape, or nested dicts, lists and tuples of them
     pull : callable
-        ``pull(seed)`` gives a tuple with one derivative for each argument.
+        ``pull(seed)``, with a seed of the value's form, gives a tuple with one derivative for
+        each argument.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> value, pull = cr.vjp(lambda x, y: x * y, 2.0, 3.0)
+    >>> value, pull(1.0)
+    (array(6.), (array(3.), array(2.)))
     """
 
     def build(*arguments: Any) -> tuple[Any, ...]:
         *inputs, seed = arguments
-        (simple,) = simplify([as_node(fn(*inputs))])
-        return tuple(unflatten(inputs, gradient(simple, flatten(inputs), seed)))
+        outputs = simplify([as_node(leaf) for leaf in flatten(fn(*inputs))])
+        products = [reduce_sum(y * g) for y, g in zip(outputs, flatten(seed), strict=True)]
+        slopes = gradient(reduce(add, products), flatten(inputs))
+        return tuple(unflatten(inputs, slopes))
 
-    value = lifted(lambda *arguments: as_node(fn(*arguments)), primals)
+    value = lifted(fn, primals)
 
     def pull(seed: Any) -> Any:
-        fitting = seed if isinstance(seed, Node) else as_array(seed, value.dtype)
-        if fitting.shape != value.shape:
-            raise ShapeError(f"the seed has shape {fitting.shape}, and the value {value.shape}")
+        fitting = map_tree(_as_seed, value, as_tree(seed))
         return lifted(build, (*primals, fitting))
 
     return value, pull
+
+
+def _as_seed(value: Any, seed: Any) -> Any:
+    if seed.shape != value.shape:
+        raise ShapeError(f"the seed has shape {seed.shape}, and the value {value.shape}")
+    return seed if isinstance(seed, Node) else as_array(seed, value.dtype)
 
 
 def jvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -177,14 +161,11 @@ def jvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[
         along = dict(zip(flatten(arguments), flatten(directions), strict=True))
         return result, unflatten(result, forward.jvp(outputs, along))
 
-    points = [map_tree(_as_primal, as_tree(primal)) for primal in primals]
+    points = [as_tree(primal) for primal in primals]
+    _need_floats(flatten(points))
     directions = map_tree(_as_tangent, points, [as_tree(tangent) for tangent in tangents])
     value, derivative = lifted(build, (points, directions))
     return value, derivative
-
-
-def _as_primal(primal: Any) -> Any:
-    return primal if isinstance(primal, Node) else as_argument(primal)
 
 
 def _as_tangent(primal: Any, tangent: Any) -> Any:
@@ -208,13 +189,23 @@ def jacobian(fn: Function, argnums: int = 0) -> Function:
 
     def build(*arguments: Any) -> Node:
         (place,) = _places(argnums, len(arguments))
-        x = arguments[place]
-        _need_floats([x])
+        x = _single(arguments[place])
         (y,) = simplify([as_node(fn(*arguments))])
         result: Node = reshape(_all_derivatives(y, x), (*y.shape, *x.shape))
         return result
 
     return _named(lambda *arguments: lifted(build, arguments), fn, "jacobian")
+
+
+def _single(argument: Any) -> Node:
+    leaves = flatten(argument)
+    if len(leaves) != 1:
+        raise ParameterError(
+            f"all derivatives are taken by one array, and the argument holds {len(leaves)}"
+        )
+    _need_floats(leaves)
+    node: Node = leaves[0]
+    return node
 
 
 def _all_derivatives(y: Node, x: Node) -> Node:

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from chainrule.engines.base import BoundedCache, Executable
 from chainrule.engines.registry import get_engine
-from chainrule.errors import DtypeError, MissingInputError, ParameterError, ShapeError
-from chainrule.graph.graph import Graph, free_leaves
+from chainrule.errors import DtypeError, MissingInputError, ShapeError
+from chainrule.graph.graph import Graph, free_leaves, is_free
 from chainrule.graph.node import Node
 from chainrule.graph.walk import substitute
 from chainrule.ops.build import VARIABLE, as_node, input
@@ -27,11 +27,9 @@ from chainrule.shapes import (
     Shape,
     TensorType,
     as_array,
-    bind_rows,
-    broadcast_shapes,
     is_float,
 )
-from chainrule.transforms.gradient import Absence, adjoints
+from chainrule.transforms.gradient import adjoints
 from chainrule.transforms.gradient import gradient as gradient_of_nodes
 from chainrule.transforms.simplify import simplify
 
@@ -57,7 +55,7 @@ class Variable(Node):
 
     def __init__(self, value: Array, name: str | None = None) -> None:
         super().__init__(VARIABLE, (), {}, TensorType(value.dtype, value.shape), name=name)
-        self._value = _frozen(value)
+        self._value = _frozen_copy(value)
         self._grad: Array | None = None
         self.version = 0
 
@@ -68,7 +66,9 @@ class Variable(Node):
 
     @value.setter
     def value(self, value: npt.ArrayLike) -> None:
-        self._value = _frozen(fitted_array(value, self.dtype, self.shape, f"the value of {self!r}"))
+        self._value = _frozen_copy(
+            fitted_array(value, self.dtype, self.shape, f"the value of {self!r}")
+        )
         self.version += 1
 
     @property
@@ -79,7 +79,9 @@ class Variable(Node):
     @grad.setter
     def grad(self, grad: npt.ArrayLike | None) -> None:
         self._grad = (
-            None if grad is None else _frozen(fitted_array(grad, self.dtype, self.shape, "grad"))
+            None
+            if grad is None
+            else _frozen_copy(fitted_array(grad, self.dtype, self.shape, f"grad of {self!r}"))
         )
 
     def accumulate(self, derivative: Array) -> None:
@@ -125,10 +127,13 @@ def variable(
     return Variable(array, name)
 
 
+def _frozen_copy(array: Array) -> Array:
+    return _frozen(np.array(array, order="C"))
+
+
 def _frozen(array: Array) -> Array:
-    copy = np.array(array, order="C")
-    copy.flags.writeable = False
-    return copy
+    array.flags.writeable = False
+    return array
 
 
 def fitted_array(value: npt.ArrayLike, dtype: Dtype, shape: Shape, what: str) -> Array:
@@ -158,8 +163,8 @@ def fitted_array(value: npt.ArrayLike, dtype: Dtype, shape: Shape, what: str) ->
 
 
 _values: WeakKeyDictionary[Node, tuple[list[Variable], list[int], Array]] = WeakKeyDictionary()
-_as_written: BoundedCache[Any, tuple[Graph, Executable]] = BoundedCache(KEPT_GRAPHS)
-_simplified: BoundedCache[Any, tuple[Graph, Executable]] = BoundedCache(KEPT_GRAPHS)
+_as_written: BoundedCache[Graph, Executable] = BoundedCache(KEPT_GRAPHS)
+_simplified: BoundedCache[tuple[Graph, str | None], Executable] = BoundedCache(KEPT_GRAPHS)
 
 
 class _FrontEnd:
@@ -170,18 +175,23 @@ class _FrontEnd:
         kept = _values.get(node)
         if kept is not None and [leaf.version for leaf in kept[0]] == kept[1]:
             return kept[2]
-        leaves = _variables([node])
+        leaves = _variables([node]) if kept is None else kept[0]
         versions = [leaf.version for leaf in leaves]
         graph = Graph(tuple(leaves), (node,))
-        run = _as_written.get(graph.key, lambda: (graph, get_engine("reference").compile(graph)))[1]
+        run = _as_written.get(graph, lambda: get_engine("reference").compile(graph))
         value = _frozen(run([leaf.value for leaf in leaves])[0])
         _values[node] = leaves, versions, value
         return value
 
     def backward(self, node: Node, seed: Any) -> None:
         """Add derivatives into the variables behind ``node``."""
-        if not isinstance(node, Node) or not is_float(node.dtype):
+        if not is_float(node.dtype):
             raise DtypeError(f"{node!r} is not real-valued, so there is nothing to differentiate")
+        if seed is None and node.shape != ():
+            raise ShapeError(
+                f"backward starts from a scalar, and {node!r} is none;"
+                f" sum it, or give a seed of shape {node.shape}"
+            )
         upstream = fitted_array(
             1.0 if seed is None else seed, node.dtype, node.shape, "the seed of backward"
         )
@@ -198,7 +208,7 @@ _seeds: WeakKeyDictionary[Node, Node] = WeakKeyDictionary()
 
 
 def _seed_placeholder(node: Node) -> Node:
-    """The input that stands for the seed of ``node``; one for each node, so that plans are shared."""
+    """The input that stands for the seed of ``node``; one a node, so that plans are shared."""
     if node not in _seeds:
         _seeds[node] = input(node.shape, node.dtype, "seed")
     return _seeds[node]
@@ -219,7 +229,8 @@ def _variables(nodes: Sequence[Node], bound: Sequence[Node] = ()) -> list[Variab
     for leaf in leaves:
         if not isinstance(leaf, Variable):
             raise MissingInputError(
-                f"{leaf!r} built at {leaf.site} has no value; give it one: cr.evaluate(nodes, feed={{node: array}})"
+                f"{leaf!r} built at {leaf.site} has no value;"
+                " give it one: cr.evaluate(nodes, feed={node: array})"
             )
     return cast("list[Variable]", leaves)
 
@@ -261,14 +272,14 @@ def evaluate(
     leaves = _variables(outputs, list(given))
     inputs = [*given, *leaves]
     graph = Graph(tuple(inputs), tuple(outputs))
-    run = _simplified.get((graph.key, engine), lambda: (graph, executable(graph, engine)))[1]
+    run = _simplified.get((graph, engine), lambda: executable(graph, engine))
     return run([*given.values(), *[leaf.value for leaf in leaves]])
 
 
 def executable(graph: Graph, engine: str | None) -> Executable:
-    """``graph`` simplified and compiled; inner nodes among its inputs become placeholders first."""
+    """``graph`` simplified and compiled; inputs that have a value become placeholders first."""
     inner = {
-        node: input(node.shape, node.dtype, node.name) for node in graph.inputs if node.operands
+        node: input(node.shape, node.dtype, node.name) for node in graph.inputs if not is_free(node)
     }
     outputs = substitute(graph.outputs, inner) if inner else list(graph.outputs)
     inputs = tuple(inner.get(node, node) for node in graph.inputs)
