@@ -95,6 +95,7 @@ __all__ = [
     "Mish",
     "Mode",
     "Named",
+    "Network",
     "Normalize",
     "PReLU",
     "Parameter",
