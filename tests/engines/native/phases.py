@@ -17,15 +17,18 @@ F64 = Vector("double", 1)
 ADDRESS = ctypes.c_void_p
 SPREAD = 8  # doubles from chunk to chunk: a cache line
 BODY = "ptr %context, i64 %chunk"
+NANOSLEEP = {"nanosleep": "declare i32 @nanosleep(ptr, ptr)"}
 
 
-def text(target: Target, work: int, flush: bool) -> str:
+def text(target: Target, work: int, *, flush: bool = False, naps: bool = False) -> str:
     """``i64 run(ptr data, i64 chunks, i64 steps, ptr control)``: the steps done.
 
     In a step, data[1] becomes a function of data[0], and then data[0] of data[1]; element c is
-    computed from elements c and c + 1, and has a chunk of its own.
+    computed from elements c and c + 1, and has a chunk of its own. With ``naps``, each chunk sleeps
+    for a millisecond: that leaves the processor to helpers, even on a busy machine, and is longer
+    than a helper may be late.
     """
-    bodies = [_body(target, name, work) for name in ("forth", "back")]
+    bodies = [_body(target, name, work, naps) for name in ("forth", "back")]
     emit = Emitter(target)
     previous = subnormals.enter(emit) if flush else ""
     context = emit.let("alloca [2 x i64]")
@@ -47,11 +50,17 @@ def text(target: Target, work: int, flush: bool) -> str:
     emit.do("ret i64 %steps")
     parameters = "ptr %data, i64 %chunks, i64 %steps, ptr %control"
     run = function("run", parameters, emit, "i64")
-    return module(target, [subnormals.definitions(target), *bodies, run], emit.declarations)
+    return module(
+        target, [subnormals.definitions(target), *bodies, run], NANOSLEEP | emit.declarations
+    )
 
 
-def _body(target: Target, name: str, work: int) -> str:
+def _body(target: Target, name: str, work: int, naps: bool) -> str:
     emit = Emitter(target)
+    if naps:
+        time = emit.let("alloca [2 x i64]")
+        emit.do(f"store [2 x i64] [i64 0, i64 1000000], ptr {time}")
+        emit.do(f"call i32 @nanosleep(ptr {time}, ptr null)")
     data = emit.let("load ptr, ptr %context")
     chunks = emit.let(f"load i64, ptr {emit.pointer('%context', '1', 'i64')}")
     after = emit.let("add i64 %chunk, 1")
@@ -73,20 +82,20 @@ def _body(target: Target, name: str, work: int) -> str:
 
 
 @cache
-def program(work: int, flush: bool = False) -> Callable[..., int]:
+def program(work: int, flush: bool = False, naps: bool = False) -> Callable[..., int]:
     """The program for this processor."""
     target = host()
-    code = jit.load(text(target, work, flush), target)
+    code = jit.load(text(target, work, flush=flush, naps=naps), target)
     return code.function("run", ctypes.c_int64, ADDRESS, ctypes.c_int64, ctypes.c_int64, ADDRESS)
 
 
 def run(
-    control: Control, work: int, chunks: int, steps: int, start: float = 1.0, flush: bool = False
+    control: Control, work: int, chunks: int, steps: int, start: float = 1.0, **options: bool
 ) -> bytes:
     """The bits that some steps lead to."""
     data = np.zeros((2, chunks, SPREAD))
     data[0, :, 0] = start * np.arange(1, chunks + 1)
-    done = program(work, flush)(data.ctypes.data, chunks, steps, control.address)
+    done = program(work, **options)(data.ctypes.data, chunks, steps, control.address)
     assert done == steps
     return data.tobytes()
 

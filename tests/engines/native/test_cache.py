@@ -219,6 +219,7 @@ def test_a_read_only_folder(folder, monkeypatch):
 
     filled(folder)
     monkeypatch.setattr(cache, "_private", refuse)
+    monkeypatch.setattr(os, "utime", lambda path: refuse(path, 0))
     assert reads(folder)
     with pytest.warns(CacheWarning, match="Read-only"):
         assert ObjectCache(folder).get(OTHER, Compiler(b"x")) == b"x"

@@ -187,11 +187,7 @@ def test_the_text_is_the_same_every_time() -> None:
 def test_products_of_a_module_share_their_kernels() -> None:
     forward, backward = (spec_of("float32", 64, 256, 256, kind, "m") for kind in ("NN", "NT"))
     names = [
-        {
-            line.split("@")[1].split("(")[0]
-            for line in text.splitlines()
-            if "define internal" in line
-        }
+        set(re.findall(r"define internal void @(\w+)", text))
         for text in (product_text(x, TARGETS["avx512"], False) for x in (forward, backward))
     ]
     assert names[0] & names[1] == {"kernel_v16f32_12x2", "pack_lanes_v16f32"}

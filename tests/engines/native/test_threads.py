@@ -19,9 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainrule.engines.native import jit, parallel
-from chainrule.engines.native.emitter import Emitter, function, module
 from chainrule.engines.native.parallel import MAXIMUM_CHUNKS, Header, Slot
-from chainrule.engines.native.target import TARGETS, host
+from chainrule.engines.native.target import TARGETS
 from chainrule.engines.native.threads import (
     Control,
     Pool,
@@ -31,10 +30,9 @@ from chainrule.engines.native.threads import (
     thread_count,
 )
 from chainrule.errors import ParameterError
-from tests.engines.native.phases import BODY, bits, program, run, text
+from tests.engines.native.phases import bits, program, run, text
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-MILLISECOND = "[2 x i64] [i64 0, i64 1000000]"
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
@@ -73,9 +71,8 @@ def test_any_number_of_threads_gives_the_same_bits(threads, chunks, work, steps)
 
 
 def test_helpers_do_take_chunks():
-    """Work that sleeps leaves the processor to the helpers even on a busy machine."""
     with team(2) as control:
-        sleeping_steps(control, chunks=4, steps=20)
+        nap(control, 20, chunks=4)
         own, helper = (control.slot(number)[Slot.COMPLETED] for number in range(2))
     assert own > 0
     assert helper > 0
@@ -94,42 +91,20 @@ def test_a_late_helper_is_left_out_and_comes_back():
     helper = pool.control.slot(1)
     pool.open(2)
     try:
-        _until(lambda: sleeping_steps(pool.control, 2, 1) and helper[Slot.DROPS] > 0)
+        _until(lambda: nap(pool.control, 1) and helper[Slot.DROPS] > 0)
         drops, completed = int(helper[Slot.DROPS]), int(helper[Slot.COMPLETED])
         if helper[Slot.RETURNED] < drops:
-            sleeping_steps(pool.control, 2, 3)
+            nap(pool.control, 3)
             assert helper[Slot.COMPLETED] == completed or helper[Slot.RETURNED] >= drops
         _until(lambda: helper[Slot.RETURNED] >= drops)
-        _until(lambda: sleeping_steps(pool.control, 2, 1) and helper[Slot.COMPLETED] > completed)
+        _until(lambda: nap(pool.control, 1) and helper[Slot.COMPLETED] > completed)
     finally:
         pool.dismiss()
 
 
-def sleeping_steps(control, chunks, steps):
-    """Phases whose chunks sleep for a millisecond each: longer than a helper may be late."""
-    return _sleeper()(None, chunks, steps, control.address) == steps
-
-
-def _sleeper():
-    target = host()
-    body = Emitter(target)
-    place = body.let("alloca [2 x i64]")
-    body.do(f"store {MILLISECOND}, ptr {place}")
-    body.declare("nanosleep", "declare i32 @nanosleep(ptr, ptr)")
-    body.do(f"call i32 @nanosleep(ptr {place}, ptr null)")
-    body.do("ret void")
-    main = Emitter(target)
-    with main.loop("0", "%steps"):
-        parallel.emit_parallel(main, "%control", "%chunks", "body", "%data")
-    main.do("ret i64 %steps")
-    parameters = "ptr %data, i64 %chunks, i64 %steps, ptr %control"
-    functions = [
-        function("body", BODY, body, linkage="internal"),
-        function("main", parameters, main, "i64"),
-    ]
-    code = jit.load(module(target, functions, body.declarations | main.declarations), target)
-    number, address = ctypes.c_int64, ctypes.c_void_p
-    return code.function("main", number, address, number, number, address)
+def nap(control, steps, chunks=2):
+    """Phases whose chunks sleep for a millisecond each."""
+    return run(control, 1, chunks, steps, naps=True)
 
 
 def _until(condition, seconds=20.0):

@@ -8,6 +8,7 @@ code is compiled.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -94,7 +95,8 @@ class ObjectCache:
         found = content[_DIGEST_BYTES:]
         if content[:_DIGEST_BYTES] != _digest(key, found):
             raise OSError(errno.EIO, f"entry {key[:12]} is damaged")
-        os.utime(self._path(key))
+        with contextlib.suppress(OSError):  # removed by now, or on a read-only file system
+            os.utime(self._path(key))
         return found
 
     def _write(self, key: str, code: bytes) -> None:
