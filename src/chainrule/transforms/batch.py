@@ -8,7 +8,9 @@ Layers, losses and optimizers never see the axis. There is one rule for each cla
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
 
 from chainrule.errors import GraphError
 from chainrule.graph.node import Node, intern
@@ -17,13 +19,33 @@ from chainrule.graph.walk import topological_order
 from chainrule.ops import elementwise as ew
 from chainrule.ops.build import apply, constant
 from chainrule.ops.indexing import scatter_add, take
-from chainrule.ops.movement import broadcast_to, concat, moveaxis, permute_dims, reshape
-from chainrule.shapes import ROWS, Shape
+from chainrule.ops.movement import broadcast_to, concat, moveaxis, pad, permute_dims, reshape
+from chainrule.shapes import ROWS
 from chainrule.transforms.passes import graph_pass
 
-Members: TypeAlias = int
-Rule: TypeAlias = "Callable[[Node, Sequence[Node], Sequence[bool], Members], Any]"
-"""``rule(node, operands, batched, members)``: the batched node; which operands have the axis."""
+
+class Case(NamedTuple):
+    """A node that depends on batched leaves."""
+
+    node: Node
+    operands: Sequence[Any]  # as they are now
+    batched: Sequence[bool]  # which of them have the axis of the members
+    members: int
+
+    def aligned(self) -> list[Any]:
+        """The operands, the batched ones with axes of size 1 for broadcasting to meet their own."""
+        rank = self.node.ndim
+        pairs = zip(self.operands, self.batched, strict=True)
+        return [_aligned(operand, rank) if has else operand for operand, has in pairs]
+
+    def spread(self) -> list[Any]:
+        """The operands, all with the axis of the members."""
+        pairs = zip(self.operands, self.batched, strict=True)
+        return [_spread(operand, has, self.members) for operand, has in pairs]
+
+
+Rule: TypeAlias = "Callable[[Case], Any]"
+"""Gives the node for all members, in front of its own axes one of their number."""
 
 
 @graph_pass
@@ -54,124 +76,102 @@ def batch(outputs: Sequence[Node], leaves: Mapping[Node, Node]) -> list[Node]:
         if node not in done:
             operands = [done[operand][0] for operand in node.operands]
             batched = [done[operand][1] for operand in node.operands]
-            done[node] = (
-                (_batched(node, operands, batched, members), True)
-                if any(batched)
-                else (node, False)
-            )
+            case = Case(node, operands, batched, members)
+            done[node] = (_batched(case), True) if any(batched) else (node, False)
     return [_spread(*done[output], members) for output in outputs]
 
 
-def _common_members(leaves: Mapping[Node, Node]) -> Members:
+def _common_members(leaves: Mapping[Node, Node]) -> int:
     counts = {many.shape[0] if many.ndim else None for many in leaves.values()}
-    wrong = [
-        leaf
-        for leaf, many in leaves.items()
-        if many.dtype != leaf.dtype or many.shape[1:] != leaf.shape
-    ]
-    if len(counts) != 1 or wrong or not isinstance(next(iter(counts)), int):
+    fitting = all(
+        many.dtype == leaf.dtype and many.shape[1:] == leaf.shape for leaf, many in leaves.items()
+    )
+    members = counts.pop() if len(counts) == 1 and fitting else None
+    if not isinstance(members, int):
         raise GraphError(
             "every batched leaf needs its own type behind one common leading axis of fixed size"
         )
-    (members,) = counts
-    return members if isinstance(members, int) else 0
+    return members
 
 
-def _spread(node: Node, batched: bool, members: Members) -> Node:
+def _spread(node: Node, batched: bool, members: int) -> Node:
     """``node`` with the members' axis, repeated if it does not have it."""
     result: Node = node if batched else broadcast_to(node, (members, *node.shape))
     return result
 
 
-def _batched(
-    node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members
-) -> Node:
-    result: Node = RULES[node.op.kind](node, operands, batched, members)
-    if result.shape != (members, *node.shape):
-        raise GraphError(
-            f"batching {node!r} over {members} members gave {result!r}; please report it"
-        )
-    return result
-
-
-def _aligned(operand: Node, rank: int, batched: bool) -> Node:
-    """A batched operand with its own axes moved to the end, so that broadcasting meets them."""
+def _aligned(operand: Node, rank: int) -> Node:
+    """A batched operand with its own axes moved to the end of ``rank`` axes."""
     missing = rank + 1 - operand.ndim
-    if not batched or missing == 0:
-        return operand
     result: Node = reshape(operand, (operand.shape[0], *(1,) * missing, *operand.shape[1:]))
     return result
 
 
-def _elementwise(
-    node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members
-) -> Any:
-    aligned = [_aligned(x, node.ndim, has) for x, has in zip(operands, batched, strict=True)]
-    return intern(node.op, tuple(aligned), node.attributes)
+def _batched(case: Case) -> Node:
+    result: Node = RULES[case.node.op.kind](case)
+    if result.shape != (case.members, *case.node.shape):
+        raise GraphError(
+            f"batching {case.node!r} over {case.members} members gave {result!r}; please report it"
+        )
+    return result
 
 
-def _contraction(
-    node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members
-) -> Any:
-    aligned = [_aligned(x, node.ndim, has) for x, has in zip(operands, batched, strict=True)]
-    return intern(node.op, tuple(aligned), node.attributes)
+def _broadcasting(case: Case) -> Any:
+    return intern(case.node.op, tuple(case.aligned()), case.node.attributes)
 
 
-def _along_axes(
-    node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members
-) -> Any:
-    """Reductions and scans: the axes are one further to the right."""
-    attributes = dict(node.attributes)
+def _along_axes(case: Case) -> Any:
+    """The axes are one further to the right."""
+    attributes = dict(case.node.attributes)
     if "axes" in attributes:
         attributes["axes"] = tuple(axis + 1 for axis in attributes["axes"])
     if "axis" in attributes:
         attributes["axis"] += 1
-    return intern(node.op, tuple(operands), attributes)
+    return intern(case.node.op, tuple(case.operands), attributes)
 
 
-def _movement(
-    node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members
-) -> Any:
-    return _MOVEMENTS[node.op.name](node, operands, batched, members)
+def _random(case: Case) -> Any:
+    """A key for each member, and where numbers are folded in, one for each key."""
+    key, *numbers = case.spread()
+    keys = key.shape[:-1]
+    fitting = [broadcast_to(_aligned(number, len(keys) - 1), keys) for number in numbers]
+    return intern(case.node.op, (key, *fitting), case.node.attributes)
 
 
-def _to_shape(
-    node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members
-) -> Any:
-    (x,) = operands
-    shape: Shape = (members, *node.shape)
-    return (
-        reshape(x, shape)
-        if node.op.name == "reshape"
-        else broadcast_to(_aligned(x, node.ndim, True), shape)
-    )
+def _movement(case: Case) -> Any:
+    return _MOVEMENTS[case.node.op.name](case)
 
 
-def _permute(
-    node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members
-) -> Any:
-    return apply(node.op, *operands, axes=(0, *[axis + 1 for axis in node.attributes["axes"]]))
+def _to_shape(case: Case) -> Any:
+    return reshape(case.operands[0], (case.members, *case.node.shape))
 
 
-def _slice(node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members) -> Any:
-    box = node.attributes
-    return apply(node.op, *operands, starts=(0, *box["starts"]), stops=(members, *box["stops"]),
-                 steps=(1, *box["steps"]))  # fmt: skip
+def _repeat(case: Case) -> Any:
+    return broadcast_to(case.aligned()[0], (case.members, *case.node.shape))
 
 
-def _pad(node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members) -> Any:
-    edges = ((0, 0), *node.attributes["edges"])
-    return apply(node.op, *operands, edges=edges, interior=(0, *node.attributes["interior"]))
+def _permute(case: Case) -> Any:
+    return permute_dims(case.operands[0], [0, *[axis + 1 for axis in case.node.attributes["axes"]]])
 
 
-def _concat(node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members) -> Any:
-    parts = [_spread(x, has, members) for x, has in zip(operands, batched, strict=True)]
-    return concat(parts, node.attributes["axis"] + 1)
+def _slice(case: Case) -> Any:
+    box = case.node.attributes
+    return apply(case.node.op, *case.operands, starts=(0, *box["starts"]),
+                 stops=(case.members, *box["stops"]), steps=(1, *box["steps"]))  # fmt: skip
+
+
+def _pad(case: Case) -> Any:
+    attributes = case.node.attributes
+    return pad(case.operands[0], [(0, 0), *attributes["edges"]], [0, *attributes["interior"]])
+
+
+def _concat(case: Case) -> Any:
+    return concat(case.spread(), case.node.attributes["axis"] + 1)
 
 
 _MOVEMENTS: dict[str, Rule] = {
     "reshape": _to_shape,
-    "broadcast_to": _to_shape,
+    "broadcast_to": _repeat,
     "permute_dims": _permute,
     "flip": _along_axes,
     "slice": _slice,
@@ -180,22 +180,21 @@ _MOVEMENTS: dict[str, Rule] = {
 }
 
 
-def _indexing(
-    node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members
-) -> Any:
+def _indexing(case: Case) -> Any:
+    node = case.node
     if node.op.name == "one_hot":
-        return intern(node.op, tuple(operands), node.attributes)
-    (x, indices), (x_has, indices_has) = operands, batched
+        return intern(node.op, tuple(case.operands), node.attributes)
+    x_has, indices_has = case.batched
     if not indices_has:
-        return intern(
-            node.op, (x, indices), {**node.attributes, "axis": node.attributes["axis"] + 1}
-        )
+        return _along_axes(case)
     if node.op.name == "take" and not x_has:
-        return moveaxis(take(x, indices, node.attributes["axis"]), node.attributes["axis"], 0)
-    return _own_places(node, _spread(x, x_has, members), indices, members)
+        axis = node.attributes["axis"]
+        return moveaxis(take(case.operands[0], case.operands[1], axis), axis, 0)
+    x, indices = case.spread()
+    return _own_places(node, x, indices, case.members)
 
 
-def _own_places(node: Node, x: Node, indices: Node, members: Members) -> Any:
+def _own_places(node: Node, x: Node, indices: Node, members: int) -> Any:
     """Each member at its own indices: members laid end to end, indices shifted to their member."""
     axis, places = node.attributes["axis"], indices.ndim - 1
     extent = x.shape[axis + 1] if node.op.name == "take" else node.attributes["size"]
@@ -214,9 +213,9 @@ def _own_places(node: Node, x: Node, indices: Node, members: Members) -> Any:
     return moveaxis(reshape(added, (members, extent, *added.shape[1:])), 1, axis + 1)
 
 
-def _shifted(indices: Node, extent: int, members: Members) -> Node:
+def _shifted(indices: Node, extent: int, members: int) -> Node:
     """Indices into ``members`` axes laid end to end; one that was outside stays outside."""
-    first = constant([extent * member for member in range(members)])
+    first = constant(np.arange(members) * extent)
     outside = ew.logical_or(ew.less(indices, -extent), ew.greater_equal(indices, extent))
     place = ew.where(ew.less(indices, 0), indices + extent, indices)
     shifted = place + reshape(first, (members, *(1,) * (indices.ndim - 1)))
@@ -224,20 +223,11 @@ def _shifted(indices: Node, extent: int, members: Members) -> Node:
     return result
 
 
-def _random(node: Node, operands: Sequence[Node], batched: Sequence[bool], members: Members) -> Any:
-    """Each member has a key of its own; a number without axes serves them all."""
-    spread = [
-        _spread(x, has, members) if place == 0 or x.ndim else x
-        for place, (x, has) in enumerate(zip(operands, batched, strict=True))
-    ]
-    return intern(node.op, tuple(spread), node.attributes)
-
-
 RULES: dict[Kind, Rule] = {
-    Kind.ELEMENTWISE: _elementwise,
+    Kind.ELEMENTWISE: _broadcasting,
     Kind.REDUCTION: _along_axes,
     Kind.SCAN: _along_axes,
-    Kind.CONTRACTION: _contraction,
+    Kind.CONTRACTION: _broadcasting,
     Kind.MOVEMENT: _movement,
     Kind.INDEXING: _indexing,
     Kind.RANDOM: _random,

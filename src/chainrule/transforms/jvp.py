@@ -21,7 +21,7 @@ from chainrule.ops.build import input
 from chainrule.ops.movement import broadcast_to, zeros_like
 from chainrule.ops.reduce import sum as reduce_sum
 from chainrule.shapes import is_float
-from chainrule.transforms.gradient import contributions, gradient, local_product
+from chainrule.transforms.gradient import adjoints, contributions, local_product
 from chainrule.transforms.passes import graph_pass
 
 
@@ -116,4 +116,7 @@ def _transposed(node: Node, tangents: Sequence[Node | None]) -> Node | None:
         for operand, contribution in contributions(node, vector, relevant)
     ]
     total = _total(products)
-    return None if total is None else gradient(total, [vector])[0]
+    if total is None:
+        return None
+    (pushed,) = adjoints(total, [vector])
+    return pushed if isinstance(pushed, Node) else None  # J' v is 0 whatever v is
