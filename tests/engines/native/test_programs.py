@@ -19,14 +19,35 @@ X = generator.standard_normal((203, 6)).astype(np.float32)
 LABELS = (X[:, 0] * X[:, 1] > 0).astype(int) + (X[:, 2] > 1)
 REAL = (X[:, :1] ** 2 + X[:, 1:2]).astype(np.float32)
 
+
+def lecture() -> list[Any]:
+    hidden = [Linear(6, 10), Activation("relu"), Linear(10, 10), Activation("relu")]
+    return [*hidden, Linear(10, 1), Activation("sigmoid")]
+
+
+def softmax() -> list[Any]:
+    return [Linear(6, 17), Activation("tanh"), Linear(17, 3), Activation("softmax")]
+
+
+def regression() -> list[Any]:
+    return [Linear(6, 33), Activation("gelu"), Linear(33, 1)]
+
+
+def batch_norm() -> list[Any]:
+    return [Linear(6, 16), BatchNorm(16), Activation("elu"), Linear(16, 3)]
+
+
+def dropout() -> list[Any]:
+    return [Linear(6, 40), LayerNorm(40), Activation("silu"), Dropout(0.4), Linear(40, 3)]
+
+
 NETWORKS: dict[str, Any] = {
-    "lecture": (lambda: [Linear(6, 10), Activation("relu"), Linear(10, 10), Activation("relu"),
-                         Linear(10, 1), Activation("sigmoid")], LABELS > 0),
-    "softmax": (lambda: [Linear(6, 17), Activation("tanh"), Linear(17, 3), Activation("softmax")], LABELS),
-    "regression": (lambda: [Linear(6, 33), Activation("gelu"), Linear(33, 1)], REAL),
-    "batch norm": (lambda: [Linear(6, 16), BatchNorm(16), Activation("elu"), Linear(16, 3)], LABELS),
-    "dropout": (lambda: [Linear(6, 40), LayerNorm(40), Activation("silu"), Dropout(0.4), Linear(40, 3)], LABELS),
-}  # fmt: skip
+    "lecture": (lecture, LABELS > 0),
+    "softmax": (softmax, LABELS),
+    "regression": (regression, REAL),
+    "batch norm": (batch_norm, LABELS),
+    "dropout": (dropout, LABELS),
+}
 LOSSES = {"lecture": "binary_cross_entropy", "regression": "squared_error"}
 
 
@@ -76,7 +97,7 @@ def test_networks_take_the_same_path_in_single_precision(name: str) -> None:
         {"sample_weight": np.arange(203.0)},
         {"validation": 0.25, "early_stopping": 2, "epochs": 6},
     ],
-    ids=lambda options: ", ".join(options),
+    ids=", ".join,
 )
 def test_options_mean_the_same(options: Any) -> None:
     check_same("softmax", 1e-7, **options)

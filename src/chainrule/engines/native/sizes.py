@@ -13,7 +13,7 @@ from chainrule.shapes import Extent, Shape
 class Size(NamedTuple):
     """``number``, or ``number * rows`` if ``of_rows``.
 
-    >>> Size(10, True) * Size(4)
+    >>> Size(10, True).times(Size(4))
     Size(number=40, of_rows=True)
     """
 
