@@ -18,9 +18,9 @@ USUAL_ROWS = (
 )
 TYPICAL_ROWS = 64  # taken for the number of rows when tiles are chosen, if it is not known
 ALIGNMENT = 64  # bytes
-BLOCK_ROWS = 516  # at most: with BLOCK_INNER, half of a second-level cache of 1 MiB
+BLOCK_BYTES = 516 * 4  # of a column of A in a block: with BLOCK_INNER, half a MiB of cache
 BLOCK_INNER = 256
-GROUP_PANELS = 4  # panels of B that are packed together
+GROUP_PANELS = 8  # panels of B that are packed together
 
 
 @dataclass(frozen=True)
@@ -153,9 +153,10 @@ def scratch_bytes(spec: ProductSpec, target: Target, largest_size: int) -> int:
 
 def block_rows(spec: ProductSpec, tile: Tile) -> int:
     """Rows of a block of C: as few blocks as may be, all about as high."""
-    if spec.m is None or spec.m == 0:
-        return BLOCK_ROWS
-    even = ceil_div(spec.m, ceil_div(spec.m, BLOCK_ROWS))
+    most = BLOCK_BYTES // spec.dtype.itemsize
+    if not spec.m:
+        return most
+    even = ceil_div(spec.m, ceil_div(spec.m, most))
     return ceil_div(even, tile.rows) * tile.rows
 
 
