@@ -20,7 +20,7 @@ from chainrule.engines.blas import one_blas_thread
 from chainrule.engines.plan import Plan, make_plan
 from chainrule.graph.graph import Graph
 from chainrule.ops import random
-from chainrule.shapes import Array
+from chainrule.shapes import Array, is_float
 
 CACHED_PLANS: Final = 64  # of programs
 PLANS_OF_A_GRAPH: Final = 8  # for as many numbers of rows
@@ -50,7 +50,7 @@ class ReferenceEngine:
                 values = plan(arrays)
             for place in plan.borrowed:
                 values[place] = values[place].copy()
-            return [np.asarray(value) for value in values]
+            return [_writable(np.asarray(value)) for value in values]
 
         return run
 
@@ -68,19 +68,34 @@ class ReferenceEngine:
         bounds = program.bounds(count)
         steps = {size: _Step(self.plan(program.step, size), program, rows, size)
                  for size in dict.fromkeys(high - low for low, high in bounds)}  # fmt: skip
-        state, records = list(carried), []
+        state, records, finite = list(carried), [], True
         with _quiet(*[step.plan for step in steps.values()]):
-            for epoch in epochs:
-                keys = step_keys(seed, epoch, len(bounds))
-                order = row_order(program, seed, epoch, count)
-                for (low, high), key in zip(bounds, keys, strict=True):
-                    chosen = slice(low, high) if order is None else order[low:high]
-                    values = steps[high - low](state, chosen, key)
-                    records.append(values[program.carried :])
-                    if not _any_finite(values[program.carried]):
-                        return Outcome(state, stack_records(records, len(bounds)), finite=False)
-                    state = values[: program.carried]
-        return Outcome([np.asarray(value) for value in state], stack_records(records, len(bounds)))
+            for (low, high), order, key in _schedule(program, count, seed, epochs):
+                chosen = slice(low, high) if order is None else order[low:high]
+                values = steps[high - low](state, chosen, key)
+                records.append(values[program.carried :])
+                finite = _any_finite(values[program.carried])
+                if not finite:
+                    break
+                state = values[: program.carried]
+        return Outcome(
+            [np.asarray(value) for value in state], stack_records(records, len(bounds)), finite
+        )
+
+
+def _writable(array: Array) -> Array:
+    """``array``, copied if it is one element shown many times."""
+    return array if array.flags.writeable else array.copy()
+
+
+def _schedule(
+    program: Program, rows: int, seed: int, epochs: range
+) -> Iterator[tuple[tuple[int, int], Array | None, Array]]:
+    """For each step of all epochs where its batch lies, in which order of the rows, and its key."""
+    bounds = program.bounds(rows)
+    for epoch in epochs:
+        order = row_order(program, seed, epoch, rows)
+        yield from zip(bounds, repeat(order), step_keys(seed, epoch, len(bounds)))
 
 
 @contextmanager
@@ -154,10 +169,12 @@ def row_order(program: Program, seed: int, epoch: int, rows: int) -> Array | Non
 
 
 def stack_records(records: Sequence[Sequence[Any]], steps: int) -> list[Array]:
-    """For each record an array with axes (epochs, steps, ...); steps that did not run are NaN."""
+    """For each record an array with axes (epochs, steps, ...); what did not run is NaN, or 0."""
     missing = -len(records) % steps
     columns = [np.asarray(column) for column in zip(*records, strict=True)]
-    padded = [
-        np.concatenate([c, np.full((missing, *c.shape[1:]), np.nan, c.dtype)]) for c in columns
-    ]
+    rests = [np.zeros((missing, *column.shape[1:]), column.dtype) for column in columns]
+    for rest in rests:
+        if is_float(rest.dtype):
+            rest.fill(np.nan)
+    padded = [np.concatenate(pair) for pair in zip(columns, rests, strict=True)]
     return [column.reshape(-1, steps, *column.shape[1:]) for column in padded]
