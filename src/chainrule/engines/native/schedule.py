@@ -99,15 +99,7 @@ def legalize(graph: Graph) -> tuple[Graph, list[Labels]]:
             operands = [done[operand] for operand in node.operands]
             if node.op.name == "one_hot":
                 checks.append(Labels(operands[0], node.attributes["classes"]))
-            rule = DECOMPOSITIONS.get(node.op.name)
-            if rule is not None:
-                done[node] = rule(*operands, **node.attributes)
-                continue
-            if node.op.kind is Kind.CONTRACTION or node.op.name in ROUTINES:
-                operands = [x if layouts.contiguous(x) else copied(x) for x in operands]
-            if node.op.name == "reshape" and view(node, layouts(operands[0])) is None:
-                operands = [copied(operands[0])]
-            done[node] = rebuild(node, tuple(operands))
+            done[node] = _legal(node, operands, layouts)
     own: dict[Node, bool] = {}
     for output in graph.outputs:
         found = done[output]
@@ -115,6 +107,22 @@ def legalize(graph: Graph) -> tuple[Graph, list[Labels]]:
             found = copied(found)
         own[found] = True
     return Graph(graph.inputs, tuple(own)), checks
+
+
+def _legal(node: Node, operands: list[Node], layouts: _Layouts) -> Node:
+    """One node on legal operands, in operations that have a lowering."""
+    if node.op.name in DECOMPOSITIONS:
+        found: Node = DECOMPOSITIONS[node.op.name](*operands, **node.attributes)
+        return found
+    product = node.op.kind is Kind.CONTRACTION
+    thin = _thin_product(node, *operands) if product else None
+    if thin is not None:
+        return thin
+    if product or node.op.name in ROUTINES:
+        operands = [x if layouts.contiguous(x) else copied(x) for x in operands]
+    if node.op.name == "reshape" and view(node, layouts(operands[0])) is None:
+        operands = [copied(operands[0])]
+    return rebuild(node, tuple(operands))
 
 
 def copied(x: Node) -> Node:
@@ -172,6 +180,23 @@ def _one_hot(labels: Node, classes: int, dtype: Any) -> Any:
     return ops.astype(
         ops.equal(ops.expand_dims(ops.astype(labels, INT64), labels.ndim), numbers), dtype
     )
+
+
+def _thin_product(node: Node, a: Node, b: Node) -> Node | None:
+    """A product that would not fill a vector, one column wide or deep, in elements."""
+    transpose_a, transpose_b = (node.attributes[name] for name in ("transpose_a", "transpose_b"))
+    inner = a.shape[-2] if transpose_a else a.shape[-1]
+    if inner != 1 and node.shape[-1] != 1:
+        return None
+    column = ops.matrix_transpose(b) if transpose_b else b
+    found: Node
+    if inner == 1:
+        found = (ops.matrix_transpose(a) if transpose_a else a) * column
+    elif transpose_a:
+        found = ops.expand_dims(ops.sum(a * column, axis=-2), a.ndim - 1)
+    else:
+        found = ops.sum(a * ops.matrix_transpose(column), axis=-1, keepdims=True)
+    return found if found.type == node.type else None
 
 
 DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
