@@ -210,13 +210,18 @@ def _single(argument: Any) -> Node:
 
 def _all_derivatives(y: Node, x: Node) -> Node:
     """(elements of y, elements of x), up to reshaping."""
-    outputs, inputs = size_of(y.shape), size_of(x.shape)
-    if outputs <= inputs:
-        seed = input(y.shape, y.dtype)
-        return batch(gradient(y, [x], seed), {seed: _basis(seed)})[0]
+    seed = input(y.shape, y.dtype)
+    rows = gradient(y, [x], seed)  # an error where y does not depend on x
+    if size_of(y.shape) > size_of(x.shape):
+        return _by_columns(y, x)
+    return batch(rows, {seed: _basis(seed)})[0]
+
+
+def _by_columns(y: Node, x: Node) -> Node:
+    """As :func:`_all_derivatives`, by forward mode; zeros where ``y`` does not depend on ``x``."""
     tangent = input(x.shape, x.dtype)
     columns = batch(forward.jvp([y], {x: tangent}), {tangent: _basis(tangent)})[0]
-    result: Node = reshape(columns, (inputs, outputs)).T
+    result: Node = reshape(columns, (size_of(x.shape), size_of(y.shape))).T
     return result
 
 
@@ -229,6 +234,15 @@ def _basis(like: Node) -> Node:
 def hessian(fn: Function, argnums: int = 0) -> Function:
     """A function that gives all second derivatives of a scalar ``fn`` by one argument.
 
+    Forward over reverse mode: 0 where the gradient does not depend on the argument.
+
+    Raises
+    ------
+    ShapeError
+        If ``fn`` does not return a scalar.
+    DisconnectedError, NotDifferentiableError
+        If there is no first derivative.
+
     Examples
     --------
     >>> import chainrule as cr
@@ -236,7 +250,16 @@ def hessian(fn: Function, argnums: int = 0) -> Function:
     array([[ 2.,  0.],
            [ 0., -2.]])
     """
-    return _named(jacobian(grad(fn, argnums), argnums), fn, "hessian")
+
+    def build(*arguments: Any) -> Node:
+        (place,) = _places(argnums, len(arguments))
+        x = _single(arguments[place])
+        (value,) = simplify([as_node(fn(*arguments))])
+        (slope,) = simplify(gradient(value, [x]))
+        result: Node = reshape(_by_columns(slope, x), (*x.shape, *x.shape))
+        return result
+
+    return _named(lambda *arguments: lifted(build, arguments), fn, "hessian")
 
 
 def hvp(fn: Function) -> Function:

@@ -11,9 +11,9 @@ from chainrule.engines.base import Executable
 from chainrule.expressions.values import Variable, executable
 from chainrule.graph.graph import Graph, free_leaves
 from chainrule.graph.node import Node
-from chainrule.graph.tree import flatten, map_tree, unflatten
+from chainrule.graph.tree import flatten, unflatten
 from chainrule.graph.walk import substitute
-from chainrule.ops.build import as_node, constant, input
+from chainrule.ops.build import as_node, input
 from chainrule.shapes import FLOAT64, Array, TensorType, as_array
 
 Function = Callable[..., Any]
@@ -22,16 +22,16 @@ Function = Callable[..., Any]
 def lifted(build: Function, arguments: Any) -> Any:
     """``build(*arguments)``, which builds nodes: as nodes if any argument is one, else as arrays.
 
-    It stays nodes, too, where ``build`` caught a placeholder: that of a function around it.
+    It stays nodes, too, where ``build`` caught a placeholder: that of a function around it. What
+    is built never sees an argument itself, only a placeholder: a constant could be another one of
+    equal value, and an expression could be simplified away, before a derivative by it is taken.
     """
     trees = [as_tree(argument) for argument in arguments]
     leaves = flatten(trees)
-    if any(isinstance(leaf, Node) for leaf in leaves):
-        return build(*map_tree(as_node, trees))
     trace = Trace(build, trees, [TensorType(leaf.dtype, leaf.shape) for leaf in leaves])
-    return (
-        trace.inlined(leaves) if trace.open else trace.filled(trace.compiled("reference"), leaves)
-    )
+    if trace.open or any(isinstance(leaf, Node) for leaf in leaves):
+        return trace.inlined(leaves)
+    return trace.filled(trace.compiled("reference"), leaves)
 
 
 class Trace:
@@ -62,10 +62,10 @@ class Trace:
         """The result, as arrays."""
         return unflatten(self.result, run([*arrays, *[leaf.value for leaf in self.variables]]))
 
-    def inlined(self, arrays: Sequence[Array]) -> Any:
-        """The result as nodes, the arguments in it as constants."""
-        constants = dict(zip(self.graph.inputs, map(constant, arrays), strict=False))
-        return unflatten(self.result, substitute(self.graph.outputs, constants))
+    def inlined(self, arguments: Sequence[Any]) -> Any:
+        """The result as nodes, with arrays or nodes in the places of the arguments."""
+        replacements = dict(zip(self.graph.inputs, map(as_node, arguments), strict=False))
+        return unflatten(self.result, substitute(self.graph.outputs, replacements))
 
 
 def as_tree(argument: Any) -> Any:
