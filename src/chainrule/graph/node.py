@@ -128,6 +128,7 @@ class Node:
         type_: TensorType,
         payload: Array | None = None,
         name: str | None = None,
+        site: Site | None = None,
     ) -> None:
         self.op = op
         self.operands = operands
@@ -135,7 +136,7 @@ class Node:
         self.dtype, self.shape = type_
         self.payload = payload
         self.name = name
-        self.site = calling_site()
+        self.site = site or calling_site()
         self.serial = next(_serials)
 
     @property
@@ -244,15 +245,22 @@ def intern(
     operands: tuple[Node, ...],
     attributes: dict[str, Any],
     type_: TensorType | None = None,
+    note: Node | None = None,
 ) -> Node:
-    """The one node that applies ``op`` to these operands with these attributes."""
+    """The one node that applies ``op`` to these operands with these attributes.
+
+    If it has to be made, its name and site are those of ``note``, the node that it stands for; a
+    node that is there already keeps its own.
+    """
     key = (op.name, tuple([operand.serial for operand in operands]), tuple(attributes.items()))
     found = _interned.get(key)
     if found is not None:
         return found
     if type_ is None:
         type_ = op.infer(*[operand.type for operand in operands], **attributes)
-    return _interned.setdefault(key, Node(op, operands, attributes, type_))
+    made = Node(op, operands, attributes, type_, site=None if note is None else note.site)
+    made.name = None if note is None else note.name
+    return _interned.setdefault(key, made)
 
 
 def intern_constant(op: Op, array: Array) -> Node:

@@ -50,12 +50,7 @@ def rebuild(node: Node, operands: tuple[Node, ...]) -> Node:
     """``node`` with other operands; the same node if they are its own."""
     if operands == node.operands:
         return node
-    built = intern(node.op, operands, node.attributes)
-    if built.name is None:
-        built.name = node.name
-    if node.site is not None:
-        built.site = node.site
-    return built
+    return intern(node.op, operands, node.attributes, note=node)
 
 
 def rewrite(outputs: Sequence[Node], replace: Callable[[Node], Node | None]) -> list[Node]:

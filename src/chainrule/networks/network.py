@@ -33,8 +33,6 @@ from chainrule.training.steps import Regularization
 from chainrule.training.task import prepare
 from chainrule.training.watching import watch
 
-_MEMBERS = 2**32 - 2  # the stream that new members are drawn from; epochs count from 0
-
 
 class Network:
     """A feed-forward network: layers with names, applied one after the other.
@@ -94,7 +92,8 @@ class Network:
         self, layers: Sequence[Layer], seed: int | None = None, dtype: npt.DTypeLike = FLOAT32
     ) -> None:
         architecture, seed = Architecture(layers, dtype), new_seed(seed)
-        snapshot = architecture.draw(random.key(seed))
+        key = random.fold_in(random.key(seed), random.Stream.PARAMETERS)
+        snapshot = architecture.draw(key)
         self._hold(Contents(architecture, snapshot, seed, {}, None))
 
     def _hold(self, contents: Contents) -> None:
@@ -503,7 +502,7 @@ def _multiplied(architecture: Architecture, snapshot: Snapshot, plan: Plan) -> S
         raise ParameterError(
             f"the model has {snapshot.members} members; train them on, or make a new model"
         )
-    key = random.fold_in(random.key(plan.seed), _MEMBERS)
+    key = random.fold_in(random.key(plan.seed), random.Stream.MEMBERS)
     drawn = [architecture.draw(random.fold_in(key, each)) for each in range(1, plan.count)]
     others = [snapshot._replace(parameters=each.parameters) for each in drawn]
     return Snapshot.of_members([snapshot, *others])

@@ -9,6 +9,7 @@ of every epoch has bits of its own.
 from __future__ import annotations
 
 import math
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,15 @@ from chainrule.ops import elementwise as ew
 from chainrule.ops.build import apply, cast
 from chainrule.ops.reduce import argsort
 from chainrule.shapes import UINT32, Array, Dtype, Shape, TensorType, as_dtype, as_shape
+
+
+class Stream(IntEnum):
+    """What is drawn from a seed beside epochs, which are numbered from 0: each by a key of its own."""
+
+    PARAMETERS = 2**32 - 3
+    MEMBERS = 2**32 - 2
+    HELD_OUT_ROWS = 2**32 - 1
+
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 _PARITY = np.uint32(0x1BD11BDA)

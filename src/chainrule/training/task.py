@@ -21,7 +21,6 @@ Validation: TypeAlias = Any
 """Arrays ``(X, y)`` or ``(X, y, weights)``, a fraction, or the numbers of the rows to hold out."""
 
 CLASSIFYING = ("cross_entropy", "binary_cross_entropy", "hinge")
-_SPLIT = 2**32 - 1  # the stream that held-out rows are drawn from; epochs count from 0
 
 
 class Task(NamedTuple):
@@ -164,7 +163,7 @@ def split_rows(rows: int, fraction: float, seed: int) -> tuple[Array, Array]:
         raise ParameterError(
             f"a validation fraction of {fraction} leaves one part of {rows} rows empty"
         )
-    order = random.permutation(random.fold_in(random.key(seed), _SPLIT), rows)
+    order = random.permutation(random.fold_in(random.key(seed), random.Stream.HELD_OUT_ROWS), rows)
     return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
