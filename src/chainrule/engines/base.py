@@ -86,7 +86,7 @@ class Outcome:
     records : list of arrays
         For each step output an array with axes (epochs, steps, ...).
     finite : bool
-        False if a step's loss was not; the carried values are those before that step.
+        False if the loss of no member was, after some step; the carried values are those before it.
     """
 
     carried: list[Array]

@@ -42,7 +42,7 @@ ENGINES = {
 
 
 def get_engine(name: str | None = None) -> Engine:
-    """The engine called ``name``; if None, that of CHAINRULE_ENGINE, or the fastest installed.
+    """The engine called ``name``; if None, that of CHAINRULE_ENGINE, or the native one.
 
     Where an engine cannot be had, the reference engine takes over, with one warning that says
     what to install.
@@ -53,8 +53,7 @@ def get_engine(name: str | None = None) -> Engine:
         If there is no engine of that name.
     """
     name = name or os.environ.get(VARIABLE)
-    if not name:
-        return _make("native" if _is_available("native") else "reference")
+    name = name or "native"
     if name not in ENGINES:
         raise unknown_name("engine", name, ENGINES)
     if _is_available(name):

@@ -24,7 +24,7 @@ from chainrule.shapes import UINT32, Array, Dtype, Shape, TensorType, as_dtype, 
 
 
 class Stream(IntEnum):
-    """What is drawn from a seed beside epochs, which are numbered from 0: each by a key of its own."""
+    """What is drawn from a seed by a key of its own; the other keys are those of epochs, from 0."""
 
     PARAMETERS = 2**32 - 3
     MEMBERS = 2**32 - 2

@@ -9,7 +9,12 @@ import pytest
 
 pytest.importorskip("llvmlite", reason="the native engine needs llvmlite")
 
+import chainrule as cr
+from chainrule.engines.base import Program
+from chainrule.engines.native.engine import NativeEngine
 from chainrule.engines.registry import get_engine
+from chainrule.errors import ShapeError
+from chainrule.graph.graph import Graph
 from chainrule.networks import Network
 from chainrule.nn import Activation, BatchNorm, Dropout, Embedding, Flatten, LayerNorm, Linear
 from chainrule.optim import SGD, Adam, RMSProp, schedules
@@ -142,3 +147,15 @@ def test_it_is_the_engine_where_none_is_named(monkeypatch: pytest.MonkeyPatch) -
     assert get_engine().name == "native"
     monkeypatch.setenv("CHAINRULE_ENGINE", "reference")
     assert get_engine().name == "reference"
+
+
+def test_rows_and_carried_values_of_other_shapes_are_refused() -> None:
+    a, x, y = cr.input((2,)), cr.input((cr.ROWS, 2)), cr.input((cr.ROWS,))
+    loss = cr.mean(cr.sum(x * a, axis=1) * y)
+    step = Graph((a, x, y, cr.input((2,), "uint32")), (a - 0.1 * a, loss))
+    program = Program(step, carried=1, batch=4)
+    given = [np.ones(2)], [np.ones((8, 2)), np.ones(8)]
+    assert NativeEngine().run(program, *given, seed=0, epochs=range(1)).finite
+    for carried, rows in (([np.ones(1)], given[1]), (given[0], [np.ones((8, 2)), np.ones(5)])):
+        with pytest.raises(ShapeError):
+            NativeEngine().run(program, carried, rows, seed=0, epochs=range(1))

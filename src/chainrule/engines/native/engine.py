@@ -29,7 +29,7 @@ from chainrule.engines.native.tiling import scratch_bytes
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
 from chainrule.ops import random
-from chainrule.shapes import Array, Shape, TensorType, bind_rows
+from chainrule.shapes import Array, Dtype, Shape, TensorType, bind_rows
 
 KEPT_FUNCTIONS = 128
 CACHE_LINE = 64
@@ -90,6 +90,11 @@ def fixed(shape: Shape, rows: int | None) -> tuple[int, ...]:
     return cast("tuple[int, ...]", bind_rows(shape, rows))
 
 
+def fitting(array: Array, dtype: Dtype) -> Array:
+    """The array itself if compiled code can read it as it lies, else a copy."""
+    return array if array.dtype == dtype and array.flags.c_contiguous else array.astype(dtype, "C")
+
+
 def addresses(arrays: Sequence[Array]) -> Array:
     """Where the arrays lie: (n,) uint64."""
     return np.array([array.ctypes.data for array in arrays], np.uint64)
@@ -140,7 +145,8 @@ class CompiledGraph:
         """
         rows = rows_of(self._types, arrays)
         results = [np.empty(fixed(shape, rows), dtype) for dtype, shape in self._results]
-        inputs = [array if array.flags.c_contiguous else array.copy("C") for array in arrays]
+        pairs = zip(arrays, self._types, strict=True)
+        inputs = [fitting(array, type_.dtype) for array, type_ in pairs]
         given: list[Any] = [*inputs, *results]
         if self._grows:
             space = aligned(_scratch(self.lowered, self.target, rows or 0))
@@ -194,7 +200,9 @@ class CompiledProgram:
     ) -> Outcome:
         """Run some epochs."""
         bounds = np.array(program.bounds(len(rows[0])), np.int64)
-        data = [np.require(array, requirements="C") for array in rows]
+        rows_of([node.type for node in self.graph.inputs[:-1]], [*carried, *rows])
+        fed = self.graph.inputs[self.carried : -1]
+        data = [fitting(array, node.dtype) for array, node in zip(rows, fed, strict=True)]
         most = int((bounds[:, 1] - bounds[:, 0]).max())
         inputs, outputs = self.graph.inputs, self.lowered.graph.outputs
         sets = [[fresh(node, None) for node in outputs[: self.carried]] for _ in range(2)]
