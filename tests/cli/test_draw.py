@@ -30,6 +30,11 @@ def test_both_contributions_of_a_square(run: Run) -> None:
     assert "3 + 3 = 6" in run("draw", "x*x", "x=3").stdout
 
 
+def test_a_second_name_of_an_equal_result_is_an_alias(run: Run) -> None:
+    text = run("draw", "a=x+y; b=x+y; f=a*b", "x=1", "y=2").stdout
+    assert "a = x + y" in text and "f = a × a" in text
+
+
 def test_formulas_and_values_may_start_with_a_minus(run: Run) -> None:
     assert "f = −t1" in run("draw", "-x**2", "x=-3").stdout
 
@@ -51,6 +56,7 @@ def test_the_picture_is_written_and_kept(run: Run, tmp_path: Path) -> None:
     [
         (["__import__('os').system('touch owned')"], "a formula may not hold"),
         (["x.__class__", "x=1"], "a formula may not hold 'x.__class__'"),
+        (["x" + ".a" * 900, "x=1"], "a formula may not hold 'x.a.a"),
         (["(" * 300 + "x" + ")" * 300, "x=1"], "cannot read the formula"),
         (["x+", "x=1"], "cannot read the formula"),
         (["x+y", "x=1"], "needs a value for 'y'"),

@@ -59,6 +59,13 @@ def test_an_unnamed_result_is_called_f_unless_a_variable_is() -> None:
     assert formula("f + 1", {"f": 1}).name is None
 
 
+def test_equal_results_are_one_node_that_keeps_its_first_name() -> None:
+    f = formula("a = x + y; b = x + y; f = a * b", {"x": 1, "y": 2})
+    assert (f.name, [each.name for each in f.operands], float(f.value)) == ("f", ["a", "a"], 9.0)
+    assert formula("a = x + y; x + y", {"x": 1, "y": 2}).name == "a"
+    assert formula("a = x; f = a * a", {"x": 3}).operands[0].name == "x"
+
+
 def test_pi_is_known_and_may_be_given_another_value() -> None:
     assert float(formula("2 * pi", {}).value) == 2 * math.pi
     assert float(formula("2 * pi", {"pi": 3}).value) == 6
@@ -86,6 +93,7 @@ HOSTILE = (
     "x[0]", "{1: 2}", "exp(*x)", "exp(x, out=y)", "exp(x)(y)", "True + 1", "1j", "x @ y", "x // y",
     "x % y", "~x", "not x", "await x", "yield x", "x = y = 1", "x, y = 1, 2", "x; y", "del x",
     "assert x", "while x: pass", "a.b = 1; x", "", "   ", "x +", "(((", "\x1b[31m", "x\x00", "# x",
+    "x" + ".a" * 900, "x = x.a = 1",
     "(" * 500 + "x" + ")" * 500, "x" * 3000, "None", "...", "b'a'", "@x", "print(x)\nx",
 )  # fmt: skip
 
@@ -117,6 +125,7 @@ def test_any_text_gives_a_formula_or_a_clear_error(text: str) -> None:
         ("max(x)", {"x": 1}, "max takes 2 arguments, not 1"),
         ("exp(x, x)", {"x": 1}, "exp takes one argument, not 2"),
         ("q = 1; q = 2; q", {}, "'q' has a value already"),
+        ("x" + ".a" * 900, {}, "may not hold 'x" + ".a" * 19 + r".\.\.\.' (Attribute\)"),
         ("9" * 400, {}, "greater than any float64"),
         ("+".join("x" * 2000), {"x": 1}, "at most 2000 characters"),
     ],

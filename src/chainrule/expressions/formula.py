@@ -14,7 +14,7 @@ from typing import Any
 
 from chainrule import ops
 from chainrule.errors import FormulaError, unknown_name
-from chainrule.expressions.values import Variable, variable
+from chainrule.expressions.values import variable
 from chainrule.graph.node import Node
 
 LONGEST_FORMULA = 2000
@@ -55,7 +55,8 @@ def formula(text: str, values: Mapping[str, float]) -> Node:
     text : str
         Numbers, names, ``+ - * / **``, parentheses, functions of one or two arguments, at most
         2,000 characters. Intermediate results may be named: ``"q = x + y; f = q * z"``. An
-        unnamed result is called f where no variable is.
+        unnamed result is called f where no variable is. Equal expressions are one node, which
+        keeps its first name: ``"a = x + y; b = x + y; f = a * b"`` means ``f = a * a``.
     values : mapping of str to float
         One for every variable of the formula; pi is known.
 
@@ -95,9 +96,10 @@ def _statements(text: str) -> list[Any]:
     """The syntax tree: assignments, and one expression or assignment at the end."""
     if len(text) > LONGEST_FORMULA:
         raise FormulaError(f"a formula has at most {LONGEST_FORMULA} characters, not {len(text)}")
+    text = text.strip()
     try:
         with warnings.catch_warnings(action="ignore"):  # what is odd is refused below
-            body = ast.parse(text.strip()).body
+            body = ast.parse(text).body
     except SyntaxError as reason:
         raise FormulaError(f"cannot read the formula {_shortened(text)}: {reason.msg}") from None
     except (ValueError, RecursionError, MemoryError):
@@ -106,12 +108,19 @@ def _statements(text: str) -> list[Any]:
         raise FormulaError('the formula is empty; try "(x + y) * z"')
     for place, statement in enumerate(body, 1):
         allowed = (ast.Assign, ast.Expr) if place == len(body) else (ast.Assign,)
-        if not isinstance(statement, allowed):
-            raise _refused(statement)
+        if not isinstance(statement, allowed) or not _names_one_result(statement):
+            raise _refused(text, statement)
         for node in _ordered(statement.value):
             if not _is_allowed(node):
-                raise _refused(node)
+                raise _refused(text, node)
     return body
+
+
+def _names_one_result(statement: ast.stmt) -> bool:
+    """Whether the statement is ``name = ...``, or no assignment."""
+    if not isinstance(statement, ast.Assign):
+        return True
+    return len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name)
 
 
 def _is_allowed(node: ast.expr) -> bool:
@@ -126,10 +135,11 @@ def _is_plain_call(node: ast.expr) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords
 
 
-def _refused(node: ast.AST) -> FormulaError:
+def _refused(text: str, node: ast.AST) -> FormulaError:
+    quoted = ast.get_source_segment(text, node) or ""  # to unparse would recurse
     kind = "" if isinstance(node, ast.Constant) else f" ({type(node).__name__})"
     return FormulaError(
-        f"a formula may not hold {_shortened(ast.unparse(node))}{kind}; it is made of numbers,"
+        f"a formula may not hold {_shortened(quoted)}{kind}; it is made of numbers,"
         " names, + - * / **, parentheses and functions such as exp(x) and max(x, y)"
     )
 
@@ -138,11 +148,13 @@ def _shortened(text: str) -> str:
     return repr(text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}...")
 
 
+def _assigned(statement: Any) -> str:
+    return str(statement.targets[0].id)
+
+
 def _target(statement: ast.Assign, known: Mapping[str, Any]) -> str:
-    """The name that an assignment gives."""
-    if len(statement.targets) != 1 or not isinstance(statement.targets[0], ast.Name):
-        raise _refused(statement)
-    name = statement.targets[0].id
+    """The name that an assignment gives, which is a new one."""
+    name = _assigned(statement)
     if name in known:
         raise FormulaError(f"{name!r} has a value already; choose another name for the result")
     return name
@@ -150,15 +162,13 @@ def _target(statement: ast.Assign, known: Mapping[str, Any]) -> str:
 
 def _leaves(statements: Sequence[Any], values: Mapping[str, float]) -> dict[str, Node]:
     """A variable for every name that is read before it is assigned, in the order of reading."""
-    assigned: dict[str, None] = {}
+    assigned: set[str] = set()
     needed: dict[str, None] = {}
     for statement in statements:
         read = [node.id for node in _ordered(statement.value) if isinstance(node, ast.Name)]
         needed.update(dict.fromkeys(name for name in read if name not in assigned))
         if isinstance(statement, ast.Assign):
-            assigned.update(
-                dict.fromkeys(n.id for n in statement.targets if isinstance(n, ast.Name))
-            )
+            assigned.add(_assigned(statement))
     variables = [name for name in needed if name in values or name not in CONSTANTS]
     _check_given(variables, values)
     constants = {
@@ -238,5 +248,8 @@ def _call(name: str, operands: Sequence[Node]) -> Any:
 
 
 def _named(node: Node, name: str) -> Node:
-    """``node`` under a name, unless it has one or is a plain number."""
-    return node if isinstance(node, Variable) or not node.operands or not name else node.named(name)
+    """``node`` under a name, unless it has one or is a plain number.
+
+    Equal nodes are one, so a second name of an equal result is an alias of the first.
+    """
+    return node.named(name) if name and node.operands and not node.name else node
