@@ -14,7 +14,9 @@ import chainrule as cr
 from chainrule.errors import (
     DisconnectedError,
     DtypeError,
+    GradientError,
     MissingInputError,
+    NotDifferentiableError,
     ParameterError,
     ShapeError,
 )
@@ -152,6 +154,55 @@ def test_a_jacobian_of_what_does_not_depend_on_its_argument_is_an_error(size: in
     """Whichever mode it would take."""
     with pytest.raises(DisconnectedError):
         cr.jacobian(lambda x: cr.constant(np.ones(size)))(POINT)
+
+
+LOST: dict[str, Callable[[Any], Any]] = {
+    "power 0": lambda x: cr.sum(x**0),
+    "times 0": lambda x: cr.sum(x * 0.0 + 3.0),
+    "difference": lambda x: cr.sum(x - x),
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_the_derivative_is_zero_where_simplification_takes_the_argument_away(name: str) -> None:
+    fn, zeros = LOST[name], np.zeros(3)
+    assert fn(cr.variable(POINT)).value.shape == ()
+    close(cr.grad(fn)(POINT), zeros)
+    close(cr.vjp(fn, POINT)[1](2.0)[0], zeros)
+    close(cr.jacobian(fn)(POINT), zeros)
+    close(cr.jvp(fn, (POINT,), (DIRECTION,))[1], 0.0)
+    close(cr.hessian(fn)(POINT), np.zeros((3, 3)))
+    close(cr.hvp(fn)(POINT, DIRECTION), zeros)
+    close(cr.jacobian(lambda x: fn(x) * np.ones(5))(POINT), np.zeros((5, 3)))
+    close(cr.grad(lambda x: x**0)(2.0), 0.0)
+    close(cr.hessian(lambda x: x**1)(2.0), 0.0)
+
+
+@pytest.mark.parametrize("size", [1, 3, 7])
+@pytest.mark.parametrize(
+    ("fn", "error"),
+    [
+        (lambda x, ones: cr.astype(cr.greater(x[0], 0) * ones, np.float64), NotDifferentiableError),
+        (lambda x, ones: cr.stop_gradient(x[0]) * ones, NotDifferentiableError),
+        (lambda x, ones: cr.constant(ones), DisconnectedError),
+    ],
+)
+def test_jacobians_of_both_modes_tell_of_the_same_absence(
+    fn: Callable[..., Any], error: type[GradientError], size: int
+) -> None:
+    with pytest.raises(error):
+        cr.jacobian(lambda x: fn(x, np.ones(size)))(POINT)
+    _, slope = cr.jvp(lambda x: fn(x, np.ones(size)), (POINT,), (DIRECTION,))
+    close(slope, np.zeros(size))
+
+
+def test_argnums_of_numpy() -> None:
+    close(cr.grad(lambda x, y: x * y, np.int64(1))(2.0, 3.0), 2.0)
+    close(cr.grad(lambda x, y: x * y, np.array([1, 0]))(2.0, 3.0), (2.0, 3.0))
+    close(cr.jacobian(lambda x, y: x * y, np.int64(0))(2.0, 3.0), 3.0)
+    close(cr.hessian(lambda x: x**3, np.int64(0))(2.0), 12.0)
+    with pytest.raises(ParameterError, match=r"argnums 0\.5 must be an integer"):
+        cr.grad(lambda x: x, 0.5)(1.0)  # type: ignore[arg-type]
 
 
 def test_arguments_are_not_confused_with_equal_constants() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from operator import add
+from operator import add, index
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,12 @@ from chainrule.expressions.tracing import Function, as_tree, lifted
 from chainrule.graph.node import Node
 from chainrule.graph.tree import flatten, map_tree, unflatten
 from chainrule.ops.build import as_node, constant, input
-from chainrule.ops.movement import reshape
+from chainrule.ops.movement import reshape, zeros_like
 from chainrule.ops.reduce import sum as reduce_sum
 from chainrule.shapes import as_array, is_float, size_of
 from chainrule.transforms import jvp as forward
 from chainrule.transforms.batch import batch
-from chainrule.transforms.gradient import gradient
+from chainrule.transforms.gradient import Absence, adjoints, gradient
 from chainrule.transforms.simplify import simplify
 
 
@@ -50,16 +50,32 @@ def value_and_grad(fn: Function, argnums: int | Sequence[int] = 0) -> Function:
         value, places = as_node(fn(*arguments)), _places(argnums, len(arguments))
         chosen = [arguments[place] for place in places]
         _need_floats(flatten(chosen))
-        # simplified first: the stable form of a loss has the stable derivative
         (simple,) = simplify([value])
-        gradients = unflatten(chosen, gradient(simple, flatten(chosen)))
-        return value, gradients[0] if isinstance(argnums, int) else tuple(gradients)
+        gradients = unflatten(chosen, _slopes(value, simple, flatten(chosen)))
+        return value, tuple(gradients) if np.ndim(argnums) else gradients[0]
 
     return _named(lambda *arguments: lifted(build, arguments), fn, "value and gradient")
 
 
+def _slopes(
+    written: Node, simple: Node, inputs: Sequence[Node], seed: Node | None = None
+) -> list[Node]:
+    """Derivatives of ``simple``, the stable form of ``written``, which has the stable ones.
+
+    Whether there is a derivative is judged on the graph as written; it is 0 where simplification
+    took away every path, as from x**0.
+    """
+    pairs = list(zip(inputs, adjoints(simple, inputs, seed), strict=True))
+    if lost := [x for x, d in pairs if isinstance(d, Absence)]:
+        gradient(written, lost, seed)  # an error where there was no path either
+    return [zeros_like(x) if isinstance(d, Absence) else d for x, d in pairs]
+
+
 def _places(argnums: int | Sequence[int], count: int) -> list[int]:
-    places = [argnums] if isinstance(argnums, int) else list(argnums)
+    try:
+        places = [index(place) for place in np.atleast_1d(argnums)]
+    except TypeError as reason:
+        raise ParameterError(f"argnums {argnums!r} must be an integer or several") from reason
     if any(not -count <= place < count for place in places):
         raise ParameterError(
             f"argnums {argnums} asks for more than the {count} arguments that were given"
@@ -117,10 +133,9 @@ def vjp(fn: Function, *primals: Any) -> tuple[Any, Function]:
 
     def build(*arguments: Any) -> tuple[Any, ...]:
         *inputs, seed = arguments
-        outputs = simplify([as_node(leaf) for leaf in flatten(fn(*inputs))])
-        products = [reduce_sum(y * g) for y, g in zip(outputs, flatten(seed), strict=True)]
-        slopes = gradient(reduce(add, products), flatten(inputs))
-        return tuple(unflatten(inputs, slopes))
+        outputs = [as_node(leaf) for leaf in flatten(fn(*inputs))]
+        written, simple = _paired(outputs, seed), _paired(simplify(outputs), seed)
+        return tuple(unflatten(inputs, _slopes(written, simple, flatten(inputs))))
 
     value = lifted(fn, primals)
 
@@ -131,6 +146,12 @@ def vjp(fn: Function, *primals: Any) -> tuple[Any, Function]:
     return value, pull
 
 
+def _paired(outputs: Sequence[Node], seed: Any) -> Node:
+    """The sum of all products of an output's elements with those of its seed."""
+    products = [reduce_sum(y * g) for y, g in zip(outputs, flatten(seed), strict=True)]
+    return as_node(reduce(add, products))
+
+
 def _as_seed(value: Any, seed: Any) -> Any:
     if seed.shape != value.shape:
         raise ShapeError(f"the seed has shape {seed.shape}, and the value {value.shape}")
@@ -139,6 +160,9 @@ def _as_seed(value: Any, seed: Any) -> Any:
 
 def jvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     """The value of ``fn`` and its derivative along a direction.
+
+    The derivative is 0 where the value does not depend on an argument, or only by operations
+    without a derivative: the other arguments may still matter.
 
     Parameters
     ----------
@@ -179,6 +203,11 @@ def jacobian(fn: Function, argnums: int = 0) -> Function:
     derivative is batched over all of them: over outputs (reverse mode) or over inputs (forward
     mode), whichever are fewer.
 
+    Raises
+    ------
+    DisconnectedError, NotDifferentiableError
+        If there is no derivative, in either mode.
+
     Examples
     --------
     >>> import chainrule as cr
@@ -190,7 +219,7 @@ def jacobian(fn: Function, argnums: int = 0) -> Function:
     def build(*arguments: Any) -> Node:
         (place,) = _places(argnums, len(arguments))
         x = _single(arguments[place])
-        (y,) = simplify([as_node(fn(*arguments))])
+        y = as_node(fn(*arguments))
         result: Node = reshape(_all_derivatives(y, x), (*y.shape, *x.shape))
         return result
 
@@ -210,10 +239,11 @@ def _single(argument: Any) -> Node:
 
 def _all_derivatives(y: Node, x: Node) -> Node:
     """(elements of y, elements of x), up to reshaping."""
+    (simple,) = simplify([y])
     seed = input(y.shape, y.dtype)
-    rows = gradient(y, [x], seed)  # an error where y does not depend on x
+    rows = _slopes(y, simple, [x], seed)  # an error where y does not depend on x
     if size_of(y.shape) > size_of(x.shape):
-        return _by_columns(y, x)
+        return _by_columns(simple, x)
     return batch(rows, {seed: _basis(seed)})[0]
 
 
@@ -254,8 +284,9 @@ def hessian(fn: Function, argnums: int = 0) -> Function:
     def build(*arguments: Any) -> Node:
         (place,) = _places(argnums, len(arguments))
         x = _single(arguments[place])
-        (value,) = simplify([as_node(fn(*arguments))])
-        (slope,) = simplify(gradient(value, [x]))
+        value = as_node(fn(*arguments))
+        (simple,) = simplify([value])
+        (slope,) = simplify(_slopes(value, simple, [x]))
         result: Node = reshape(_by_columns(slope, x), (*x.shape, *x.shape))
         return result
 

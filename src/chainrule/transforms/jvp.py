@@ -38,7 +38,9 @@ def jvp(outputs: Sequence[Node], tangents: Mapping[Node, Node]) -> list[Node]:
     Returns
     -------
     list of Node
-        One derivative for each output, of its shape; zeros where it does not depend on any input.
+        One derivative for each output, of its shape; zeros where it does not depend on any input,
+        or only by operations without a derivative. Where that is to be an error, ask
+        :func:`chainrule.transforms.gradient.gradient` first, as ``jacobian`` does.
 
     Raises
     ------
