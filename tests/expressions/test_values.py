@@ -21,6 +21,7 @@ from chainrule.errors import (
     DtypeError,
     MissingInputError,
     NotDifferentiableError,
+    ParameterError,
     ShapeError,
     UnknownNameError,
 )
@@ -115,6 +116,23 @@ def test_assigning_keeps_shape_and_type() -> None:
     assert x.value.tolist() == [3.0, 4.0]
 
 
+def test_integers_that_do_not_fit_are_refused() -> None:
+    x = cr.variable(np.array([1, 2], np.int8))
+    x.value = [-128, 127]
+    assert x.value.tolist() == [-128, 127]
+    for wrong in (128, 300, -129):
+        with pytest.raises(DtypeError, match=f"holds {wrong}, and int8 goes from -128 to 127"):
+            x.value = [0, wrong]
+    assert x.value.tolist() == [-128, 127]
+    y = cr.variable(np.array(1, np.uint8))
+    y.value = 255
+    assert int(y.value) == 255
+    with pytest.raises(DtypeError, match="holds -1"):
+        y.value = -1
+    with pytest.raises(DtypeError, match="int64 goes from"):
+        cr.variable(np.array(1)).value = np.uint64(2**63)
+
+
 def test_a_placeholder_has_no_value() -> None:
     x = cr.input((3,), name="x")
     with pytest.raises(MissingInputError, match=r"'x'.*test_values\.py.*feed="):
@@ -197,6 +215,17 @@ def test_backward_reaches_real_variables_only() -> None:
     assert float(y.grad) == 1.0
 
 
+def test_backward_that_reaches_nothing_is_an_error() -> None:
+    x, i = cr.variable(2.0), cr.variable(np.array(1))
+    with pytest.raises(DisconnectedError, match="does not depend on any variable"):
+        cr.constant(1.0).backward()
+    with pytest.raises(DisconnectedError, match="of real numbers"):
+        (i * 2.0).backward()
+    with pytest.raises(NotDifferentiableError, match="stop_gradient"):
+        cr.stop_gradient(x).backward()
+    assert x.grad is None
+
+
 def test_backward_on_a_variable_itself() -> None:
     x = cr.variable(2.0)
     x.backward()
@@ -261,6 +290,8 @@ def test_feeds_that_do_not_fit_are_refused() -> None:
         cr.evaluate(x, feed={x: ["a", "b"]})
     with pytest.raises(MissingInputError, match="'x'"):
         cr.evaluate([i, x], feed={i: 1})
+    with pytest.raises(ParameterError, match="keys of feed are nodes, got 'x'"):
+        cr.evaluate(x, feed={"x": 1})  # type: ignore[dict-item]
 
 
 def test_what_evaluate_gives() -> None:
@@ -334,6 +365,22 @@ def test_graphs_are_kept_in_bounded_caches_only() -> None:
     alive = sum(each() is not None for each in seen)
     assert alive <= values.KEPT_GRAPHS
     assert max(len(values._as_written), len(values._simplified)) <= values.KEPT_GRAPHS
+
+
+def test_caches_hold_no_expression_without_variables_and_no_large_constant() -> None:
+    x = cr.variable(np.ones(3))
+    before = len(values._as_written), len(values._simplified)
+    large = np.arange(values.KEPT_BYTES // 8 + 1.0)
+    for node in (cr.sin(cr.constant(0.125)) + 7.5, cr.sum(cr.constant(large) * x[0])):
+        first = float(node.value)
+        np.testing.assert_allclose(cr.evaluate(node), first)
+    assert (len(values._as_written), len(values._simplified)) == before
+    x.value = [2.0, 0.0, 0.0]
+    assert float(node.value) == 2 * first
+    seen = weakref.ref(node)
+    del node
+    gc.collect()
+    assert seen() is None
 
 
 def test_nodes_refuse_to_be_pickled_and_copied() -> None:

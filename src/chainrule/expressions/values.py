@@ -16,7 +16,14 @@ import numpy.typing as npt
 
 from chainrule.engines.base import BoundedCache, Executable
 from chainrule.engines.registry import get_engine
-from chainrule.errors import DtypeError, MissingInputError, ShapeError
+from chainrule.errors import (
+    DisconnectedError,
+    DtypeError,
+    GradientError,
+    MissingInputError,
+    ParameterError,
+    ShapeError,
+)
 from chainrule.graph.graph import Graph, free_leaves, is_free
 from chainrule.graph.node import Node
 from chainrule.graph.walk import substitute
@@ -29,11 +36,12 @@ from chainrule.shapes import (
     as_array,
     is_float,
 )
-from chainrule.transforms.gradient import adjoints
+from chainrule.transforms.gradient import Absence, adjoints
 from chainrule.transforms.gradient import gradient as gradient_of_nodes
 from chainrule.transforms.simplify import simplify
 
 KEPT_GRAPHS = 256
+KEPT_BYTES = 2**20  # of constants in a kept graph
 
 
 class Variable(Node):
@@ -144,11 +152,13 @@ def fitted_array(value: npt.ArrayLike, dtype: Dtype, shape: Shape, what: str) ->
     ShapeError
         If the shapes differ (ROWS takes any number).
     DtypeError
-        If the conversion could lose a fraction, or is from text.
+        If the conversion could lose a fraction, is from text, or an integer is out of range.
     """
     array = as_array(value)
     if array.dtype != dtype:
-        if not np.can_cast(array.dtype, dtype, "same_kind") and array.size:
+        if array.dtype.kind in "iu" and dtype.kind in "iu":
+            _need_range(array, dtype, what)
+        elif not np.can_cast(array.dtype, dtype, "same_kind") and array.size:
             raise DtypeError(
                 f"{what} has element type {array.dtype.name}, and {dtype.name} is needed"
             )
@@ -159,12 +169,32 @@ def fitted_array(value: npt.ArrayLike, dtype: Dtype, shape: Shape, what: str) ->
     return array
 
 
+def _need_range(array: Array, dtype: Dtype, what: str) -> None:
+    limits = np.iinfo(dtype)
+    for extreme in (array.min(), array.max()) if array.size else ():
+        if not limits.min <= int(extreme) <= limits.max:
+            raise DtypeError(
+                f"{what} holds {extreme}, and {dtype.name} goes from {limits.min} to {limits.max}"
+            )
+
+
 # Values
 
 
-_values: WeakKeyDictionary[Node, tuple[list[Variable], list[int], Array]] = WeakKeyDictionary()
+_values: WeakKeyDictionary[Node, tuple[list[Variable], list[int], Array, bool]] = (
+    WeakKeyDictionary()
+)
 _as_written: BoundedCache[Graph, Executable] = BoundedCache(KEPT_GRAPHS)
 _simplified: BoundedCache[tuple[Graph, str | None], Executable] = BoundedCache(KEPT_GRAPHS)
+
+
+def _worth_keeping(graph: Graph) -> bool:
+    """Whether it may be run again, and its constants take little memory.
+
+    A graph without inputs has one value, and whoever wants it again has it.
+    """
+    held = sum(node.payload.nbytes for node in graph.nodes if node.payload is not None)
+    return bool(graph.inputs) and held <= KEPT_BYTES
 
 
 class _FrontEnd:
@@ -178,9 +208,14 @@ class _FrontEnd:
         leaves = _variables([node]) if kept is None else kept[0]
         versions = [leaf.version for leaf in leaves]
         graph = Graph(tuple(leaves), (node,))
-        run = _as_written.get(graph, lambda: get_engine("reference").compile(graph))
+        keep = _worth_keeping(graph) if kept is None else kept[3]
+
+        def compiled() -> Executable:
+            return get_engine("reference").compile(graph)
+
+        run = _as_written.get(graph, compiled) if keep else compiled()
         value = _frozen(run([leaf.value for leaf in leaves])[0])
-        _values[node] = leaves, versions, value
+        _values[node] = leaves, versions, value, keep
         return value
 
     def backward(self, node: Node, seed: Any) -> None:
@@ -199,9 +234,23 @@ class _FrontEnd:
         placeholder = _seed_placeholder(node)
         found = adjoints(node, leaves, placeholder)
         reached = [(leaf, d) for leaf, d in zip(leaves, found, strict=True) if isinstance(d, Node)]
+        if not reached:
+            raise _nothing_reached(node, leaves, found)
         derivatives = evaluate([d for _, d in reached], feed={placeholder: upstream})
         for (leaf, _), derivative in zip(reached, derivatives, strict=True):
             leaf.accumulate(derivative)
+
+
+def _nothing_reached(
+    node: Node, leaves: Sequence[Variable], found: Sequence[Node | Absence]
+) -> GradientError:
+    for leaf, absence in zip(leaves, found, strict=True):
+        if isinstance(absence, Absence):
+            return absence.error(node, leaf)
+    return DisconnectedError(
+        f"{node!r} built at {node.site} does not depend on any variable of real numbers, so"
+        " backward has nowhere to go; build it from cr.variable(...)"
+    )
 
 
 _seeds: WeakKeyDictionary[Node, Node] = WeakKeyDictionary()
@@ -261,9 +310,16 @@ def evaluate(
         If a placeholder has no value.
     ShapeError, DtypeError
         If a value does not fit its node.
+    ParameterError
+        If a key of ``feed`` is no node.
     """
     if isinstance(nodes, Node):
         return evaluate([nodes], feed, engine)[0]
+    for key in feed or ():
+        if not isinstance(key, Node):
+            raise ParameterError(
+                f"the keys of feed are nodes, got {key!r}; write feed={{node: array}}"
+            )
     outputs = [as_node(node) for node in nodes]
     if not outputs:
         return []
@@ -272,7 +328,11 @@ def evaluate(
     leaves = _variables(outputs, list(given))
     inputs = [*given, *leaves]
     graph = Graph(tuple(inputs), tuple(outputs))
-    run = _simplified.get((graph, engine), lambda: executable(graph, engine))
+
+    def compiled() -> Executable:
+        return executable(graph, engine)
+
+    run = _simplified.get((graph, engine), compiled) if _worth_keeping(graph) else compiled()
     return run([*given.values(), *[leaf.value for leaf in leaves]])
 
 
