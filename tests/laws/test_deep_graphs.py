@@ -96,13 +96,21 @@ def timed(length: int) -> dict[str, float]:
     return {n: 1e6 * (b - a) / length for n, a, b in zip(names, marks, marks[1:], strict=False)}
 
 
+def fastest(length: int) -> dict[str, float]:
+    """The best of three of :func:`timed`, for each part."""
+    runs = [timed(length) for _ in range(3)]
+    return {name: min(run[name] for run in runs) for name in runs[0]}
+
+
 @pytest.mark.slow
 def test_a_chain_of_100_000_operations(capsys: pytest.CaptureFixture[str]) -> None:
-    """Runs, and prints the time a node beside that of a chain a tenth as long."""
-    short, long = timed(DEEP // 10), timed(DEEP)
+    """A node takes at most 2.5 times as long as in a chain a tenth as long: caches, not squares."""
+    short, long = fastest(DEEP // 10), fastest(DEEP)
     with capsys.disabled():
         for name in short:
             print(f"\n{name}: {short[name]:.1f} and {long[name]:.1f} us a node", end="")
+    for name in short:
+        assert long[name] <= 2.5 * short[name], name
 
 
 def visits(length: int) -> int:
