@@ -10,6 +10,7 @@ import pytest
 import chainrule as cr
 from chainrule.graph.node import Node
 from chainrule.graph.op import Algebra, registered
+from chainrule.graph.walk import topological_order
 from chainrule.ops.build import row_count
 from chainrule.ops.contraction import product
 from chainrule.transforms import algebra, stability, structure
@@ -328,3 +329,15 @@ def test_a_rule_for_even_functions_exists_for_each() -> None:
     even = [op.name for op in registered().values() if Algebra.EVEN in op.algebra]
     assert even
     assert all(algebra.even in algebra.RULES[name] for name in even)
+
+
+def test_a_softmax_beside_its_logarithm_takes_no_second_sum() -> None:
+    logarithm = cr.log_softmax(X)
+    assert simplify([logarithm, cr.softmax(X)]) == [logarithm, cr.exp(logarithm)]
+    assert simplify([cr.softmax(X)]) == [cr.softmax(X)]
+    other_axis = simplify([logarithm, cr.softmax(X, axis=0)])
+    assert other_axis == [logarithm, cr.softmax(X, axis=0)]
+    inner = cr.softmax(X)
+    nested = simplify([logarithm, cr.softmax(inner), cr.log_softmax(inner)])
+    assert "softmax" not in [node.op.name for node in topological_order(nested)]
+    assert simplify(nested) == nested

@@ -38,7 +38,8 @@ def simplify(outputs: Sequence[Node]) -> list[Node]:
     >>> cr.transforms.simplify([cr.log(cr.sum(cr.exp(z)))])[0].op.name
     'logsumexp'
     """
-    return _Simplifier(REWRITES_PER_NODE * (len(topological_order(outputs)) + 5)).run(outputs)
+    rewrites = REWRITES_PER_NODE * (len(topological_order(outputs)) + 5)
+    return stability.share_log_softmax(_Simplifier(rewrites).run(outputs))
 
 
 def simplify_graph(graph: Graph) -> Graph:

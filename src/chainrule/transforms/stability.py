@@ -6,7 +6,10 @@ computes the probability it would take the logarithm of.
 
 from __future__ import annotations
 
+from typing import Any
+
 from chainrule.graph.node import Node
+from chainrule.graph.walk import rewrite, topological_order
 from chainrule.ops import elementwise as ew
 from chainrule.ops.build import apply
 from chainrule.ops.reduce import LOGSUMEXP, SOFTMAX, logsumexp
@@ -98,6 +101,28 @@ def _reduced_axis(total: Node, name: str, x: Node) -> int | None:
     (axis,) = kept.attributes["axes"]
     aligned = (*(1,) * (x.ndim - total.ndim), *total.shape)
     return axis if aligned == (*x.shape[:axis], 1, *x.shape[axis + 1 :]) else None
+
+
+def share_log_softmax(outputs: list[Node]) -> list[Node]:
+    """softmax(z) = exp(z - logsumexp(z)) where that difference is computed anyway, as in a loss.
+
+    The one rule that looks at more than a node and its operands: it saves the second of two sums
+    of the same exponentials, and would cost work where the difference has no other user.
+    """
+    differences: dict[Any, Node] = {}
+    for node in topological_order(outputs):
+        if is_op(node, "subtract"):
+            z, total = node.operands
+            differences[z, _reduced_axis(total, "logsumexp", z)] = node
+
+    def exponential(node: Node) -> Node | None:
+        if not is_op(node, "softmax"):
+            return None
+        difference = differences.get((node.operands[0], node.attributes["axis"]))
+        return None if difference is None else ew.exp(difference)
+
+    shared = rewrite(outputs, exponential)
+    return shared if shared == outputs else share_log_softmax(shared)
 
 
 def softmax_by_hand(node: Node) -> Replacement:
