@@ -165,7 +165,7 @@ def _numpy_one_hot(labels: Array, out: Array | None = None, *, classes: int, dty
     _check_range(labels, 0, classes)
     result = zeros((*labels.shape, classes), dtype, out)
     rows = np.arange(0, result.size, max(1, classes))
-    result.reshape(-1)[rows + labels.reshape(-1).astype(np.intp, copy=False)] = 1
+    result.reshape(-1)[rows + labels.astype(np.intp, copy=False).reshape(-1)] = 1
     return result
 
 

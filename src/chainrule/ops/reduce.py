@@ -25,7 +25,6 @@ from chainrule.ops.movement import (
     slice_along,
     squeeze,
 )
-from chainrule.ops.special import store
 from chainrule.shapes import (
     BOOL,
     INT64,
@@ -117,10 +116,12 @@ def _largest(x: Array, axes: tuple[int, ...]) -> Any:
 def _numpy_logsumexp(
     x: Array, out: Array | None = None, *, axes: tuple[int, ...], keepdims: bool
 ) -> Array:
-    limits = np.finfo(x.dtype)  # the shift is finite: infinity less infinity would be NaN
-    shift = np.minimum(np.maximum(_largest(x, axes), limits.min), limits.max)
-    total = np.log(np.add.reduce(np.exp(x - shift), axis=axes, keepdims=True)) + shift
-    return store(total if keepdims else np.squeeze(total, axis=axes), out)
+    top = _largest(x, axes)
+    total = np.log(np.add.reduce(np.exp(x - top), axis=axes, keepdims=True)) + top
+    # where the largest is infinite, infinity less infinity made the total NaN; fmax prefers the top
+    kept = None if out is None else out.reshape(total.shape)
+    total = np.asarray(np.fmax(total, top, out=kept))
+    return total if keepdims else np.squeeze(total, axis=axes)
 
 
 def _numpy_softmax(x: Array, out: Array | None = None, *, axis: int) -> Array:

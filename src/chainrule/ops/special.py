@@ -13,6 +13,7 @@ import numpy as np
 from chainrule.shapes import Array, Dtype
 
 _FEW = 512  # elements
+_BITS = {size: np.dtype(f"i{size}") for size in (1, 2, 4, 8)}
 
 
 def store(result: Array, out: Array | None) -> Array:
@@ -66,7 +67,7 @@ def where(condition: Array, a: Array, b: Array, out: Array | None = None) -> Arr
     """
     if out is None or out is b or out.size < _FEW:
         return store(np.where(condition, a, b), out)
-    bits = np.dtype(f"i{out.dtype.itemsize}")
+    bits = _BITS[out.dtype.itemsize]
     chosen, words, b_words = condition.view(np.int8), out.view(bits), b.view(bits)
     if b.ndim == 0 and b_words == 0:
         np.multiply(a.view(bits), chosen, out=words)
