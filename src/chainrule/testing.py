@@ -19,7 +19,7 @@ from chainrule.graph.node import Node, intern
 from chainrule.graph.op import Kind
 from chainrule.graph.tree import flatten
 from chainrule.ops import elementwise as ew
-from chainrule.ops.build import as_node, constant, input
+from chainrule.ops.build import as_node, constant, input, placeholder
 from chainrule.ops.functions import identity
 from chainrule.ops.reduce import sum as reduce_sum
 from chainrule.shapes import (
@@ -255,7 +255,7 @@ def _in_other_precision(node: Node, operands: tuple[Node, ...]) -> Node:
         with np.errstate(over="ignore"):
             return constant(node.payload.astype(dtype))
     if is_free(node):
-        return input(node.shape, dtype)
+        return placeholder(TensorType(dtype, node.shape))
     attributes = {key: _other_attribute(value) for key, value in node.attributes.items()}
     type_ = TensorType(dtype, node.shape) if node.op.kind is Kind.LEAF else None
     return intern(node.op, operands, attributes, type_)

@@ -273,6 +273,23 @@ def test_feeds_of_placeholders_variables_and_inner_nodes() -> None:
     assert w.value.tolist() == [1.0, 2.0]
 
 
+def test_rows_come_first_in_an_input_and_anywhere_in_a_node() -> None:
+    for shape in [(3, ROWS), (2, ROWS, 4), (ROWS, ROWS)]:
+        with pytest.raises(ShapeError, match="ROWS can only be the first axis"):
+            cr.input(shape)
+    x, w = cr.input((ROWS, 2)), cr.variable([[1.0], [2.0]])
+    a = np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]])
+    moved = (x * 2).T
+    assert moved.shape == (2, ROWS)
+    np.testing.assert_array_equal(cr.evaluate(moved, feed={x: a}), 2 * a.T)
+    slope = cr.grad(lambda t: cr.sum(w * t**2))(moved)
+    np.testing.assert_allclose(
+        cr.evaluate(slope, feed={x: a}), 2 * np.array([[1.0], [2.0]]) * (2 * a.T)
+    )
+    value, pull = cr.vjp(lambda t: t * w, moved)
+    assert value.shape == pull(value)[0].shape == (2, ROWS)
+
+
 def test_a_constant_can_be_fed() -> None:
     c = cr.constant(2.0, name="c")
     y = c * 3 + cr.variable(1.0)

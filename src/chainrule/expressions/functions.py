@@ -17,7 +17,7 @@ from chainrule.errors import DtypeError, ParameterError, ShapeError
 from chainrule.expressions.tracing import Function, as_tree, lifted
 from chainrule.graph.node import Node
 from chainrule.graph.tree import flatten, map_tree, unflatten
-from chainrule.ops.build import as_node, constant, input
+from chainrule.ops.build import as_node, constant, placeholder
 from chainrule.ops.movement import reshape, zeros_like
 from chainrule.ops.reduce import sum as reduce_sum
 from chainrule.shapes import as_array, is_float, size_of
@@ -240,7 +240,7 @@ def _single(argument: Any) -> Node:
 def _all_derivatives(y: Node, x: Node) -> Node:
     """(elements of y, elements of x), up to reshaping."""
     (simple,) = simplify([y])
-    seed = input(y.shape, y.dtype)
+    seed = placeholder(y.type)
     rows = _slopes(y, simple, [x], seed)  # an error where y does not depend on x
     if size_of(y.shape) > size_of(x.shape):
         return _by_columns(simple, x)
@@ -249,7 +249,7 @@ def _all_derivatives(y: Node, x: Node) -> Node:
 
 def _by_columns(y: Node, x: Node) -> Node:
     """As :func:`_all_derivatives`, by forward mode; zeros where ``y`` does not depend on ``x``."""
-    tangent = input(x.shape, x.dtype)
+    tangent = placeholder(x.type)
     columns = batch(forward.jvp([y], {x: tangent}), {tangent: _basis(tangent)})[0]
     result: Node = reshape(columns, (size_of(x.shape), size_of(y.shape))).T
     return result

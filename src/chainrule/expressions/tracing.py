@@ -13,7 +13,7 @@ from chainrule.graph.graph import Graph, free_leaves
 from chainrule.graph.node import Node
 from chainrule.graph.tree import flatten, unflatten
 from chainrule.graph.walk import substitute
-from chainrule.ops.build import as_node, input
+from chainrule.ops.build import as_node, placeholder
 from chainrule.shapes import FLOAT64, Array, TensorType, as_array
 
 Function = Callable[..., Any]
@@ -46,7 +46,7 @@ class Trace:
     """
 
     def __init__(self, build: Function, arguments: Any, types: Sequence[TensorType]) -> None:
-        placeholders = [input(type_.shape, type_.dtype) for type_ in types]
+        placeholders = [placeholder(type_) for type_ in types]
         self.result = build(*unflatten(arguments, placeholders))
         outputs = [as_node(leaf) for leaf in flatten(self.result)]
         leaves = free_leaves(outputs, placeholders)

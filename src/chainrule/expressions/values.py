@@ -27,7 +27,7 @@ from chainrule.errors import (
 from chainrule.graph.graph import Graph, free_leaves, is_free
 from chainrule.graph.node import Node
 from chainrule.graph.walk import substitute
-from chainrule.ops.build import VARIABLE, as_node, input
+from chainrule.ops.build import VARIABLE, as_node, placeholder
 from chainrule.shapes import (
     Array,
     Dtype,
@@ -231,12 +231,12 @@ class _FrontEnd:
             1.0 if seed is None else seed, node.dtype, node.shape, "the seed of backward"
         )
         leaves = [leaf for leaf in _variables([node]) if is_float(leaf.dtype)]
-        placeholder = _seed_placeholder(node)
-        found = adjoints(node, leaves, placeholder)
+        start = _seed_placeholder(node)
+        found = adjoints(node, leaves, start)
         reached = [(leaf, d) for leaf, d in zip(leaves, found, strict=True) if isinstance(d, Node)]
         if not reached:
             raise _nothing_reached(node, leaves, found)
-        derivatives = evaluate([d for _, d in reached], feed={placeholder: upstream})
+        derivatives = evaluate([d for _, d in reached], feed={start: upstream})
         for (leaf, _), derivative in zip(reached, derivatives, strict=True):
             leaf.accumulate(derivative)
 
@@ -259,7 +259,7 @@ _seeds: WeakKeyDictionary[Node, Node] = WeakKeyDictionary()
 def _seed_placeholder(node: Node) -> Node:
     """The input that stands for the seed of ``node``; one a node, so that plans are shared."""
     if node not in _seeds:
-        _seeds[node] = input(node.shape, node.dtype, "seed")
+        _seeds[node] = placeholder(node.type, "seed")
     return _seeds[node]
 
 
@@ -338,9 +338,7 @@ def evaluate(
 
 def executable(graph: Graph, engine: str | None) -> Executable:
     """``graph`` simplified and compiled; inputs that have a value become placeholders first."""
-    inner = {
-        node: input(node.shape, node.dtype, node.name) for node in graph.inputs if not is_free(node)
-    }
+    inner = {node: placeholder(node.type, node.name) for node in graph.inputs if not is_free(node)}
     outputs = substitute(graph.outputs, inner) if inner else list(graph.outputs)
     inputs = tuple(inner.get(node, node) for node in graph.inputs)
     return get_engine(engine).compile(Graph(inputs, tuple(simplify(outputs))))

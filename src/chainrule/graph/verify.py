@@ -22,7 +22,8 @@ def verify(graph: Graph) -> None:
     The inputs are distinct leaves, and no other leaf is without a value. Every node applies a
     registered operation; its type is the one that the operation infers; its operands have the
     element types that the operation coerces to; its attributes can be written down; ROWS stands
-    at most once in its shape.
+    at most once in its shape: first where :func:`chainrule.input` made the leaf, on any axis
+    elsewhere, as operations may move it.
 
     Raises
     ------

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from chainrule.errors import ChainruleError, DtypeError
+from chainrule.errors import ChainruleError, DtypeError, ShapeError
 from chainrule.graph.node import Node, calling_site, intern, intern_constant
 from chainrule.graph.op import Algebra, Kind, Op, register
 from chainrule.shapes import (
     BOOL,
     INT64,
+    ROWS,
     Array,
     Dtype,
     TensorType,
@@ -98,7 +99,13 @@ def input(shape: Any = (), dtype: npt.DTypeLike = np.float64, name: str | None =
     Parameters
     ----------
     shape : tuple
-        Extents; the first may be ``cr.ROWS``, the number of rows of the batch at hand.
+        Extents; the first may be ``cr.ROWS``, the number of rows of the batch at hand. Operations
+        such as a transpose may move it to another axis.
+
+    Raises
+    ------
+    ShapeError
+        If ``cr.ROWS`` stands anywhere but first.
 
     Examples
     --------
@@ -107,7 +114,18 @@ def input(shape: Any = (), dtype: npt.DTypeLike = np.float64, name: str | None =
     >>> cr.evaluate([cr.sum(x)], feed={x: [[1.0, 2.0], [3.0, 4.0]]})
     [array(10.)]
     """
-    return Node(INPUT, (), {}, TensorType(as_dtype(dtype), as_shape(shape)), name=name)
+    extents = as_shape(shape)
+    if ROWS in extents[1:]:
+        raise ShapeError(
+            f"an input of shape {extents} was asked for, and ROWS can only be the first axis;"
+            " put it there, and transpose the node"
+        )
+    return placeholder(TensorType(as_dtype(dtype), extents), name)
+
+
+def placeholder(type_: TensorType, name: str | None = None) -> Node:
+    """An input in the place of a node of this type, which may have moved ROWS to any axis."""
+    return Node(INPUT, (), {}, type_, name=name)
 
 
 def row_count() -> Node:

@@ -17,7 +17,7 @@ from chainrule.graph.node import Node, intern
 from chainrule.graph.op import Algebra, Kind
 from chainrule.graph.walk import depends_on, topological_order
 from chainrule.ops import elementwise as ew
-from chainrule.ops.build import input
+from chainrule.ops.build import placeholder
 from chainrule.ops.movement import broadcast_to, zeros_like
 from chainrule.ops.reduce import sum as reduce_sum
 from chainrule.shapes import is_float
@@ -110,7 +110,7 @@ def _transposed(node: Node, tangents: Sequence[Node | None]) -> Node | None:
     """J t, as the derivative by v of (J' v) . t, which is linear in v."""
     if node.op.kind is Kind.RANDOM:
         return None
-    vector = input(node.shape, node.dtype)
+    vector = placeholder(node.type)
     along = dict(zip(node.operands, tangents, strict=True))
     relevant = {operand: tangent is not None for operand, tangent in along.items()}
     products = [
