@@ -412,3 +412,11 @@ def test_two_variables_are_never_one() -> None:
     assert x is not y
     assert (x * 2) is (x * 2)
     assert (x * 2) is not (y * 2)
+
+
+def test_backward_is_stable_where_the_graph_as_written_overflows() -> None:
+    z = cr.variable([-1e4, 1e4])
+    loss = -cr.log(cr.softmax(z))[0]
+    loss.backward()
+    assert z.grad is not None
+    np.testing.assert_array_equal(z.grad, [-1.0, 1.0])

@@ -59,13 +59,13 @@ def _say_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 @click.version_option(package_name="chainrule", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def app(debug: bool) -> None:
-    r"""Dense neural networks as graphs, every number on show.
+    """Dense neural networks as graphs, every number on show.
 
     \b
     chainrule draw "(x + y) * z" x=-2 y=5 z=-4
     chainrule train table.csv --target price --out model.chainrule
     chainrule predict model.chainrule new.csv --out predictions.csv
-    """
+    """  # noqa: D301 - click wants the backspace itself
 
 
 for command in (train, predict, evaluate, inspect, draw, show):

@@ -14,12 +14,12 @@ from chainrule.cli.settings import bindings, numbers, require_free
 @click.option("--svg", type=click.Path(readable=False), metavar="FILE", help="Also draw the graph.")
 @click.option("--force", is_flag=True, help="Replace an existing FILE.")
 def draw(formula: str, values: tuple[str, ...], svg: str | None, force: bool) -> None:
-    r"""Every value and gradient of a formula, node by node.
+    """Every value and gradient of a formula, node by node.
 
     \b
     chainrule draw "(x + y) * z" x=-2 y=5 z=-4
     chainrule draw "q = x + y; f = q * z" x=-2 y=5 z=-4 --svg circuit.svg
-    """
+    """  # noqa: D301 - click wants the backspace itself
     from chainrule.explain import circuit
     from chainrule.expressions.formula import formula as graph_of
     from chainrule.persist import atomic_write

@@ -28,6 +28,7 @@ from chainrule.graph.graph import Graph, free_leaves, is_free
 from chainrule.graph.node import Node
 from chainrule.graph.walk import substitute
 from chainrule.ops.build import VARIABLE, as_node, placeholder
+from chainrule.ops.movement import zeros_like
 from chainrule.shapes import (
     Array,
     Dtype,
@@ -236,7 +237,11 @@ class _FrontEnd:
         reached = [(leaf, d) for leaf, d in zip(leaves, found, strict=True) if isinstance(d, Node)]
         if not reached:
             raise _nothing_reached(node, leaves, found)
-        derivatives = evaluate([d for _, d in reached], feed={start: upstream})
+        # differentiated once more in the stable form, which the graph as written only points to
+        stable = adjoints(simplify([node])[0], [leaf for leaf, _ in reached], start)
+        pairs = zip(reached, stable, strict=True)
+        slopes = [d if isinstance(d, Node) else zeros_like(leaf) for (leaf, _), d in pairs]
+        derivatives = evaluate(slopes, feed={start: upstream})
         for (leaf, _), derivative in zip(reached, derivatives, strict=True):
             leaf.accumulate(derivative)
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.errors import FileFormatError
+from chainrule.errors import DivergenceError, FileFormatError
 from chainrule.networks.architecture import Architecture, kind_of
 from chainrule.nn.base import Layer
 from chainrule.nn.registry import layer_from_settings
@@ -53,6 +53,8 @@ def packed(contents: Contents) -> tuple[dict[str, Array], dict[str, Any]]:
     ------
     ParameterError
         If a layer holds a function of the user's own, which no file can hold.
+    DivergenceError
+        If a parameter is not finite.
     """
     architecture, snapshot, seed, extra, history = contents
     arrays = {
@@ -61,6 +63,13 @@ def packed(contents: Contents) -> tuple[dict[str, Array], dict[str, Any]]:
         for place, layer in enumerate(architecture.layers)
         for name, array in tree[str(layer.name)].items()
     }
+    for layer in architecture.layers:
+        for name, array in snapshot.parameters[str(layer.name)].items():
+            if not np.isfinite(array).all():
+                raise DivergenceError(
+                    f"{layer.label} holds a {name} with values that are not finite, which no file"
+                    " takes; train again with a smaller rate or scaled data"
+                )
     facts, columns = (None, {}) if history is None else history.packed()
     arrays |= {_HISTORY + name: column for name, column in columns.items()}
     return arrays, {
