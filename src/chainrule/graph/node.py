@@ -87,6 +87,8 @@ class Node:
     shape : tuple
         Extents: ints, or ROWS.
     dtype : numpy.dtype
+    type : TensorType
+        Element type and shape.
     payload : numpy.ndarray or None
         The value of a constant.
     name : str or None
@@ -105,6 +107,7 @@ class Node:
         "serial",
         "shape",
         "site",
+        "type",
     )
     __array_ufunc__: ClassVar[None] = None  # numpy_array + node asks the node
     functions: ClassVar[dict[str, Callable[..., Any]]] = {}  # the operators' meanings, from ops
@@ -119,6 +122,7 @@ class Node:
     name: str | None
     site: Site | None
     serial: int
+    type: TensorType
 
     def __init__(
         self,
@@ -133,16 +137,12 @@ class Node:
         self.op = op
         self.operands = operands
         self.attributes = attributes
+        self.type = type_
         self.dtype, self.shape = type_
         self.payload = payload
         self.name = name
         self.site = site or calling_site()
         self.serial = next(_serials)
-
-    @property
-    def type(self) -> TensorType:
-        """Element type and shape."""
-        return TensorType(self.dtype, self.shape)
 
     @property
     def ndim(self) -> int:
