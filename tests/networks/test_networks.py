@@ -205,6 +205,23 @@ def test_backward_needs_a_forward_pass_and_the_outputs_shape() -> None:
             model.backward(np.ones(shape))
 
 
+@pytest.mark.parametrize("last", [Dropout(0.5), Flatten(), Function(lambda x: x)])
+def test_recorded_inputs_belong_to_the_network(last: Any) -> None:
+    given = np.array([[1.0, 2.0]])
+    model = Network([Linear(2, 2, name="first"), last], seed=0, dtype="float64")
+    out = model.forward(given)
+    recorded, copied = model.layers[1].input, model.layers[1].input.copy()
+    out *= 0
+    np.testing.assert_array_equal(recorded, copied)
+    given *= 5
+    model.backward([[1.0, 1.0]])
+    np.testing.assert_array_equal(model["first"].gradient_w, [[1, 1], [2, 2]])
+
+
+def test_forward_never_gives_its_argument_back() -> None:
+    assert not np.shares_memory(Network([Dropout(0.5)], dtype="float64").forward(X), X)
+
+
 def test_a_path_without_derivatives_inside_is_an_error() -> None:
     counted = Function(lambda x: cr.astype(cr.astype(x, np.int64), x.dtype))
     model = Network([Linear(2, 2), counted, Linear(2, 1)], seed=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,14 +10,15 @@ import numpy.typing as npt
 
 from chainrule import ops
 from chainrule.engines.blas import one_blas_thread
-from chainrule.errors import NotDifferentiableError, ShapeError
+from chainrule.errors import ShapeError
 from chainrule.expressions import evaluate
+from chainrule.graph.node import Node
 from chainrule.graph.tree import map_tree
 from chainrule.networks.architecture import Architecture, own_mode
 from chainrule.nn.base import Layer, Mode, read_only
 from chainrule.shapes import ROWS, Array, as_array
 from chainrule.training.snapshot import Snapshot
-from chainrule.transforms import gradient
+from chainrule.transforms.gradient import Absence, adjoints
 
 
 class Pass(NamedTuple):
@@ -42,8 +43,11 @@ class Pass(NamedTuple):
 def forward(
     architecture: Architecture, snapshot: Snapshot, X: Array, mode: Mode
 ) -> tuple[Pass, Snapshot]:
-    """Apply layer after layer; the arrays afterwards have the layers' next states."""
-    x, inputs, states = X, [], {}
+    """Apply layer after layer; the arrays afterwards have the layers' next states.
+
+    What is recorded shares no memory with ``X`` or with the output: both belong to the caller.
+    """
+    x, inputs, states = X.copy(), [], {}
     with np.errstate(all="ignore"), one_blas_thread():
         for place, layer in enumerate(architecture.layers):
             name = str(layer.name)
@@ -51,7 +55,8 @@ def forward(
             given = (snapshot.parameters[name], snapshot.states[name], own_mode(layer, place, mode))
             y, state = layer.forward(x, *given)
             x, states[name] = np.asarray(y), map_tree(np.asarray, dict(state))
-    return Pass(snapshot, mode, inputs, x), snapshot._replace(states=states)
+    output = x.copy() if any(np.may_share_memory(x, given) for given in inputs) else x
+    return Pass(snapshot, mode, inputs, output), snapshot._replace(states=states)
 
 
 def backward(
@@ -95,15 +100,21 @@ def _pull_back(
     y, _ = layer.forward(x, nodes, map_tree(ops.constant, dict(states)), Mode(mode.training, key))
     seed = ops.input(y.shape, y.dtype)
     feed = {x: given, seed: upstream, **_paired(nodes, parameters)}
-    slopes = gradient(y, list(nodes.values()), seed)
-    try:
-        slopes += gradient(y, [x], seed)
-    except NotDifferentiableError:
-        if place > 0:
-            raise
-    values = evaluate(slopes, feed=feed)
+    values = evaluate(_slopes(y, [*nodes.values(), x], seed, place > 0), feed=feed)
     dx = values[len(nodes)] if len(values) > len(nodes) else None
     return dx, dict(zip(nodes, map(frozen, values), strict=False))
+
+
+def _slopes(y: Node, variables: Sequence[Node], seed: Node, inside: bool) -> list[Node]:
+    """Derivatives by each variable; without the last one where that is category numbers."""
+    found = adjoints(y, variables, seed)
+    by_input = found[-1]
+    if isinstance(by_input, Absence) and by_input.blocked_by is not None and not inside:
+        found = found[:-1]
+    for variable, slope in zip(variables, found, strict=False):
+        if isinstance(slope, Absence):
+            raise slope.error(y, variable)
+    return [slope for slope in found if isinstance(slope, Node)]
 
 
 def _paired(nodes: Mapping[str, Any], arrays: Mapping[str, Array]) -> dict[Any, Array]:
