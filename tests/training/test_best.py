@@ -335,6 +335,55 @@ def test_ctrl_c_inside_calls_of_many_epochs_keeps_the_best(
     assert arrays(model) == arrays(reference)
 
 
+def test_a_second_ctrl_c_while_epochs_run_again_keeps_what_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(methods, "CALL_SECONDS", 0.1)
+    original, calls = methods.Steps._outcome, []
+
+    def interrupted(self: Any, leaves: Any, epochs: range) -> Any:
+        calls.append(epochs)
+        if len(calls) >= 3:
+            raise KeyboardInterrupt
+        return original(self, leaves, epochs)
+
+    monkeypatch.setattr(methods.Steps, "_outcome", interrupted)
+    settings: dict[str, Any] = {"optimizer": Adam(0.2), "batch_size": 8, "seed": 2}
+    model, reference = network(), network()
+    history = model.fit(X, Y, epochs=1000, **settings)
+    assert len(calls) == 4, "the second Ctrl-C came while the best epoch was run again"
+    best = history["loss"].argmin()
+    start = max(each.start for each in calls[:2] if each.start <= best)
+    assert history.stopped == "it was interrupted"
+    assert history.best_epoch == (start - 1 if start else None)
+    monkeypatch.setattr(methods.Steps, "_outcome", original)
+    reference.fit(X, Y, epochs=start, **settings)
+    assert arrays(model) == arrays(reference)
+
+
+def test_ctrl_c_in_the_end_of_a_callback_keeps_the_training() -> None:
+    class Interrupting(Callback):
+        def end(self, run: Run) -> None:
+            raise KeyboardInterrupt
+
+    model, reference = network(), network()
+    history = model.fit(X, Y, callbacks=[Interrupting()], **OVERFITTING)
+    reference.fit(X, Y, **OVERFITTING)
+    assert (model.history, history.stopped) == (history, "it was interrupted")
+    assert arrays(model) == arrays(reference)
+
+
+def test_parameters_that_a_callback_assigns_are_overwritten() -> None:
+    def meddle(run: Run) -> None:
+        if run.epoch == 3:
+            run.model.layers[0].W = np.zeros((3, 16))
+
+    model, reference = network(), network()
+    for each, callbacks in ((model, [meddle]), (reference, [])):
+        each.fit(X, Y, callbacks=callbacks, **OVERFITTING)
+    assert arrays(model) == arrays(reference)
+
+
 def test_best_of_members_from_different_calls() -> None:
     """Arrays that count epochs: running an epoch adds 1, so the best are known."""
     best = Best.at_start(3, [np.zeros(3)])

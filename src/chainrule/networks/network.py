@@ -249,7 +249,8 @@ class Network:
         early_stopping : int or EarlyStopping, optional
             Epochs without improvement after which training ends; the best parameters come back.
         callbacks : list, optional
-            Callbacks, functions of the run, ReduceOnPlateau rules.
+            Callbacks, functions of the run, ReduceOnPlateau rules. Parameters that they assign
+            to layers are overwritten by the next epoch.
         l1, l2 : float >= 0
             Penalties on weights: l1 * sum |w| and l2 * sum w^2.
         max_norm : float > 0, optional

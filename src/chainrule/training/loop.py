@@ -24,6 +24,8 @@ from chainrule.training.steps import RECORDS, Builder
 from chainrule.training.task import Task
 from chainrule.training.watching import Watch
 
+_INTERRUPTED = "it was interrupted"
+
 
 class DivergenceWarning(UserWarning):
     """A training left the finite numbers; the best parameters so far are back."""
@@ -73,6 +75,9 @@ class Method:
 
 class Training:
     """One call of ``fit``, as its callbacks see it.
+
+    The parameters of a training are its own: those that a callback assigns to the model's layers
+    are overwritten by the next epoch, and at the end where the best parameters come back.
 
     Parameters
     ----------
@@ -161,11 +166,14 @@ class Training:
         try:
             self.method.run(self)
         except KeyboardInterrupt:
-            self.stop_reason = "it was interrupted"
+            self.stop_reason = _INTERRUPTED
             self._restored[:] = True
-        self._finish()
-        for callback in self.callbacks:
-            callback.end(self)
+        self._finish_for_certain()
+        try:
+            for callback in self.callbacks:
+                callback.end(self)
+        except KeyboardInterrupt:  # the parameters are in their place
+            self.history.stopped = _INTERRUPTED
         return self.history
 
     def take_in(self, outcome: Outcome, began: float) -> bool:
@@ -267,6 +275,20 @@ class Training:
             f"training diverged: {self.stop_reason}; the parameters are {kept};"
             " try a smaller learning rate, scaled inputs, or gradient clipping"
         )
+
+    def _finish_for_certain(self) -> None:
+        """Finish; if Ctrl-C interrupts that, without running epochs again.
+
+        The parameters are then those that the call with the best epoch started from.
+        """
+        finished = False
+        while not finished:
+            try:
+                self._finish()
+                finished = True
+            except KeyboardInterrupt:
+                self.stop_reason = _INTERRUPTED
+                self._best = self._best._replace(epochs=self._best.starts - 1)
 
     def _finish(self) -> None:
         """Put the best parameters back, and say why and where the training ended."""
