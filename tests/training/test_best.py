@@ -186,6 +186,7 @@ def test_a_time_limit_ends_a_training() -> None:
     [
         (EarlyStopping(3, "validation_loss"), None, ParameterError),
         (EarlyStopping(3, "validation_acuracy"), 0.2, UnknownNameError),
+        (EarlyStopping(3, "accuracy"), 0.2, UnknownNameError),
         (EarlyStopping(3, "seconds"), 0.2, UnknownNameError),
     ],
 )
@@ -359,6 +360,18 @@ def test_a_second_ctrl_c_while_epochs_run_again_keeps_what_is_known(
     monkeypatch.setattr(methods.Steps, "_outcome", original)
     reference.fit(X, Y, epochs=start, **settings)
     assert arrays(model) == arrays(reference)
+
+
+def test_metrics_need_validation_rows() -> None:
+    with pytest.raises(ParameterError, match="validation_accuracy needs validation rows"):
+        network().fit(X, Y, metrics=["accuracy"], **OVERFITTING)
+    history = network().fit(X, Y, metrics=[], epochs=1)
+    assert history.epochs == 1
+
+
+def test_a_metric_watched_by_its_bare_name_is_told_its_column() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'validation_accuracy'"):
+        network().fit(X, Y, early_stopping=EarlyStopping(3, "accuracy"), validation=0.2, epochs=1)
 
 
 def test_ctrl_c_in_the_end_of_a_callback_keeps_the_training() -> None:

@@ -245,7 +245,7 @@ class Network:
         class_weight : dict of class to weight, or "balanced", optional
             Further factors on the weights of the training rows; balanced classes have equal sums.
         metrics : names or Metrics, optional
-            What is computed on the validation rows beside the loss.
+            What is computed on the validation rows beside the loss; an error if there are none.
         early_stopping : int or EarlyStopping, optional
             Epochs without improvement after which training ends; the best parameters come back.
         callbacks : list, optional

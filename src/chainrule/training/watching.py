@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from chainrule.errors import ParameterError, unknown_name
+from chainrule.errors import ParameterError, UnknownNameError, unknown_name
 from chainrule.nn.losses import Loss
 from chainrule.nn.metrics import METRICS, Metric
 from chainrule.nn.metrics import get as get_metric
@@ -50,12 +50,14 @@ def watch(
     Raises
     ------
     ParameterError, UnknownNameError
-        If something is no callback, or a column is watched that will not be there.
+        If something is no callback, a column is watched that will not be there, or metrics are
+        asked for without validation rows.
     """
     every = all_callbacks(callbacks, early_stopping, progress)
     watched = [each.monitor for each in every if isinstance(each, EarlyStopping) and each.monitor]
     chosen = metrics_for(loss, metrics, watched)
-    check_columns(watched, chosen, validated)
+    asked = metrics_for(loss, () if metrics is None else metrics, ())
+    check_columns([*watched, *map(_held_out, asked)], chosen, validated)
     default = "validation_loss" if validated else "loss"
     return Watch(every, chosen, next(iter(watched), default))
 
@@ -82,6 +84,11 @@ def metrics_for(
     return by_name
 
 
+def _held_out(name: str) -> str:
+    """The column of a metric, or of the loss, on the validation rows."""
+    return f"validation_{name}"
+
+
 def _listed(chosen: Any) -> Sequence[Any]:
     return [chosen] if isinstance(chosen, (str, Metric)) else list(chosen)
 
@@ -96,11 +103,15 @@ def check_columns(
     ParameterError, UnknownNameError
         If it needs validation rows and there are none, or does not exist.
     """
-    held_out = ["validation_loss", *(f"validation_{name}" for name in metrics_of)]
+    held_out = [_held_out(name) for name in ("loss", *metrics_of)]
     for column in watched:
         if column in held_out and not validated:
             raise ParameterError(
                 f"{column} needs validation rows: give validation=(X, y) or a fraction"
+            )
+        if column != "loss" and _held_out(column) in held_out:
+            raise UnknownNameError(
+                f"unknown column to monitor {column!r}; did you mean {_held_out(column)!r}?"
             )
         if column not in ("loss", "gradient_norm", *held_out):
             raise unknown_name("column to monitor", column, ["loss", "gradient_norm", *held_out])
