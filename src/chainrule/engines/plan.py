@@ -174,8 +174,9 @@ class _Lifetimes:
             home = self.home_of(node.operands[0]) if node.op.view else node
             self.home[node] = home
             self.lodgers.setdefault(home, []).append(node)
-            for operand in (node, *node.operands):
-                self.last_use[self.home_of(operand)] = position
+            self.last_use[home] = position
+            for operand in node.operands:
+                self.last_use[self.home.get(operand, operand)] = position
         self.kept = dict.fromkeys(self.home_of(node) for node in (*graph.inputs, *graph.outputs))
 
     def home_of(self, node: Node) -> Node:
@@ -184,9 +185,12 @@ class _Lifetimes:
 
     def ending(self, position: int, node: Node) -> list[Node]:
         """The memories of results that nobody reads after ``node``, which is at ``position``."""
-        homes = dict.fromkeys([self.home_of(operand) for operand in node.operands])
-        last, kept, lodgers = self.last_use, self.kept, self.lodgers
-        return [x for x in homes if last[x] == position and x in lodgers and x not in kept]
+        last, kept, lodgers, found = self.last_use, self.kept, self.lodgers, []
+        for operand in node.operands:
+            x = self.home.get(operand, operand)
+            if last[x] == position and x in lodgers and x not in kept and x not in found:
+                found.append(x)
+        return found
 
 
 class _Allocator:
@@ -209,8 +213,9 @@ class _Allocator:
                 slot = self._take(math.prod(shape) * node.dtype.itemsize)
             self.slot_of[node] = slot
             found = self.buffers.setdefault(Buffer(slot, shape, node.dtype), len(self.buffers))
-        for slot in [self.slot_of[home] for home in ending if home in self.slot_of]:
-            if slot != self.slot_of.get(node):
+        for home in ending:
+            slot = self.slot_of.get(home)
+            if slot is not None and slot != self.slot_of.get(node):
                 insort(self.free, (self.slots[slot], -next(self.clock), slot))
         return found
 
@@ -266,7 +271,9 @@ def make_plan(graph: Graph, rows: int | None) -> Plan:
                 tuple([places[operand] for operand in node.operands]),
                 places[node],
                 buffer,
-                tuple([places[each] for home in unbuffered for each in lifetimes.lodgers[home]]),
+                tuple([places[each] for home in unbuffered for each in lifetimes.lodgers[home]])
+                if unbuffered
+                else (),
                 node,
             )
         )

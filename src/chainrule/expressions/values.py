@@ -233,17 +233,25 @@ class _FrontEnd:
         )
         leaves = [leaf for leaf in _variables([node]) if is_float(leaf.dtype)]
         start = _seed_placeholder(node)
-        found = adjoints(node, leaves, start)
-        reached = [(leaf, d) for leaf, d in zip(leaves, found, strict=True) if isinstance(d, Node)]
-        if not reached:
-            raise _nothing_reached(node, leaves, found)
-        # differentiated once more in the stable form, which the graph as written only points to
-        stable = adjoints(simplify([node])[0], [leaf for leaf, _ in reached], start)
-        pairs = zip(reached, stable, strict=True)
-        slopes = [d if isinstance(d, Node) else zeros_like(leaf) for (leaf, _), d in pairs]
-        derivatives = evaluate(slopes, feed={start: upstream})
-        for (leaf, _), derivative in zip(reached, derivatives, strict=True):
+        slopes = _slopes(node, leaves, start)
+        derivatives = evaluate(list(slopes.values()), feed={start: upstream})
+        for leaf, derivative in zip(slopes, derivatives, strict=True):
             leaf.accumulate(derivative)
+
+
+def _slopes(node: Node, leaves: Sequence[Variable], seed: Node) -> dict[Variable, Node]:
+    """Derivatives of the stable form of ``node``, by the leaves that it has a path to as written.
+
+    They are 0 where simplification took away every path, as from x**0.
+    """
+    (simple,) = simplify([node])
+    found = dict(zip(leaves, adjoints(simple, leaves, seed), strict=True))
+    lost = [leaf for leaf, slope in found.items() if isinstance(slope, Absence)]
+    written = dict(zip(lost, adjoints(node, lost, seed), strict=True)) if lost else {}
+    if not leaves or all(isinstance(written.get(leaf), Absence) for leaf in leaves):
+        raise _nothing_reached(node, leaves, [written[leaf] for leaf in leaves])
+    found |= {leaf: zeros_like(leaf) for leaf in lost if isinstance(written[leaf], Node)}
+    return {leaf: slope for leaf, slope in found.items() if isinstance(slope, Node)}
 
 
 def _nothing_reached(

@@ -9,11 +9,12 @@ written in another order are found by :class:`_Commuted`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 from chainrule.errors import GraphError
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
-from chainrule.graph.op import Algebra, Kind
+from chainrule.graph.op import Algebra, Kind, Op
 from chainrule.graph.walk import rebuild, topological_order
 from chainrule.transforms import algebra, stability, structure
 from chainrule.transforms.passes import graph_pass
@@ -105,13 +106,18 @@ class _Simplifier:
 
     def _shared(self, node: Node) -> Node:
         """The node seen first among those that differ only in the order of two operands."""
-        if node.op.kind is not Kind.ELEMENTWISE or Algebra.COMMUTATIVE not in node.op.algebra:
+        if not _commutes(node.op):
             return node
         a, b = node.operands
         turned = self.commuted.get((node.op.name, b, a))
         return (
             turned if turned is not None else self.commuted.setdefault((node.op.name, a, b), node)
         )
+
+
+@cache
+def _commutes(op: Op) -> bool:
+    return op.kind is Kind.ELEMENTWISE and Algebra.COMMUTATIVE in op.algebra
 
 
 def _check_type(rule: Rule, node: Node, replacement: Node) -> None:

@@ -109,8 +109,11 @@ def share_log_softmax(outputs: list[Node]) -> list[Node]:
     The one rule that looks at more than a node and its operands: it saves the second of two sums
     of the same exponentials, and would cost work where the difference has no other user.
     """
+    order = topological_order(outputs)
+    if not [node for node in order if is_op(node, "softmax")]:
+        return outputs
     differences: dict[Any, Node] = {}
-    for node in topological_order(outputs):
+    for node in order:
         if is_op(node, "subtract"):
             z, total = node.operands
             differences[z, _reduced_axis(total, "logsumexp", z)] = node

@@ -95,7 +95,7 @@ def drop_conversion(node: Node) -> Replacement:
 
 def drop_broadcast_operand(node: Node) -> Replacement:
     """f(broadcast(x), y) = f(x, y) where y already has the shape."""
-    if not is_elementwise(node) or not any(_repeats(operand) for operand in node.operands):
+    if not is_elementwise(node) or not [x for x in node.operands if _repeats(x)]:
         return None
     operands = [*node.operands]
     for position, operand in enumerate(operands):
@@ -113,9 +113,7 @@ def _repeats(x: Node) -> bool:
 
 def broadcast_after(node: Node) -> Replacement:
     """f(broadcast(x), c) = broadcast(f(x, c)): compute before repeating."""
-    if not is_elementwise(node) or not any(
-        is_op(operand, "broadcast_to") for operand in node.operands
-    ):
+    if not is_elementwise(node) or not [x for x in node.operands if is_op(x, "broadcast_to")]:
         return None
     operands = tuple([x.operands[0] if is_op(x, "broadcast_to") else x for x in node.operands])
     shape = broadcast_shapes(*[operand.shape for operand in operands])
