@@ -222,6 +222,20 @@ def test_forward_never_gives_its_argument_back() -> None:
     assert not np.shares_memory(Network([Dropout(0.5)], dtype="float64").forward(X), X)
 
 
+@pytest.mark.parametrize(("wrong", "shown"), [(0.5, "0.5"), (-1, "-1"), (3, "3"), (1e9, r"1e\+09")])
+def test_category_numbers_are_checked(wrong: float, shown: str) -> None:
+    model = Network([Embedding(3, 2, name="vectors"), Flatten(), Linear(4, 1)], seed=0)
+    good, targets = np.array([[0, 1], [1, 2]]), [0.0, 1.0]
+    bad = np.array([[0, 1], [1, wrong]])
+    message = rf"Embedding 'vectors' takes .* from 0 to 2, and X has {shown} in row 1, column 1"
+    for use in (model.predict, model.forward, lambda rows: model.fit(rows, targets)):
+        with pytest.raises(DataError, match=message):
+            use(bad)
+    with pytest.raises(DataError, match="validation X has"):
+        model.fit(good, targets, validation=(bad, targets), epochs=1)
+    assert model.fit(good, targets, validation=(good, targets), epochs=1).epochs == 1
+
+
 def test_a_path_without_derivatives_inside_is_an_error() -> None:
     counted = Function(lambda x: cr.astype(cr.astype(x, np.int64), x.dtype))
     model = Network([Linear(2, 2), counted, Linear(2, 1)], seed=0)

@@ -16,6 +16,7 @@ from chainrule.nn.base import InputShape, Layer, Mode
 from chainrule.nn.layers import Activation
 from chainrule.ops import random
 from chainrule.shapes import ROWS, Array, as_dtype, is_float
+from chainrule.training.data import as_features
 from chainrule.training.preprocessing import converted
 from chainrule.training.snapshot import Snapshot, Tree
 from chainrule.training.steps import Rows, evaluation_graph
@@ -100,6 +101,26 @@ class Architecture:
     def n_parameters(self) -> int:
         """How many numbers training moves."""
         return sum(map(count_of, self.layers))
+
+    def as_rows(self, X: npt.ArrayLike, row_shape: InputShape = None, what: str = "X") -> Array:
+        """``X`` as rows that the network can take, of its element type.
+
+        Parameters
+        ----------
+        X : (n, ...) array_like
+        row_shape : tuple of int, optional
+            The shape of a row, where the layers leave it open.
+        what : str
+            How messages call ``X``.
+
+        Raises
+        ------
+        ShapeError, DtypeError, DataError
+            If ``X`` is not what the network takes.
+        """
+        rows = as_features(X, self.dtype, row_shape or self.input_shape, what)
+        self.layers[0].check_rows(rows, what)
+        return rows
 
     # The first arrays
 

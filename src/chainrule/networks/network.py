@@ -21,7 +21,6 @@ from chainrule.networks.contents import KIND, Contents, built, described, packed
 from chainrule.nn.base import Layer, Mode
 from chainrule.ops import random
 from chainrule.shapes import FLOAT32, Array, Dtype
-from chainrule.training.data import as_features
 from chainrule.training.evaluation import Evaluator
 from chainrule.training.history import History
 from chainrule.training.loop import DivergenceWarning, Training
@@ -338,7 +337,7 @@ class Network:
         """
         if members not in (None, "all"):
             raise ParameterError(f"members must be 'all' or left out, got {members!r}")
-        rows = as_features(X, self.dtype, self.architecture.input_shape)
+        rows = self.architecture.as_rows(X)
         snapshot = self.snapshot()
         output, _ = self._evaluate(snapshot, [rows], engine)
         if members == "all" or snapshot.members is None:
@@ -365,7 +364,7 @@ class Network:
             raise ParameterError(
                 f"forward looks at one network; choose one of {snapshot.members}: model.member(0)"
             )
-        rows = as_features(X, self.dtype, self.architecture.input_shape)
+        rows = self.architecture.as_rows(X)
         mode = Mode(True, random.key(new_seed(seed))) if training else Mode(False)
         self._last, after = layerwise.forward(self.architecture, snapshot, rows, mode)
         for layer, given in zip(self.layers, self._last.inputs, strict=True):

@@ -194,6 +194,22 @@ class Layer:
         """
         raise TypeError(f"{type(self).__name__} must define forward(x, parameters, state, mode)")
 
+    def check_rows(self, X: Array, what: str = "X") -> None:
+        """Refuse rows that the layer cannot take as the network's input; most take any numbers.
+
+        Parameters
+        ----------
+        X : (n, ...) array
+            Finite, of the network's element type.
+        what : str
+            How messages call them.
+
+        Raises
+        ------
+        DataError
+            With the row and column of the first wrong value.
+        """
+
     def fit(self, X: Any) -> dict[str, Array]:
         """The state that training rows ``X`` lead to; layers that do not learn so keep theirs."""
         return self.state

@@ -7,15 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from chainrule import ops
-from chainrule.errors import ParameterError, ShapeError
+from chainrule.errors import DataError, ParameterError, ShapeError
 from chainrule.graph.node import Node
 from chainrule.nn import activations, initializers
 from chainrule.nn.activations import ActivationFunction
 from chainrule.nn.base import InputShape, Layer, Mode, Parameter, last_extent
 from chainrule.nn.initializers import VarianceScaling, glorot_uniform, standard_normal, zeros
 from chainrule.optim.settings import COUNT, FLAG, setting
-from chainrule.shapes import INT64, ROWS
+from chainrule.shapes import INT64, ROWS, Array
 
 
 @dataclass(eq=False, repr=False)
@@ -219,6 +221,16 @@ class Embedding(Layer):
 
     def output_shape(self, input_shape: InputShape, source: str = "its input") -> InputShape:
         return None if input_shape is None else (*input_shape, self.n_out)
+
+    def check_rows(self, X: Array, what: str = "X") -> None:
+        wrong = ~np.isin(X, np.arange(self.count))
+        if wrong.any():
+            row, *columns = np.argwhere(wrong)[0].tolist()
+            raise DataError(
+                f"{self.label} takes category numbers, integers from 0 to {self.count - 1}, and"
+                f" {what} has {X[(row, *columns)]:g} in row {row}, column"
+                f" {', '.join(map(str, columns))}"
+            )
 
     def forward(
         self, x: Any, parameters: Mapping[str, Any], state: Mapping[str, Any], mode: Mode

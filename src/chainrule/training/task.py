@@ -14,7 +14,7 @@ from chainrule.nn.activations import Sigmoid
 from chainrule.nn.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from chainrule.ops import random
 from chainrule.shapes import Array, as_array
-from chainrule.training.data import as_features, as_weights, weights_of_classes
+from chainrule.training.data import as_weights, weights_of_classes
 from chainrule.training.steps import Objective, Regularization
 
 Validation: TypeAlias = Any
@@ -58,7 +58,7 @@ def prepare(
     ShapeError, DtypeError, DataError, ParameterError, UnknownNameError
         If something does not fit the network, the loss or each other.
     """
-    features = as_features(X, architecture.dtype, architecture.input_shape)
+    features = architecture.as_rows(X)
     n_out = architecture.n_out(features.shape[1:])
     named = losses.get(architecture.default_loss if loss is None else loss)
     chosen = _suited(named, n_out, architecture.output_activation)
@@ -107,7 +107,7 @@ def _divided(
         return slice(None), None
     if _is_arrays(validation):
         X, y, *weights = validation
-        features = as_features(X, architecture.dtype, rows[0].shape[1:], "validation X")
+        features = architecture.as_rows(X, rows[0].shape[1:], "validation X")
         targets = loss.prepare(y, architecture.n_out(features.shape[1:]), architecture.dtype)
         given = weights[0] if weights else None
         return slice(None), _together(features, targets, given, "validation ")
