@@ -11,6 +11,7 @@ from scipy import integrate
 from scipy.stats import norm
 
 from chainrule import ops
+from chainrule.errors import ParameterError
 from chainrule.nn import (
     CELU,
     ELU,
@@ -101,6 +102,12 @@ def test_gain_keeps_the_mean_square(function: ActivationFunction) -> None:
 
     mean_square, _ = integrate.quad(square, -12, 12, points=[-3, -1, 0, 1, 3], limit=200)
     assert function.gain == pytest.approx(mean_square**-0.5, rel=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, float("nan")])
+def test_softmax_needs_a_positive_temperature(temperature: float) -> None:
+    with pytest.raises(ParameterError, match="temperature must be a float > 0"):
+        Softmax(temperature=temperature)
 
 
 def test_softmax_by_definition() -> None:
