@@ -39,7 +39,7 @@ TRAIN, TEST, PREDICTIONS = OUT / "train.csv", OUT / "test.csv", OUT / "predictio
 MODEL, AGAIN = OUT / "digits.chainrule", OUT / "again.chainrule"
 TARGET = "digit"
 SETTINGS = Settings(
-    layers=(128,), epochs=200, batch_size=32, learning_rate=2e-3, dropout=0.2,
+    layers=(256,), epochs=200, batch_size=32, learning_rate=1e-3, dropout=0.5,
     validation=0.1, patience=20, seed=0,
 )  # fmt: skip
 REQUIRED_ACCURACY = 0.97
