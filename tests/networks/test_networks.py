@@ -477,13 +477,12 @@ def test_predict_refuses_what_fit_refuses(name: str) -> None:
 
 
 def test_targets_of_one_column_never_become_a_square() -> None:
-    model = Network([Linear(2, 1)], seed=0, dtype="float64")
     y = X @ [1.0, 2.0]
-    flat = model.fit(X, y, epochs=1, batch_size=None, shuffle=False).step_losses[0, 0]
-    again = Network([Linear(2, 1)], seed=0, dtype="float64")
-    assert flat == again.fit(X, y[:, None], epochs=1, batch_size=None).step_losses[0, 0]
-    fresh = Network([Linear(2, 1)], seed=0, dtype="float64")
-    assert flat == pytest.approx(((fresh.predict(X)[:, 0] - y) ** 2).mean())
+    whole = {"epochs": 1, "batch_size": None, "shuffle": False}
+    models = [Network([Linear(2, 1)], seed=0, dtype="float64") for _ in range(3)]
+    flat = models[0].fit(X, y, **whole).step_losses[0, 0]
+    assert flat == models[1].fit(X, y[:, None], **whole).step_losses[0, 0]
+    assert flat == pytest.approx(((models[2].predict(X)[:, 0] - y) ** 2).mean())
 
 
 def test_a_loss_of_your_own_need_not_be_hashable() -> None:

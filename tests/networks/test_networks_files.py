@@ -26,6 +26,7 @@ from chainrule.nn import (
     Network,
     PReLU,
 )
+from chainrule.training.history import History
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(30, 4))
@@ -73,6 +74,16 @@ def test_a_model_comes_back_bit_for_bit(settings: dict[str, Any], tmp_path: Path
         theirs.best_epoch, theirs.stopped, theirs.monitor, theirs.seed
     )  # fmt: skip
     assert packed(found._contents())[1] == packed(model._contents())[1]
+
+
+def test_interruptions_are_kept_and_older_files_load_without() -> None:
+    model = trained()
+    assert model.history is not None and not model.history.interrupted
+    model.history.interrupted = True
+    facts, columns = model.history.packed()
+    assert History.unpacked(facts, columns).interrupted
+    del facts["interrupted"]
+    assert not History.unpacked(facts, columns).interrupted
 
 
 def test_a_loaded_model_trains_on_as_the_saved_one(tmp_path: Path) -> None:
@@ -216,6 +227,10 @@ HOSTILE: dict[str, Change] = {
     "column too many": with_array("history.epochs.other", np.zeros(3)),
     "best epoch": history(best_epoch=99),
     "best epoch that is text": history(best_epoch="1"),
+    "best epoch that is a fraction": history(best_epoch=1.0),
+    "best epoch that is true": history(best_epoch=True),
+    "best epoch below zero": history(best_epoch=-1),
+    "an interruption that is text": history(interrupted="no"),
     "columns": history(columns=["loss", "loss"]),
     "history of the wrong type": fact(history=[1]),
 }

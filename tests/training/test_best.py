@@ -129,7 +129,7 @@ def test_callbacks_are_called_in_order_and_may_end_the_training() -> None:
 
     history = network().fit(X, Y, callbacks=[recorder, after_third], **OVERFITTING)
     assert recorder.calls == ["start", "epoch", "epoch", "epoch", "end"]
-    assert history.stopped == "three are enough"
+    assert history.stopped == "three are enough" and not history.interrupted
 
 
 def test_ctrl_c_keeps_the_best_so_far() -> None:
@@ -140,7 +140,7 @@ def test_ctrl_c_keeps_the_best_so_far() -> None:
             raise KeyboardInterrupt
 
     history = model.fit(X, Y, validation=(XV, YV), callbacks=[recorder, interrupt], **OVERFITTING)
-    assert history.stopped == "it was interrupted"
+    assert history.stopped == "it was interrupted" and history.interrupted
     assert recorder.calls[-1] == "end"
     assert history.best_epoch == history["validation_loss"].argmin() < 20
     assert arrays(model) == recorder.after[history.best_epoch]
@@ -355,7 +355,7 @@ def test_a_second_ctrl_c_while_epochs_run_again_keeps_what_is_known(
     assert len(calls) == 4, "the second Ctrl-C came while the best epoch was run again"
     best = history["loss"].argmin()
     start = max(each.start for each in calls[:2] if each.start <= best)
-    assert history.stopped == "it was interrupted"
+    assert history.stopped == "it was interrupted" and history.interrupted
     assert history.best_epoch == (start - 1 if start else None)
     monkeypatch.setattr(methods.Steps, "_outcome", original)
     reference.fit(X, Y, epochs=start, **settings)
@@ -383,6 +383,7 @@ def test_ctrl_c_in_the_end_of_a_callback_keeps_the_training() -> None:
     history = model.fit(X, Y, callbacks=[Interrupting()], **OVERFITTING)
     reference.fit(X, Y, **OVERFITTING)
     assert (model.history, history.stopped) == (history, "it was interrupted")
+    assert history.interrupted
     assert arrays(model) == arrays(reference)
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 MOST_PARAMETERS = 2**28
 NO_HIDDEN_LAYERS = "none"
-INTERRUPTED = "it was interrupted"  # what a history says of Ctrl-C
 
 # float32 has 24 bits; a column whose mean is up to 2**10 standard deviations away from 0 keeps 14
 # of them after standardisation. Beyond (years in seconds, large offsets) it takes float64.
@@ -115,11 +114,6 @@ class Learned:
     model: TableModel
     history: History
     scores: list[Score]
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether Ctrl-C ended the training."""
-        return self.history.stopped == INTERRUPTED
 
 
 def hidden_layers(text: str) -> tuple[int, ...]:

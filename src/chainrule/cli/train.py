@@ -49,5 +49,5 @@ def train(
         learned.model.save(out)
         said.append(("written", click.format_filename(out)))
     say_facts(said)
-    if learned.interrupted:
+    if learned.history.interrupted:
         raise KeyboardInterrupt

@@ -30,6 +30,8 @@ class History(Mapping[str, Array]):
         The column that decided it.
     stopped : str
         Why the training ended, in one sentence.
+    interrupted : bool
+        Whether Ctrl-C ended it.
 
     Examples
     --------
@@ -44,6 +46,7 @@ class History(Mapping[str, Array]):
         self.monitor = monitor
         self.best_epoch: int | None = None
         self.stopped = ""
+        self.interrupted = False
         self._rows: list[tuple[dict[str, float], Array]] = []
 
     def append(self, row: Mapping[str, float], step_losses: Array) -> None:
@@ -92,6 +95,7 @@ class History(Mapping[str, Array]):
             "monitor": self.monitor,
             "best_epoch": self.best_epoch,
             "stopped": self.stopped,
+            "interrupted": self.interrupted,
             "columns": list(self),
         }
         columns = {f"epochs.{name}": self[name] for name in self}
@@ -99,7 +103,7 @@ class History(Mapping[str, Array]):
 
     @classmethod
     def unpacked(cls, facts: Mapping[str, Any], columns: Mapping[str, Array]) -> History:
-        """The history that :meth:`packed` took apart.
+        """The history that :meth:`packed` took apart; older files do not say ``interrupted``.
 
         Raises
         ------
@@ -108,12 +112,16 @@ class History(Mapping[str, Array]):
         """
         history = cls(int(facts["seed"]), str(facts["monitor"]))
         history.best_epoch, history.stopped = facts["best_epoch"], str(facts["stopped"])
+        history.interrupted = facts.get("interrupted", False)
         steps, names = columns["step_losses"], [str(name) for name in facts["columns"]]
         values = [columns[f"epochs.{name}"] for name in names]
         if len(columns) != len(names) + 1 or any(v.shape != steps.shape[:1] for v in values):
             raise FileFormatError("its history has columns of different lengths")
-        if history.best_epoch not in (None, *range(len(steps))):
-            raise FileFormatError("its history has a best epoch that never ran")
+        best = history.best_epoch
+        if best is not None and (type(best) is not int or not 0 <= best < len(steps)):
+            raise FileFormatError(f"its history has the best epoch {best!r}, which never ran")
+        if type(history.interrupted) is not bool:
+            raise FileFormatError("its history does not say whether it was interrupted")
         for epoch, losses in enumerate(steps):
             row = {name: float(v[epoch]) for name, v in zip(names, values, strict=True)}
             history.append(row, losses)

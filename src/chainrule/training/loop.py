@@ -167,6 +167,7 @@ class Training:
             self.method.run(self)
         except KeyboardInterrupt:
             self.stop_reason = _INTERRUPTED
+            self.history.interrupted = True
             self._restored[:] = True
         self._finish_for_certain()
         try:
@@ -174,6 +175,7 @@ class Training:
                 callback.end(self)
         except KeyboardInterrupt:  # the parameters are in their place
             self.history.stopped = _INTERRUPTED
+            self.history.interrupted = True
         return self.history
 
     def take_in(self, outcome: Outcome, began: float) -> bool:
@@ -288,6 +290,7 @@ class Training:
                 finished = True
             except KeyboardInterrupt:
                 self.stop_reason = _INTERRUPTED
+                self.history.interrupted = True
                 self._best = self._best._replace(epochs=self._best.starts - 1)
 
     def _finish(self) -> None:
