@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from chainrule.explain import Shown, System, agrees
+from chainrule.explain import Page, Shown, System, agrees
 from chainrule.explain.systems import find, systems
 from tests.cli.conftest import Run, refused
 
@@ -37,8 +38,15 @@ IDS = {"circuit": "C3", "sigmoid-neuron": "C4", "gate-patterns": "C5", "decision
 
 
 def test_every_system_is_in_the_table_of_the_lectures() -> None:
-    assert {entry.name: entry.id for entry in systems()} == IDS
-    assert {entry.name: dict(entry.expected) for entry in systems()} == LECTURES
+    known = {entry.name: entry for entry in systems()}
+    assert {name: known[name].id for name in IDS} == IDS
+    assert {name: dict(known[name].expected) for name in LECTURES} == LECTURES
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are written without being asked."""
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize("name", LECTURES)
@@ -60,25 +68,34 @@ def test_names_and_ids_work_in_any_case(run: Run, name: str) -> None:
 
 
 def test_without_a_name_all_are_listed_by_deck(run: Run) -> None:
-    heads = [line.split()[:2] for line in run("show").stdout.splitlines() if line[0] != " "]
-    assert heads == [[IDS[name], name] for name in sorted(IDS, key=lambda name: IDS[name])]
+    lines = [line for line in run("show").stdout.splitlines() if line[0] != " "]
+    heads = [tuple(line.split()[:2]) for line in lines if not line.startswith("Deck ")]
+    assert heads == [(entry.id, entry.name) for entry in systems()]
+    assert set(IDS.items()) <= {(name, id) for id, name in heads}
+    decks = [line[5] for line in lines if line.startswith("Deck ")]
+    assert decks == sorted({id[0] for id, _ in heads})
 
 
 def test_settings_change_the_numbers_and_drop_the_comparison(run: Run) -> None:
     result = run("show", "circuit", "x=1", "--json")
-    assert json.loads(result.stdout)["f"] == -24.0
+    assert json.loads(result.stdout)["numbers"]["f"] == -24.0
     assert "✓" not in run("show", "circuit", "x=1").stdout
 
 
 def test_json_is_nothing_but_json(run: Run) -> None:
     found = json.loads(run("show", "C3", "--json").stdout)
-    assert found == {name: float(printed) for name, printed in LECTURES["circuit"].items()}
+    numbers = {name: float(printed) for name, printed in LECTURES["circuit"].items()}
+    assert found["numbers"] == numbers and found["lectures"] == LECTURES["circuit"]
+    assert found["id"] == "C3" and found["settings"] == {"x": -2.0, "y": 5.0, "z": -4.0}
+    assert found["files"] == [os.path.join("chainrule-show", "circuit.svg")]
+    assert Path(found["files"][0]).read_text(encoding="utf-8").startswith("<svg")
 
 
 def test_a_number_that_differs_from_the_lectures_fails(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrong = System("circuit", "C3", "Wrong.", lambda: Shown({"f": -12.0}), {"f": "-13"})
+    page = Page("C3", "circuit", "Wrong.", "", "", {"f": "-13"})
+    wrong = System(page, lambda: Shown({"f": -12.0}))
     monkeypatch.setattr("chainrule.explain.systems.find", lambda name: wrong)
     result = run("show", "circuit")
     assert result.exit_code == 1
@@ -98,8 +115,6 @@ def test_the_printed_program_runs_on_its_own(run: Run, name: str, tmp_path: Path
 
 
 def environment() -> dict[str, str]:
-    import os
-
     source = Path(__file__).resolve().parents[2] / "src"
     return {**os.environ, "PYTHONPATH": str(source)}
 

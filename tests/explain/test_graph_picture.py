@@ -176,10 +176,10 @@ def test_notebooks_get_the_drawing_and_terminals_the_table() -> None:
 
 
 def test_the_description_counts_operations_and_names_the_result() -> None:
-    assert PRODUCT_OF_SUM.description() == (
+    assert PRODUCT_OF_SUM.describe() == (
         "A computation graph of 2 operations with the result f = −12."
     )
-    assert SQUARE.description() == "A computation graph of 1 operation with the result y = 9."
+    assert SQUARE.describe() == "A computation graph of 1 operation with the result y = 9."
 
 
 def test_save_writes_utf8(tmp_path: Path) -> None:

@@ -34,6 +34,11 @@ def say(text: str = "") -> None:
     click.echo(text)
 
 
+def say_wrapped(text: str) -> None:
+    """Print a paragraph in lines that fit."""
+    say("\n".join(_wrapped(text, width())))
+
+
 def quiet(text: str) -> str:
     """``text`` in the ink of notes."""
     return painted(text, TERMINAL_INKS["note"], colour())

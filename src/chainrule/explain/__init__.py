@@ -3,28 +3,59 @@
 from chainrule.explain.blocks import boundary_blocks, digit_blocks
 from chainrule.explain.boundary import boundary_svg
 from chainrule.explain.boundary_picture import BoundaryPicture
+from chainrule.explain.chart import (
+    Band,
+    Bars,
+    Chart,
+    Intervals,
+    Line,
+    Mark,
+    Note,
+    Panel,
+    Points,
+    Rule,
+    Surface,
+    Threads,
+    class_points,
+)
 from chainrule.explain.circuit import circuit, ledger
+from chainrule.explain.figure import Figure
 from chainrule.explain.graph_drawing import EdgeMark, NodeMark, draw_graph
 from chainrule.explain.graph_picture import GraphPicture, Record
+from chainrule.explain.page import Page
+from chainrule.explain.shown import Shown, agrees
 from chainrule.explain.svg import format_number
-from chainrule.explain.system import Picture, Shown, System, agrees, system
+from chainrule.explain.system import System
 
 __all__ = [
+    "Band",
+    "Bars",
     "BoundaryPicture",
+    "Chart",
     "EdgeMark",
+    "Figure",
     "GraphPicture",
+    "Intervals",
+    "Line",
+    "Mark",
     "NodeMark",
-    "Picture",
+    "Note",
+    "Page",
+    "Panel",
+    "Points",
     "Record",
+    "Rule",
     "Shown",
+    "Surface",
     "System",
+    "Threads",
     "agrees",
     "boundary_blocks",
     "boundary_svg",
     "circuit",
+    "class_points",
     "digit_blocks",
     "draw_graph",
     "format_number",
     "ledger",
-    "system",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,8 @@ import numpy.typing as npt
 from chainrule.explain.blocks import boundary_blocks
 from chainrule.explain.boundary import boundary_svg
 from chainrule.explain.fields import Extent, Floats
+from chainrule.explain.figure import Figure, plain
+from chainrule.explain.svg import format_number
 from chainrule.explain.terminal import Colour
 
 GRID = 160  # samples along each coordinate
@@ -19,7 +22,7 @@ BLOCKS = (64, 22)  # columns and rows of a terminal
 
 
 @dataclass(frozen=True)
-class BoundaryPicture:
+class BoundaryPicture(Figure):
     """What a classifier says about every place in the plane, and the points it learned from.
 
     Parameters
@@ -64,6 +67,26 @@ class BoundaryPicture:
         found = np.asarray(classifier(grid.reshape(-1, 2)), dtype=np.float64)
         probabilities = found.reshape(GRID, GRID, *found.shape[1:])
         return cls(probabilities, (x_low, x_high, y_low, y_high), xy, np.asarray(labels), title)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The probabilities, where they were taken, and the points."""
+        found: dict[str, Any] = plain(asdict(self))
+        return found
+
+    def describe(self) -> str:
+        """What there is to see, in words."""
+        x_low, x_high, y_low, y_high = map(format_number, self.extent)
+        ahead = (self.probabilities > 1 / 2).mean()
+        return (
+            f"{self.title}: {len(self.points)} points of {len(np.unique(self.labels))} classes"
+            f" between ({x_low}, {y_low}) and ({x_high}, {y_high})."
+            + (
+                f" Class 1 is the likelier one on {ahead:.0%} of the plane."
+                if self.probabilities.ndim == 2
+                else ""
+            )
+        )
 
     def svg(self) -> str:
         """A complete SVG document; see ``boundary_svg``."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
-from pathlib import Path
+from typing import Any
 
 from chainrule.errors import GraphError
+from chainrule.explain.figure import Figure
 from chainrule.explain.graph_drawing import EdgeMark, NodeMark, draw_graph, summed
 from chainrule.explain.palette import TERMINAL_INKS
 from chainrule.explain.terminal import Colour, painted
@@ -51,7 +52,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class GraphPicture:
+class GraphPicture(Figure):
     """The picture of one graph: ``svg()``, ``text()``, and what a notebook shows.
 
     Parameters
@@ -101,13 +102,14 @@ class GraphPicture:
             for r in self.records
         ]
         edges = [edge for record in self.records for edge in self._edges(record)]
-        return draw_graph(marks, edges, title=self.title, description=self.description())
+        return draw_graph(marks, edges, title=self.title, description=self.describe())
 
-    def save(self, path: str | Path) -> None:
-        """Write the SVG document to ``path``, as UTF-8."""
-        Path(path).write_text(self.svg(), encoding="utf-8")
+    @property
+    def data(self) -> dict[str, Any]:
+        """The records, as dicts of text."""
+        return {"title": self.title, "nodes": [asdict(record) for record in self.records]}
 
-    def description(self) -> str:
+    def describe(self) -> str:
         """One sentence in words, for those who do not see the picture."""
         gates = sum(bool(record.operands) for record in self.records)
         read = {operand for record in self.records for operand in record.operands}
@@ -131,9 +133,6 @@ class GraphPicture:
             if r.operands or r.name or len(self.records) == 1
         ]
         return _table([tuple(map(_visible, row)) for row in rows], colour)
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"image/svg+xml": self.svg(), "text/plain": self.text()}
 
     @cached_property
     def _by_id(self) -> dict[str, Record]:

@@ -3,12 +3,10 @@
 import numpy as np
 
 import chainrule as cr
-from chainrule.explain import BoundaryPicture, Shown, system
+from chainrule.explain import BoundaryPicture, Shown
 from chainrule.nn import Activation, Linear, ReLU, Sigmoid
 
 
-@system("A8", {"parameters": "151", "training points": "500", "test points": "1000",
-               "test accuracy": ">= 0.99"})  # fmt: skip
 def decision_boundary(
     hidden: int = 10, noise: float = 0.1, restarts: int = 10, epochs: int = 60, seed: int = 0
 ) -> Shown:

@@ -1,0 +1,7 @@
+"""The pages of deck B."""
+
+from __future__ import annotations
+
+from chainrule.explain.page import Page
+
+PAGES: tuple[Page, ...] = ()
