@@ -42,8 +42,8 @@ check: .venv/.installed-dev
 	@$(RUN) tools/architecture.py
 	@$(RUN) -m pytest -q src
 
-bench: .venv/.installed-dev
-	@set -e; for script in $(wildcard benchmarks/*.py); do echo "$$script"; $(RUN) "$$script"; done
+bench: .venv/.installed-dev .venv-peers/.installed
+	@$(RUN) -m benchmarks
 
 clean:
 	rm -rf .venv .venv-peers .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist out

@@ -1,0 +1,43 @@
+"""Everyone who is measured; each module has a table ``WORKS`` of what it can do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Someone who is measured, in processes of its own.
+
+    Parameters
+    ----------
+    label : str
+        As tables name it.
+    module : str
+        The module of this package that does the work.
+    ours : bool
+        Whether it runs in the project's environment rather than in that of the peers.
+    environment : dict
+        Variables that are set for its processes.
+    """
+
+    label: str
+    module: str
+    ours: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+PEERS = {
+    "native": Peer("chainrule", "ours", True, {"CHAINRULE_THREADS": "2"}),
+    "native-1": Peer("chainrule, 1 thread", "ours", True, {"CHAINRULE_THREADS": "1"}),
+    "reference": Peer(
+        "chainrule, reference engine", "ours", True, {"CHAINRULE_ENGINE": "reference"}
+    ),
+    "jax-scan": Peer("JAX scan", "jax_scan"),
+    "jax-step": Peer("JAX step", "jax_step"),
+    "torch": Peer("PyTorch", "torch_eager"),
+    "torch-compile": Peer("PyTorch compiled", "torch_compiled"),
+    "sklearn": Peer("scikit-learn", "sklearn_mlp"),
+    "numpy": Peer("NumPy", "numpy_by_hand"),
+    "onnx": Peer("ONNX Runtime", "onnx_runtime"),
+}

@@ -1,0 +1,153 @@
+"""NumPy as one writes it when every microsecond counts: buffers made once, updates in place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmarks.tasks import (
+    BETA_1,
+    BETA_2,
+    CHECKED_EPOCHS,
+    EPSILON,
+    RATE,
+    Array,
+    Job,
+    Task,
+    slices,
+    timed,
+)
+
+
+class Training:
+    """Networks of relu layers trained with Adam.
+
+    Parameters
+    ----------
+    task : Task
+    dtype : type
+        Of all parameters; float64 gives the numbers that peers are held to.
+    """
+
+    def __init__(self, task: Task, dtype: type = np.float32) -> None:
+        X, self.labels = task.data()
+        self.X, self.batch, self.classes = X.astype(dtype), task.batch, task.classes
+        self.parameters = [p.astype(dtype) for p in task.parameters()]
+        self.first, self.second, self.scratch, self.gradients = (
+            [np.zeros_like(p) for p in self.parameters] for _ in range(4)
+        )
+        wide = [np.empty((task.batch, width), dtype) for width in task.widths]
+        self.activations, self.deltas = wide, [np.empty_like(a) for a in wide]
+        self.positive = [np.empty(a.shape, bool) for a in wide]
+        self.chosen = np.empty(task.batch, self.labels.dtype)
+        self.places = np.arange(task.batch)
+        self.rng, self.taken = np.random.default_rng(0), 0
+
+    def epoch(self, order: Array) -> list[float]:
+        """The loss of each step."""
+        found = []
+        for rows in slices(order, self.batch):
+            self.X.take(rows, 0, self.activations[0], "clip")
+            self.labels.take(rows, 0, self.chosen, "clip")
+            self.forward()
+            found.append(self.loss())
+            self.backward()
+            self.update()
+        return found
+
+    def shuffled(self) -> list[float]:
+        """An epoch in an order of its own."""
+        with np.errstate(all="ignore"):
+            return self.epoch(self.rng.permutation(len(self.X)))
+
+    def check(self) -> list[float]:
+        """The mean loss of each of some epochs in the rows' own order."""
+        order = np.arange(len(self.X))
+        return [float(np.mean(self.epoch(order))) for _ in range(CHECKED_EPOCHS)]
+
+    def forward(self) -> None:
+        """Activations, up to the scores before the last activation."""
+        a, last = self.activations, len(self.activations) - 2
+        for place in range(last + 1):
+            np.matmul(a[place], self.parameters[2 * place], out=a[place + 1])
+            a[place + 1] += self.parameters[2 * place + 1]
+            if place < last:
+                np.maximum(a[place + 1], 0, out=a[place + 1])
+
+    def loss(self) -> float:
+        """The mean loss; the derivative by the scores is left in the last delta."""
+        scores, delta = self.activations[-1], self.deltas[-1]
+        total = (
+            self._cross_entropy(scores, delta) if self.classes else self._logistic(scores, delta)
+        )
+        delta /= self.batch
+        return total / self.batch
+
+    def _cross_entropy(self, z: Array, delta: Array) -> float:
+        z -= z.max(axis=1, keepdims=True)
+        np.exp(z, out=delta)
+        sums = delta.sum(axis=1, keepdims=True)
+        loss = float(np.log(sums).sum() - z[self.places, self.chosen].sum())
+        delta /= sums
+        delta[self.places, self.chosen] -= 1
+        return loss
+
+    def _logistic(self, z: Array, delta: Array) -> float:
+        y = self.chosen[:, None]
+        loss = float(np.logaddexp(0, z).sum() - z[y == 1].sum())
+        np.negative(z, out=delta)
+        np.exp(delta, out=delta)
+        delta += 1
+        np.divide(1, delta, out=delta)
+        delta -= y
+        return loss
+
+    def backward(self) -> None:
+        """Gradients of all parameters."""
+        for place in reversed(range(len(self.activations) - 1)):
+            a, delta = self.activations[place], self.deltas[place + 1]
+            np.matmul(a.T, delta, out=self.gradients[2 * place])
+            np.add.reduce(delta, axis=0, out=self.gradients[2 * place + 1])
+            if place:
+                np.matmul(delta, self.parameters[2 * place].T, out=self.deltas[place])
+                np.greater(a, 0, out=self.positive[place])
+                self.deltas[place] *= self.positive[place]
+
+    def update(self) -> None:
+        """Adam."""
+        self.taken += 1
+        rate = RATE / (1 - BETA_1**self.taken)
+        share = (1 - BETA_2**self.taken) ** -0.5
+        parts = (self.parameters, self.gradients, self.first, self.second, self.scratch)
+        for arrays in zip(*parts, strict=True):
+            _move(*arrays, rate, share)
+
+
+def _move(p: Array, g: Array, m: Array, v: Array, s: Array, rate: float, share: float) -> None:
+    m *= BETA_1
+    np.multiply(g, 1 - BETA_1, out=s)
+    m += s
+    v *= BETA_2
+    np.multiply(g, g, out=s)
+    s *= 1 - BETA_2
+    v += s
+    np.sqrt(v, out=s)
+    s *= share
+    s += EPSILON
+    np.divide(m, s, out=s)
+    s *= rate
+    p -= s
+
+
+def train(task: Task) -> Job:
+    """Epochs, one after the other."""
+    return Job(timed(Training(task).shuffled), task.steps, Training(task).check)
+
+
+def expected(task: Task) -> Sequence[float]:
+    """What every peer must find, from double precision."""
+    return Training(task, np.float64).check()
+
+
+WORKS = {"train": train}

@@ -1,0 +1,124 @@
+"""What peers are asked to do, described so that each does the same: the same rows, the same start.
+
+Read by every peer in its own environment, so that it needs nothing but NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-8  # of Adam
+CHECKED_EPOCHS = 3
+FLIPPED = 0.1  # share of labels that are wrong, so that no loss goes to 0
+
+Array = Any
+
+
+@dataclass(frozen=True)
+class Task:
+    """One piece of work, in numbers that every peer understands.
+
+    Parameters
+    ----------
+    kind : str
+        What is done: a row in a peer's table of works.
+    widths : tuple of int
+        Features, hidden units of each layer, outputs. One output is a sigmoid's, several are a
+        softmax's.
+    batch : int
+        Rows a step, or rows a call.
+    steps : int
+        Steps an epoch.
+    members : int
+        How many networks train at once.
+    """
+
+    kind: str
+    widths: tuple[int, ...]
+    batch: int = 1
+    steps: int = 100
+    members: int = 1
+
+    def __str__(self) -> str:
+        return f"{'-'.join(map(str, self.widths))}, batch {self.batch}"
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return self.batch * self.steps
+
+    @property
+    def classes(self) -> bool:
+        """Whether the output is a choice among classes."""
+        return self.widths[-1] > 1
+
+    def features(self) -> Array:
+        """(rows, features) float32, normal."""
+        rng = np.random.default_rng(0)
+        return rng.standard_normal((self.rows, self.widths[0]), np.float32)
+
+    def data(self) -> tuple[Array, Array]:
+        """Features, and (rows,) int64 labels: a linear rule's, some of them wrong."""
+        X, rng = self.features(), np.random.default_rng(1)
+        count = max(2, self.widths[-1])
+        labels = (X @ rng.standard_normal((self.widths[0], count), np.float32)).argmax(1)
+        wrong = rng.random(self.rows) < FLIPPED
+        labels[wrong] = rng.integers(0, count, wrong.sum())
+        return X, labels
+
+    def parameters(self, member: int = 0) -> list[Array]:
+        """Weights (in, out) and biases (out,), layer by layer, float32."""
+        rng = np.random.default_rng([2, member])
+        found = []
+        for n_in, n_out in pairwise(self.widths):
+            found.append(rng.standard_normal((n_in, n_out), np.float32) * np.sqrt(2 / n_in))
+            found.append(rng.standard_normal(n_out, np.float32) * 0.1)
+        return [array.astype(np.float32) for array in found]
+
+
+class Job(NamedTuple):
+    """A task that a peer has prepared.
+
+    Attributes
+    ----------
+    seconds : callable
+        Does the work so many times, and says how long that took.
+    units : int
+        Steps or calls in one time.
+    check : callable
+        Numbers that are the same for every peer that does the same work.
+    """
+
+    seconds: Callable[[int], float]
+    units: int
+    check: Callable[[], Sequence[float]]
+
+
+def timed(run: Callable[[], object], finish: Callable[[], object] | None = None) -> Any:
+    """How long repeating ``run`` takes; ``finish`` waits for what is still under way."""
+
+    def seconds(times: int) -> float:
+        began = perf_counter()
+        for _ in range(times):
+            run()
+        if finish:
+            finish()
+        return perf_counter() - began
+
+    return seconds
+
+
+def slices(order: Array, batch: int) -> Iterator[Array]:
+    """Row numbers of one step after the other."""
+    return (order[low : low + batch] for low in range(0, len(order), batch))
+
+
+def layers(parameters: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """Weights and biases in pairs."""
+    return list(zip(parameters[::2], parameters[1::2], strict=True))
