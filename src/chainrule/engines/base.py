@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Generic, Protocol, TypeVar
 
+import numpy as np
+
 from chainrule.errors import DtypeError, ParameterError, ShapeError
 from chainrule.graph.graph import Graph
 from chainrule.shapes import ROWS, Array, TensorType
@@ -52,8 +54,8 @@ class Program:
     drop_last: bool = False
     replacement: bool = False
 
-    def bounds(self, rows: int) -> list[tuple[int, int]]:
-        """Where each batch of an epoch over ``rows`` rows begins and ends.
+    def bounds(self, rows: int) -> Array:
+        """Where each batch of an epoch over ``rows`` rows begins and ends: (steps, 2) int64.
 
         Raises
         ------
@@ -62,17 +64,13 @@ class Program:
         """
         if rows < 1 or self.batch < 1:
             raise ParameterError(f"batches of {self.batch} cannot be taken from {rows} rows")
-        found = [(low, min(low + self.batch, rows)) for low in range(0, rows, self.batch)]
-        if self.drop_last and len(found) > 1 and found[-1][1] - found[-1][0] < self.batch:
-            found.pop()
-        if (
-            self.merge_single_row
-            and len(found) > 1
-            and found[-1][1] - found[-1][0] == 1 < self.batch
-        ):
-            (low, _), (_, high) = found[-2:]
-            found[-2:] = [(low, high)]
-        return found
+        low = np.arange(0, rows, self.batch, np.int64)
+        last = rows - int(low[-1])
+        if len(low) > 1 and self.drop_last and last < self.batch:
+            low, rows = low[:-1], int(low[-1])
+        elif len(low) > 1 and self.merge_single_row and last == 1 < self.batch:
+            low = low[:-1]
+        return np.stack([low, np.append(low[1:], rows)], axis=1)
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class ReferenceEngine:
     ) -> Outcome:
         """Iterate a program over whole epochs."""
         count = rows_of([node.type for node in program.step.inputs[:-1]], [*carried, *rows]) or 0
-        bounds = program.bounds(count)
+        bounds = program.bounds(count).tolist()
         steps = {size: _Step(self.plan(program.step, size), program, rows, size)
                  for size in dict.fromkeys(high - low for low, high in bounds)}  # fmt: skip
         state, records, finite = list(carried), [], True
@@ -92,7 +92,7 @@ def _schedule(
     program: Program, rows: int, seed: int, epochs: range
 ) -> Iterator[tuple[tuple[int, int], Array | None, Array]]:
     """For each step of all epochs where its batch lies, in which order of the rows, and its key."""
-    bounds = program.bounds(rows)
+    bounds = program.bounds(rows).tolist()
     for epoch in epochs:
         order = row_order(program, seed, epoch, rows)
         yield from zip(bounds, repeat(order), step_keys(seed, epoch, len(bounds)))

@@ -26,7 +26,7 @@ def target_named(name: str) -> Target:
     return host() if name == "host" else TARGETS[name]
 
 
-def product_text(spec: ProductSpec, target: Target, bounded: bool) -> str:
+def product_text(spec: ProductSpec, target: Target, bounded: bool, looped: bool = False) -> str:
     """A module whose function `f` adds the product to C: what is stored twice is seen."""
     emit, element = Emitter(target), Vector.of(spec.dtype, 1).element
 
@@ -39,7 +39,7 @@ def product_text(spec: ProductSpec, target: Target, bounded: bool) -> str:
         emit.masked_store(type_, emit.let(f"fadd {type_} {before}, {value}"), place, mask)
 
     bounds = (("%row0", "%row1"), ("%panel0", "%panel1")) if bounded else (None, None)
-    write_product(emit, spec, "%a", "%b", "%size", "%scratch", add, *bounds)
+    write_product(emit, spec, "%a", "%b", "%size", "%scratch", add, *bounds, looped=looped)
     emit.do("ret void")
     return module(target, [function("f", PARAMETERS, emit)], emit.declarations)
 
@@ -47,9 +47,11 @@ def product_text(spec: ProductSpec, target: Target, bounded: bool) -> str:
 class Product:
     """A compiled product: call it with A and B as they lie in memory."""
 
-    def __init__(self, spec: ProductSpec, target: Target, bounded: bool = False) -> None:
+    def __init__(
+        self, spec: ProductSpec, target: Target, bounded: bool = False, looped: bool = False
+    ) -> None:
         self.spec, self.target = spec, target
-        code = Code(to_object(product_text(spec, target, bounded), target), target)
+        code = Code(to_object(product_text(spec, target, bounded, looped), target), target)
         kinds = [ctypes.c_void_p] * 3 + [ctypes.c_int64, ctypes.c_void_p] + [ctypes.c_int64] * 4
         self._function = code.function("f", None, *kinds)
 

@@ -21,6 +21,7 @@ from chainrule.engines.native.call import (
 from chainrule.engines.native.emitter import module
 from chainrule.engines.native.function import ROW_ALIGNMENT, Lowered, lower
 from chainrule.engines.native.jit import load
+from chainrule.engines.native.ordering import sorting_bytes
 from chainrule.engines.native.program import FIELDS, Record, RowInput, write_program
 from chainrule.engines.native.sizes import shape_size
 from chainrule.engines.native.subnormals import definitions
@@ -199,7 +200,7 @@ class CompiledProgram:
         epochs: range,
     ) -> Outcome:
         """Run some epochs."""
-        bounds = np.array(program.bounds(len(rows[0])), np.int64)
+        bounds = program.bounds(len(rows[0]))
         rows_of([node.type for node in self.graph.inputs[:-1]], [*carried, *rows])
         fed = self.graph.inputs[self.carried : -1]
         data = [fitting(array, node.dtype) for array, node in zip(rows, fed, strict=True)]
@@ -229,7 +230,7 @@ class CompiledProgram:
             for i in range(2)
         ]
         count = len(rows[0])
-        order, sorting = np.empty(count, np.int64), aligned(count * 16 + 8 * 256 + 16)
+        order, sorting = np.empty(count, np.int64), aligned(sorting_bytes(count))
         status, key = np.zeros(3, np.int64), random.key(seed)
         fields = {
             "even_table": tables[0], "odd_table": tables[1], "seed": key, "step_key": step_key,

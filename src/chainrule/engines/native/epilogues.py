@@ -9,12 +9,15 @@ from chainrule.engines.native.access import Access
 from chainrule.engines.native.axes import pieces
 from chainrule.engines.native.emitter import Emitter, Vector
 from chainrule.engines.native.lowering import lower, register_type
+from chainrule.engines.native.mathematics import FUNCTIONS
 from chainrule.engines.native.products import write_product
 from chainrule.engines.native.schedule import Group
 from chainrule.engines.native.sizes import ONE, ZERO, Size, extent_size
 from chainrule.engines.native.tiling import ProductSpec
 from chainrule.engines.native.values import Scope, immediate, is_immediate, to_memory
 from chainrule.graph.node import Node
+
+INLINE_NODES = 6  # an epilogue longer than this, or with a function of many instructions, is a loop
 
 
 def write_product_group(scope: Scope, group: Group, stored: dict[Node, bool]) -> None:
@@ -98,7 +101,10 @@ class _ProductWriter:
         ) -> None:
             self._finish(indices, type_, value, row, column, mask)
 
-        write_product(self.emit, spec, bases[0], bases[1], "%rows", "%scratch", finish)
+        looped = len(self.after) > INLINE_NODES or any(x.op.name in FUNCTIONS for x in self.after)
+        write_product(
+            self.emit, spec, bases[0], bases[1], "%rows", "%scratch", finish, looped=looped
+        )
 
     def _plain_product(self, indices: list[str], accesses: list[Access], bases: list[str]) -> None:
         flags = self.product.attributes

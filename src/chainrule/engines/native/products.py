@@ -13,7 +13,6 @@ the operands alone, not on the blocks, on bounds, or on the number of rows besid
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from typing import Any, TypeAlias
 
 from chainrule.engines.native.emitter import Emitter, Vector
@@ -33,6 +32,7 @@ from chainrule.engines.native.tiling import (
     ceil_div,
     panel_bytes,
     plan,
+    tile_bytes,
 )
 
 Store: TypeAlias = Callable[[Emitter, Vector, str, str, str, "str | None"], Any]
@@ -49,6 +49,8 @@ def write_product(
     store: Store,
     rows: Bounds = None,
     panels: Bounds = None,
+    *,
+    looped: bool = False,
 ) -> None:
     """Write the loops of a product into the current function.
 
@@ -69,10 +71,13 @@ def write_product(
     rows, panels : (str, str), optional
         The part of C that is computed, as [begin, end) of rows and of panels (see `panel_count`);
         i64. Any split gives the same bits.
+    looped : bool
+        Whether what ``store`` writes is long: it then stands in a loop over the vectors of a tile,
+        which goes through memory, instead of once for each of them.
     """
     bounds = rows, panels
     writer = _Small if plan(spec, emit.target).small else _Blocked
-    writer(emit, spec, (a, b), size, scratch, store, bounds).write()
+    writer(emit, spec, (a, b), size, scratch, (store, looped), bounds).write()
 
 
 class _Writer:
@@ -85,10 +90,11 @@ class _Writer:
         operands: tuple[str, str],
         size: str,
         scratch: str,
-        store: Store,
+        store: tuple[Store, bool],
         bounds: tuple[Bounds, Bounds],
     ) -> None:
-        self.emit, self.spec, self.scratch, self.store = emit, spec, scratch, store
+        self.emit, self.spec, self.scratch = emit, spec, scratch
+        self.store, self.looped = store
         self.plan = plan(spec, emit.target)
         self.tile, self.type = self.plan.tile, self.plan.tile.type
         self.m, self.k = (size if extent is None else str(extent) for extent in (spec.m, spec.k))
@@ -145,13 +151,30 @@ class _Writer:
             at_column = emit.integer("add", column, str(vector * self.type.lanes))
             self.store(emit, self.type, value, at_row, at_column, masks[vector])
 
+    def _hand_over_line(
+        self, line: str, row: str, column: str, masks: Sequence[str | None]
+    ) -> None:
+        """Hand over one row of a tile from memory, by a loop if what is done with it is long."""
+        emit, lanes, element = self.emit, self.type.lanes, self.type.element
+        if self.looped and len(masks) > 1 and not any(masks):
+            with emit.loop("0", str(len(masks) * lanes), lanes) as vector:
+                value = emit.load(self.type, emit.pointer(line, vector.index, element))
+                self.store(
+                    emit, self.type, value, row, emit.integer("add", column, vector.index), None
+                )
+            return
+        places = [emit.pointer(line, str(i * lanes), element) for i in range(len(masks))]
+        values = [emit.load(self.type, place) for place in places]
+        self._hand_over(values, row, column, masks)
+
 
 class _Small(_Writer):
     """From memory as it is, tile by tile."""
 
     def write(self) -> None:
         """Panel by panel, in each row block by row block."""
-        packed = self.scratch if self.plan.pack_b else None
+        packed = self.emit.pointer(self.scratch, str(tile_bytes(self.tile)), "i8")
+        packed = packed if self.plan.pack_b else None
         if packed is not None:
             self._pack_b(self.b, (str(self.spec.n), self.k), packed)
         for first, last, masks in self._strips():
@@ -170,7 +193,28 @@ class _Small(_Writer):
             with emit.loop(begin, end, height) as row:
                 a = self.a.at(emit, element, row.index, "0")
                 sums = multiply(emit, tile, a, b, self.k, tile.zeros(), read)
-                self._hand_over(sums, row.index, column, masks)
+                if self.looped:
+                    self._put_down(sums, len(masks))
+                    self._hand_over_rows(row.index, height, column, masks)
+                else:
+                    self._hand_over(sums, row.index, column, masks)
+
+    def _put_down(self, sums: Sequence[str], vectors: int) -> None:
+        """The sums of a tile into memory."""
+        for i, value in enumerate(sums):
+            line, vector = divmod(i, vectors)
+            offset = line * self.tile.columns + vector * self.type.lanes
+            place = self.emit.pointer(self.scratch, str(offset), self.type.element)
+            self.emit.store(self.type, value, place)
+
+    def _hand_over_rows(
+        self, first: str, count: int, column: str, masks: Sequence[str | None]
+    ) -> None:
+        """Hand over what was put down."""
+        emit = self.emit
+        with emit.loop("0", str(count)) as row:
+            line = self._at(self.scratch, (row.index, str(self.tile.columns)))
+            self._hand_over_line(line, emit.integer("add", first, row.index), column, masks)
 
     def _heights(self) -> list[int]:
         """Two heights cover any number of rows, and keep the code short."""
@@ -190,7 +234,6 @@ class _Blocked(_Writer):
         self.panels_b = self.scratch
         self.panels_a = emit.pointer(self.panels_b, str(bytes_b), "i8")
         self.strips = emit.pointer(self.panels_a, str(bytes_a), "i8")
-        self.several = self._whether("sgt", self.k, str(BLOCK_INNER))
         self.block_rows = block_rows(self.spec, self.tile)
         begin, end = self.rows
         with emit.loop(begin, end, self.block_rows) as block:
@@ -219,52 +262,58 @@ class _Blocked(_Writer):
             columns = emit.integer("sub", emit.integer("smin", end, str(self.spec.n)), column)
             b = self.b.at(emit, element, stretch, column)
             self._pack_b(b, (columns, inner), self.panels_b)
-            with emit.loop(group.index, last) as panel:
-                number = emit.integer("sub", panel.index, group.index)
-                b = self._packed_b(self.panels_b, number, inner)
-                self._write_panel((block, height), panel.index, b, (stretch, inner))
+            with emit.loop("0", height, tile.rows) as row:
+                self._write_rows((block, height), row.index, (group.index, last), (stretch, inner))
 
-    def _write_panel(
-        self, rows: tuple[str, str], panel: str, b: Matrix, inner: tuple[str, str]
+    def _write_rows(
+        self, rows: tuple[str, str], row: str, panels: tuple[str, str], inner: tuple[str, str]
     ) -> None:
-        """A strip of C, tile by tile: added to, and handed over after the last stretch.
+        """Some rows of a group of panels: added to, and handed over after the last stretch.
 
-        Handing over in small pieces leaves the memory time to take what is written.
+        Rows are handed over as far as the group reaches, so that memory is read and written in
+        long runs.
         """
         emit, tile = self.emit, self.tile
-        (block, height), (stretch, length) = rows, inner
+        (block, height), (first, last), (stretch, length) = rows, panels, inner
+        count = emit.integer("smin", emit.integer("sub", height, row), str(tile.rows))
         between = panel_stride(emit, self.type, tile.rows, length)
-        tallest = emit.integer("smin", self.m, str(self.block_rows))
-        strip = emit.integer("mul", panel, tallest)
+        number = emit.integer("sdiv", row, str(tile.rows))
+        panel_a = self._at(self.panels_a, (number, between))
         resumed = self._whether("sgt", stretch, "0")
-        reached = emit.integer("add", stretch, length)
-        finished = emit.let(f"icmp sge i64 {reached}, {self.k}")
-        with emit.loop("0", height, tile.rows) as row:
-            count = emit.integer("smin", emit.integer("sub", height, row.index), str(tile.rows))
-            number = emit.integer("sdiv", row.index, str(tile.rows))
-            panels = self._at(self.panels_a, (number, between))
-            line = emit.integer("mul", emit.integer("add", strip, row.index), self.several)
-            sums = self._at(self.strips, (line, str(tile.columns)))
-            call_kernel(emit, tile, (panels, between), b.base, (count, length), sums, resumed)
-            with emit.when(finished):
-                self._finish(sums, emit.integer("add", block, row.index), count, panel)
+        sums, step = self._sums(first, row)
+        with emit.loop(first, last) as panel:
+            number = emit.integer("sub", panel.index, first)
+            b = self._packed_b(self.panels_b, number, length)
+            place = self._at(sums, (number, step))
+            call_kernel(emit, tile, (panel_a, between), b.base, (count, length), place, resumed)
+        finished = emit.let(f"icmp sge i64 {emit.integer('add', stretch, length)}, {self.k}")
+        with emit.when(finished), emit.loop("0", count) as line:
+            at_row = emit.integer("add", emit.integer("add", block, row), line.index)
+            here = self._at(sums, (line.index, str(tile.columns)))
+            self._finish(here, step, at_row, panels)
 
-    def _finish(self, sums: str, first: str, count: str, panel: str) -> None:
-        """Hand over some rows of a strip from memory."""
-        emit, lanes, element = self.emit, self.type.lanes, self.type.element
-        column = emit.integer("mul", panel, str(self.tile.columns))
-        strips = self._strips()
-        for begin, end, masks in strips:
-            with ExitStack() as inside:
-                if len(strips) > 1:
-                    relation, bound = ("slt", end) if end < self.count else ("sge", begin)
-                    condition = emit.let(f"icmp {relation} i64 {panel}, {bound}")
-                    inside.enter_context(emit.when(condition))
-                row = inside.enter_context(emit.loop("0", count))
-                line = self._at(sums, (row.index, str(self.tile.columns)))
-                places = [emit.pointer(line, str(i * lanes), element) for i in range(len(masks))]
-                values = [emit.load(self.type, place) for place in places]
-                self._hand_over(values, emit.integer("add", first, row.index), column, masks)
+    def _sums(self, panel: str, row: str) -> tuple[str, str]:
+        """Where the sums of a panel's rows lie; elements from one panel to the next.
+
+        Between stretches all are kept; those of a single stretch for as long as a group.
+        """
+        emit, columns = self.emit, str(self.tile.columns)
+        tallest = emit.integer("smin", self.m, str(self.block_rows))
+        several = emit.let(f"icmp sgt i64 {self.k}, {BLOCK_INNER}")
+        kept = emit.integer("add", emit.integer("mul", panel, tallest), row)
+        line = emit.let(f"select i1 {several}, i64 {kept}, i64 0")
+        lines = emit.let(f"select i1 {several}, i64 {tallest}, i64 {self.tile.rows}")
+        return self._at(self.strips, (line, columns)), emit.integer("mul", lines, columns)
+
+    def _finish(self, sums: str, step: str, row: str, panels: tuple[str, str]) -> None:
+        """Hand over one row of a group of panels."""
+        emit, (first, last) = self.emit, panels
+        for begin, end, masks in self._strips():
+            low = emit.integer("smax", first, str(begin))
+            with emit.loop(low, emit.integer("smin", last, str(end))) as panel:
+                column = emit.integer("mul", panel.index, str(self.tile.columns))
+                number = emit.integer("sub", panel.index, first)
+                self._hand_over_line(self._at(sums, (number, step)), row, column, masks)
 
 
 def _matrix(base: str, stride: str, transposed: bool) -> Matrix:

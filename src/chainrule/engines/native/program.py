@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chainrule.engines.base import Program
-from chainrule.engines.native.emitter import Emitter, Vector, clear, copy, function
-from chainrule.engines.native.routines import fold, load_key, write_bits
+from chainrule.engines.native.emitter import Emitter, Vector, copy, function
+from chainrule.engines.native.ordering import write_drawn, write_shuffled
+from chainrule.engines.native.routines import fold, load_key
 from chainrule.engines.native.subnormals import enter, leave
 from chainrule.engines.native.target import Target
 from chainrule.shapes import TensorType, bind_rows, size_of
@@ -28,12 +29,11 @@ FIELDS = (
     "step_key",  # where the step reads its key
     "bounds",  # (steps, 2) int64: where each batch begins and ends
     "order",  # (rows,) int64
-    "sorting",  # work space of the sort
+    "sorting",  # work space of the shuffle
     "status",  # index error, steps done, stopped by a loss that is not finite
     "rows",  # a number: rows of the data sets
     "steps",  # a number: steps an epoch
 )
-RADIX_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -127,9 +127,7 @@ class _Runner:
 
     def _step(self, key: tuple[str, str], step: str, data: list[str], batch: list[str]) -> None:
         emit = self.emit
-        first, second = fold(emit, key, emit.let(f"add i64 {step}, 1"))
-        emit.store(WORD, first, self.place["step_key"])
-        emit.store(WORD, second, emit.pointer(self.place["step_key"], "1", "i32"))
+        self._step_key(key, step)
         bound = emit.let(f"mul i64 {step}, 2")
         low = emit.load(I64, emit.pointer(self.place["bounds"], bound, "i64"))
         high = emit.load(
@@ -144,6 +142,14 @@ class _Runner:
             f"select i1 {odd}, ptr {self.place['odd_table']}, ptr {self.place['even_table']}"
         )
         emit.do(f"call void @step(ptr {table}, i64 {rows}, ptr {self.place['status']})")
+
+    def _step_key(self, key: tuple[str, str], step: str) -> None:
+        """The key of one step, where its graph draws random numbers."""
+        emit, used = self.emit, self.program.step.inputs[-1]
+        if any(used in node.operands for node in self.program.step.nodes):
+            first, second = fold(emit, key, emit.let(f"add i64 {step}, 1"))
+            emit.store(WORD, first, self.place["step_key"])
+            emit.store(WORD, second, emit.pointer(self.place["step_key"], "1", "i32"))
 
     def _gather(self, source: str, target: str, size: int, low: str, rows: str) -> None:
         """The rows of one batch, side by side."""
@@ -189,67 +195,13 @@ class _Runner:
         pointer = emit.pointer(self.place["status"], "1", "i64")
         emit.store(I64, emit.let(f"add i64 {emit.load(I64, pointer)}, 1"), pointer)
 
-    # The order of the rows
-
     def _order(self, epoch_key: tuple[str, str]) -> None:
-        emit = self.emit
+        """The order of an epoch's rows."""
         if not self._reorders:
             return
+        emit, rows, order = self.emit, self.place["rows"], self.place["order"]
         key = fold(emit, epoch_key, "0")
-        lanes = max(1, emit.target.vector_bytes // 4)
-        rows, order = self.place["rows"], self.place["order"]
         if self.program.replacement:
-            write_bits(emit, key, order, emit.let(f"mul i64 {rows}, 8"), lanes)
-            with emit.loop("0", rows) as row:
-                pointer = emit.pointer(order, row.index, "i64")
-                emit.store(I64, emit.let(f"urem i64 {emit.load(I64, pointer)}, {rows}"), pointer)
-            return
-        write_bits(emit, key, self.place["sorting"], emit.let(f"mul i64 {rows}, 4"), lanes)
-        with emit.loop("0", rows) as row:
-            emit.store(I64, row.index, emit.pointer(order, row.index, "i64"))
-        self._radix_sort(rows, order)
-
-    def _radix_sort(self, rows: str, order: str) -> None:
-        """Four passes over eight bits each, lowest first: stable, and linear in the rows.
-
-        The work space holds the words, room for them and for the order, and 256 counters.
-        """
-        emit = self.emit
-        words = self.place["sorting"]
-        other_words = emit.pointer(words, rows, "i32")
-        other_order = emit.pointer(emit.pointer(other_words, rows, "i32"), "0", "i64")
-        counters = emit.pointer(other_order, rows, "i64")
-        pairs = [(words, order), (other_words, other_order)]
-        for number in range(32 // RADIX_BITS):
-            source, target = pairs[number % 2], pairs[(number + 1) % 2]
-            self._pass(rows, source, target, counters, number * RADIX_BITS)
-
-    def _pass(
-        self, rows: str, source: tuple[str, str], target: tuple[str, str], counters: str, shift: int
-    ) -> None:
-        emit, buckets = self.emit, 1 << RADIX_BITS
-        clear(emit, counters, str(8 * buckets))
-        with emit.loop("0", rows) as row:
-            pointer = self._bucket(source[0], row.index, counters, shift)[0]
-            emit.store(I64, emit.let(f"add i64 {emit.load(I64, pointer)}, 1"), pointer)
-        with emit.loop("0", str(buckets), carried=[(I64, "0")]) as bucket:
-            pointer = emit.pointer(counters, bucket.index, "i64")
-            count = emit.load(I64, pointer)
-            emit.store(I64, bucket.values[0], pointer)
-            bucket.following = [emit.let(f"add i64 {bucket.values[0]}, {count}")]
-        with emit.loop("0", rows) as row:
-            pointer, word = self._bucket(source[0], row.index, counters, shift)
-            place = emit.load(I64, pointer)
-            emit.store(WORD, word, emit.pointer(target[0], place, "i32"))
-            index = emit.load(I64, emit.pointer(source[1], row.index, "i64"))
-            emit.store(I64, index, emit.pointer(target[1], place, "i64"))
-            emit.store(I64, emit.let(f"add i64 {place}, 1"), pointer)
-
-    def _bucket(self, words: str, index: str, counters: str, shift: int) -> tuple[str, str]:
-        """The counter of a row's digit, and its word."""
-        emit = self.emit
-        word = emit.load(WORD, emit.pointer(words, index, "i32"))
-        digit = emit.let(
-            f"and i32 {emit.let(f'lshr i32 {word}, {shift}')}, {(1 << RADIX_BITS) - 1}"
-        )
-        return emit.pointer(counters, emit.let(f"zext i32 {digit} to i64"), "i64"), word
+            write_drawn(emit, key, rows, order)
+        else:
+            write_shuffled(emit, key, rows, order, self.place["sorting"])

@@ -19,7 +19,6 @@ import numpy as np
 
 from chainrule import ops
 from chainrule.engines.native.access import Access, view
-from chainrule.engines.native.mathematics import FUNCTIONS
 from chainrule.engines.native.sizes import is_contiguous
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, intern
@@ -34,10 +33,7 @@ ROUTINES = (
 )  # fmt: skip
 
 
-# The code of an epilogue stands once for each vector of a tile, so that long ones, functions that
-# take many instructions, and products too narrow to fill a vector get a loop of their own instead.
-EPILOGUE_NODES = 6
-EPILOGUE_COLUMNS = 8
+EPILOGUE_COLUMNS = 8  # products too narrow to fill a vector leave the rest to loops over whole ones
 
 
 class GroupKind(StrEnum):
@@ -236,8 +232,9 @@ class Scheduler:
         kept = list(self.groups)
         for group in reversed(self.groups):
             reader = self._first_reader(group, kept[kept.index(group) + 1 :])
-            if reader is not None and reader.kind is GroupKind.LOOP:
-                reader.nodes[:0] = group.nodes
+            if reader is not None:
+                start = 1 if reader.kind is GroupKind.PRODUCT else 0
+                reader.nodes[start:start] = group.nodes
                 kept.remove(group)
         return kept
 
@@ -251,8 +248,8 @@ class Scheduler:
         for other in later:
             read = [x for node in other.nodes for x in node.operands if self.home(x) in mine]
             if read:
-                fits = other.kind is not GroupKind.ROUTINE and other.space == group.space
-                return other if fits and all(x in mine for x in read) else None
+                fits = other.space == group.space and all(x in mine for x in read)
+                return other if fits and _takes_more(other) else None
         return None
 
     def _open(self, kind: GroupKind, node: Node, space: Shape) -> Group:
@@ -294,7 +291,7 @@ class Scheduler:
             chained = any(self._in_registers(operand, index) for operand in node.operands)
             if group.kind is GroupKind.LOOP and _reduces_leading(group):
                 continue
-            if group.kind is GroupKind.LOOP or (chained and _has_room(group, node)):
+            if group.kind is GroupKind.LOOP or (chained and not _is_narrow(group)):
                 group.nodes.append(node)
                 self.place[node] = index
                 return
@@ -322,11 +319,15 @@ class Scheduler:
         )
 
 
-def _has_room(group: Group, node: Node) -> bool:
-    """Whether a product should treat its results with one more node."""
+def _takes_more(group: Group) -> bool:
+    """Whether what only this group reads may be computed in it."""
+    wide = group.kind is GroupKind.PRODUCT and not _is_narrow(group)
+    return wide or group.kind is GroupKind.LOOP
+
+
+def _is_narrow(group: Group) -> bool:
     columns = group.space[-1]
-    narrow = isinstance(columns, int) and columns < EPILOGUE_COLUMNS
-    return not narrow and len(group.nodes) <= EPILOGUE_NODES and node.op.name not in FUNCTIONS
+    return isinstance(columns, int) and columns < EPILOGUE_COLUMNS
 
 
 def _reduces_leading(group: Group) -> bool:

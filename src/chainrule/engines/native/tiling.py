@@ -143,8 +143,8 @@ def scratch_bytes(spec: ProductSpec, target: Target, largest_size: int) -> int:
     m, k = (largest_size if extent is None else extent for extent in (spec.m, spec.k))
     if chosen.small:
         packed = panel_elements(chosen.tile.type, chosen.tile.columns, spec.n, k)
-        return _aligned(chosen.tile, packed) if chosen.pack_b else 0
-    lines = chosen.tile.rows
+        return tile_bytes(chosen.tile) + (_aligned(chosen.tile, packed) if chosen.pack_b else 0)
+    lines = chosen.tile.rows * GROUP_PANELS
     if k > BLOCK_INNER:
         strips = ceil_div(spec.n, chosen.tile.columns)
         lines = strips * min(m, block_rows(spec, chosen.tile))
@@ -170,6 +170,11 @@ def panel_bytes(spec: ProductSpec, chosen: Plan) -> tuple[int, int]:
         _aligned(tile, panel_elements(tile.type, tile.columns, columns, inner)),
         _aligned(tile, panel_elements(tile.type, tile.rows, rows, inner)),
     )
+
+
+def tile_bytes(tile: Tile) -> int:
+    """Room for one tile: the first part of the scratch memory of a small product."""
+    return tile.size * tile.type.bits * tile.type.lanes // 8
 
 
 def _aligned(tile: Tile, elements: int) -> int:
