@@ -349,7 +349,7 @@ def test_a_folder_that_cannot_be_written_to_is_noticed_at_once(tmp_path: Path) -
     ("change", "fact"),
     [
         ({"seed": 8}, "seed was 7 and is 8"),
-        ({"optimizer": Adam(0.5)}, r"optimizer was Adam\(learning_rate=0.001"),
+        ({"optimizer": Adam(0.5)}, r"optimizer was Adam\(\) and is Adam\(learning_rate=0.5\)"),
         ({"batch_size": 30}, "batch_size was 32 and is 30"),
         ({"loss": Huber()}, "loss was CrossEntropy"),
         ({"shuffle": False}, "shuffle was True"),

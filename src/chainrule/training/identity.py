@@ -62,20 +62,19 @@ def require_same(found: dict[str, Any], wanted: dict[str, Any], source: str) -> 
 
 
 def described(value: Any) -> str:
-    """A record and its settings in words; functions by their names.
+    """A record and what it sets apart from defaults, in words; functions by their names.
 
     Examples
     --------
     >>> from chainrule.optim import SGD
-    >>> described(SGD(0.1))[:22]
-    'SGD(learning_rate=0.1,'
-    >>> described(len)
-    'len'
+    >>> described(SGD(0.1)), described(len)
+    ('SGD(learning_rate=0.1)', 'len')
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = [
             f"{field.name}={described(getattr(value, field.name))}"
             for field in dataclasses.fields(value)
+            if getattr(value, field.name) != field.default
         ]
         return f"{type(value).__name__}({', '.join(fields)})"
     if isinstance(value, tuple):
