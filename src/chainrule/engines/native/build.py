@@ -16,6 +16,7 @@ from chainrule.engines.native.function import Lowered, lower
 from chainrule.engines.native.jit import Code, to_object
 from chainrule.engines.native.layout import Layout, packed, unpacked
 from chainrule.engines.native.program import Record, RowInput, write_program
+from chainrule.engines.native.stages import dump, dumping
 from chainrule.engines.native.subnormals import definitions
 from chainrule.engines.native.target import Target
 from chainrule.graph.graph import Graph
@@ -81,5 +82,7 @@ def build(
         written = write()
         return packed(Layout.of(written.lowered), graph, to_object(written.text, target))
 
+    if dumping():
+        dump(graph, kind, *write(), target)
     layout, code = unpacked(cached_object(printed, target, make), graph)
     return layout, Code(code, target)
