@@ -51,6 +51,22 @@ def test_the_picture_is_written_and_kept(run: Run, tmp_path: Path) -> None:
     assert path.read_bytes() != before
 
 
+def test_the_ledger_and_the_slides_are_written_and_kept(run: Run, tmp_path: Path) -> None:
+    page, steps = tmp_path / "ledger.html", tmp_path / "steps"
+    given = ("draw", "x*y", "x=1", "y=2", "--html", page, "--steps", steps)
+    assert "5 slides" in run(*given).stdout
+    assert 'data-rule="product"' in page.read_text(encoding="utf-8")
+    assert len(list(steps.iterdir())) == 5
+    assert "--force" in refused(*given)
+    assert "--force" in refused("draw", "x*y", "x=1", "y=2", "--steps", steps)
+    assert run(*given, "--force").exit_code == 0
+
+
+def test_a_worksheet_is_printed(run: Run) -> None:
+    text = run("draw", "x*y", "x=1", "y=2", "--worksheet").stdout
+    assert "f = x × y = ___(1)" in text and "(1) 2" in text.partition("Answers")[2]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -68,6 +84,7 @@ def test_the_picture_is_written_and_kept(run: Run, tmp_path: Path) -> None:
         (["x*\x1b[2J", "x=1"], "cannot read the formula"),
         (["x", "--svgg", "x=1"], "'--svgg' is not NAME=VALUE"),
         (["x*x", "x=1", "--svg", "missing/folder/a.svg"], "there is no such folder"),
+        (["x*x", "x=1", "--html", "missing/folder/a.html"], "there is no such folder"),
     ],
 )
 def test_refusals(

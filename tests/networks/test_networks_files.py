@@ -232,6 +232,16 @@ HOSTILE: dict[str, Change] = {
     "best epoch below zero": history(best_epoch=-1),
     "an interruption that is text": history(interrupted="no"),
     "columns": history(columns=["loss", "loss"]),
+    "columns that are one text": history(columns="loss"),
+    "columns that are numbers": history(columns=[1, 2]),
+    "a seed that is text": history(seed="3"),
+    "a seed below zero": history(seed=-1),
+    "a seed that is a fraction": history(seed=3.5),
+    "a monitor that is no column": history(monitor="nonsense"),
+    "a monitor that is a list": history(monitor=["loss"]),
+    "a reason that is a number": history(stopped=1),
+    "steps without axis": with_array("history.step_losses", np.zeros(3)),
+    "steps that are whole numbers": with_array("history.step_losses", np.zeros((3, 2), np.int64)),
     "history of the wrong type": fact(history=[1]),
 }
 

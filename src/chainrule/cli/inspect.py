@@ -10,9 +10,11 @@ import click
 
 from chainrule.cli.console import listed, say, say_facts
 from chainrule.data.cells import printable
+from chainrule.errors import unknown_name
 
 if TYPE_CHECKING:
     from chainrule.cli.tables import TableModel
+    from chainrule.graph.graph import Graph
     from chainrule.networks import Network
 
 PLANNED_ROWS = 32
@@ -20,15 +22,16 @@ PLANNED_ROWS = 32
 
 @click.command()
 @click.argument("model", type=click.Path(readable=False))
-@click.option("--plan", is_flag=True, help="Print the reference engine's plan of a prediction.")
-def inspect(model: str, plan: bool) -> None:
+@click.option("--plan", is_flag=True, help="Print how the engine computes a prediction.")
+@click.option("--pass", "name", metavar="NAME", help="Print one pass of the native engine.")
+def inspect(model: str, plan: bool, name: str | None) -> None:
     """What a model file holds: layers, columns, training, digests."""
     from chainrule.cli.tables import TableModel
     from chainrule.persist import open_regular
 
     loaded = TableModel.load(model)
-    if plan:
-        say(plan_of(loaded.network))
+    if plan or name is not None:
+        say(plan_of(loaded.network, name))
         return
     with open_regular(model) as file:
         content = file.read()
@@ -62,9 +65,32 @@ def facts(loaded: TableModel, content: bytes) -> Iterator[tuple[str, str]]:
     yield "of the weights", loaded.weights_digest()
 
 
-def plan_of(network: Network) -> str:
-    """The reference engine's plan of the graph that predicts PLANNED_ROWS rows."""
+def plan_of(network: Network, name: str | None = None) -> str:
+    """How the engine that would run it computes a prediction.
+
+    Parameters
+    ----------
+    network : Network
+    name : str, optional
+        One pass of the native engine, in place of those that are short.
+    """
     from chainrule.engines.reference import ReferenceEngine
+    from chainrule.engines.registry import get_engine
 
     graph = network.architecture.prediction_graph(network.snapshot())
+    if name is not None or get_engine().name == "native":
+        return native_plan(graph, name)
     return f"# {PLANNED_ROWS} rows\n{ReferenceEngine().plan(graph, PLANNED_ROWS)}"
+
+
+def native_plan(graph: Graph, name: str | None) -> str:
+    """Passes of the native engine for this processor."""
+    from chainrule.engines.native.build import write_graph
+    from chainrule.engines.native.stages import NAMES, SHORT, printed, stages
+    from chainrule.engines.native.target import host
+
+    if name is not None and name not in NAMES:
+        raise unknown_name("pass", name, NAMES)
+    wanted = SHORT if name is None else (name,)
+    found = stages(graph, *write_graph(graph, host()), host())
+    return printed(stage for stage in found if stage.name in wanted)

@@ -18,14 +18,16 @@ from chainrule.explain.chart import (
     Threads,
     class_points,
 )
-from chainrule.explain.circuit import circuit, ledger
+from chainrule.explain.circuit import circuit
 from chainrule.explain.figure import Figure
 from chainrule.explain.graph_drawing import EdgeMark, NodeMark, draw_graph
 from chainrule.explain.graph_picture import GraphPicture, Record
+from chainrule.explain.ledger import Ledger, ledger
 from chainrule.explain.page import Page
 from chainrule.explain.shown import Shown, agrees
 from chainrule.explain.svg import format_number
 from chainrule.explain.system import System
+from chainrule.explain.worksheet import Worksheet, worksheet
 
 __all__ = [
     "Band",
@@ -36,6 +38,7 @@ __all__ = [
     "Figure",
     "GraphPicture",
     "Intervals",
+    "Ledger",
     "Line",
     "Mark",
     "NodeMark",
@@ -49,6 +52,7 @@ __all__ = [
     "Surface",
     "System",
     "Threads",
+    "Worksheet",
     "agrees",
     "boundary_blocks",
     "boundary_svg",
@@ -58,4 +62,5 @@ __all__ = [
     "draw_graph",
     "format_number",
     "ledger",
+    "worksheet",
 ]

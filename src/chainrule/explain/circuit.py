@@ -8,21 +8,16 @@ gate, as on the CS231n slides: ``+1``, ``×−1``, ``1/x``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
 
-from chainrule.engines.registry import get_engine
 from chainrule.explain.graph_picture import GraphPicture, Record
+from chainrule.explain.passes import Passes, passes
 from chainrule.explain.svg import format_number
-from chainrule.expressions.values import Variable
-from chainrule.graph.graph import Graph, free_leaves
 from chainrule.graph.node import Node
-from chainrule.graph.walk import topological_order
 from chainrule.ops.build import CONSTANT
-from chainrule.shapes import Array, is_float
-from chainrule.transforms.gradient import adjoints, unbroadcast, vector_jacobian_product
 
 LISTED = 4  # elements of an array that are written one by one
 
@@ -41,95 +36,6 @@ WITH_NUMBER_LEFT = {
     "divide": "{c}/x",
     "power": "{c}^x",
 }
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """The numbers of one forward and one backward pass over a graph as written.
-
-    Attributes
-    ----------
-    order : list of Node
-        Operands before their users.
-    values : dict of Node to array
-    gradients : dict of Node to array
-        The derivative of the output by each node; nodes without one are left out.
-    shares : dict of Node to tuple of (array or None)
-        What each node sends back to each of its operands; None where that is nothing.
-    """
-
-    order: list[Node]
-    values: Mapping[Node, Array]
-    gradients: Mapping[Node, Array]
-    shares: Mapping[Node, tuple[Array | None, ...]]
-
-
-def ledger(output: Node) -> Ledger:
-    """Run ``output`` forwards and backwards, node by node, exactly as it was written.
-
-    Parameters
-    ----------
-    output : Node
-        A float scalar whose free leaves are all variables.
-
-    Raises
-    ------
-    MissingInputError
-        If there is a placeholder without a value.
-    ShapeError
-        If ``output`` is no scalar.
-
-    Examples
-    --------
-    >>> import chainrule as cr
-    >>> x = cr.variable(3.0)
-    >>> book = ledger(x * x)
-    >>> book.gradients[x], book.shares[book.order[-1]]
-    (array(6.), (array(3.), array(3.)))
-    """
-    order = topological_order([output])
-    slopes = {
-        node: slope
-        for node, slope in zip(order, adjoints(output, order), strict=True)
-        if isinstance(slope, Node)
-    }
-    relevant = dict.fromkeys(order, True)
-    sent = {
-        node: _contributions(node, slopes[node], relevant)
-        for node in order
-        if node in slopes and node.operands
-    }
-    contributions = [share for shares in sent.values() for share in shares if share is not None]
-    numbers = _evaluated([*order, *slopes.values(), *contributions])
-    return Ledger(
-        order,
-        {node: numbers[node] for node in order},
-        {node: numbers[slope] for node, slope in slopes.items()},
-        {
-            node: tuple(None if share is None else numbers[share] for share in shares)
-            for node, shares in sent.items()
-        },
-    )
-
-
-def _contributions(node: Node, slope: Node, relevant: dict[Node, bool]) -> list[Node | None]:
-    products = vector_jacobian_product(node, slope, relevant)
-    return [
-        None
-        if product is None or not is_float(operand.dtype)
-        else unbroadcast(product, operand.shape)
-        for product, operand in zip(products, node.operands, strict=True)
-    ]
-
-
-def _evaluated(nodes: Sequence[Node]) -> dict[Node, Array]:
-    """The values of all nodes, by the reference engine, without simplification."""
-    distinct = tuple(dict.fromkeys(nodes))
-    leaves = free_leaves(distinct)
-    graph = Graph(tuple(leaf for leaf in leaves if isinstance(leaf, Variable)), distinct)
-    run = get_engine("reference").compile(graph)
-    results = run([leaf.value for leaf in leaves if isinstance(leaf, Variable)])
-    return dict(zip(distinct, results, strict=True))
 
 
 def circuit(output: Node, *, title: str = "") -> GraphPicture:
@@ -161,15 +67,36 @@ def circuit(output: Node, *, title: str = "") -> GraphPicture:
     z                     −4         3
     t2    t2 = t1 × z    −12         1
     """
-    book = ledger(output)
+    return drawn(passes(output), title)
+
+
+def drawn(book: Passes, title: str = "") -> GraphPicture:
+    """The circuit of what two passes found; see ``by_id``."""
+    output = book.order[-1]
     folded = {node: gate for node in book.order if (gate := _with_number(node, book)) is not None}
-    ids = {node: f"n{place}" for place, node in enumerate(book.order)}
+    ids = {node: key for key, node in by_id(book).items()}
     read = {operand for node in book.order for operand in _wired(node, folded)} | {output}
-    records = [_record(node, book, ids, folded) for node in book.order if node in read]
+    names = _names([node for node in book.order if node in read])
+    records = [_record(node, book, ids, names, folded) for node in book.order if node in read]
     return GraphPicture(tuple(records), title)
 
 
-def _with_number(node: Node, book: Ledger) -> tuple[str, Node] | None:
+def by_id(book: Passes) -> dict[str, Node]:
+    """All nodes, by their ids on the picture."""
+    return {f"n{place}": node for place, node in enumerate(book.order)}
+
+
+def _names(nodes: Sequence[Node]) -> dict[Node, str]:
+    """The names that were given; arrays that have none are c1, c2, ... in formulas."""
+    names = {node: node.name or "" for node in nodes}
+    fresh = (name for name in map("c{}".format, count(1)) if name not in names.values())
+    for node in nodes:
+        if not node.operands and node.shape and not node.name:
+            names[node] = next(fresh)
+    return names
+
+
+def _with_number(node: Node, book: Passes) -> tuple[str, Node] | None:
     """The gate's text and the other operand, if one of two operands is a plain number."""
     if len(node.operands) != 2:
         return None
@@ -190,7 +117,11 @@ def _wired(node: Node, folded: Mapping[Node, tuple[str, Node]]) -> tuple[Node, .
 
 
 def _record(
-    node: Node, book: Ledger, ids: Mapping[Node, str], folded: Mapping[Node, tuple[str, Node]]
+    node: Node,
+    book: Passes,
+    ids: Mapping[Node, str],
+    names: Mapping[Node, str],
+    folded: Mapping[Node, tuple[str, Node]],
 ) -> Record:
     wired = _wired(node, folded)
     shares = [
@@ -203,7 +134,7 @@ def _record(
     return Record(
         ids[node],
         symbol=symbol if node.operands else "",
-        name=node.name or "",
+        name=names[node],
         operands=tuple(ids[operand] for operand in wired),
         value=_shown(book.values[node]),
         gradient="" if is_plain else _shown(book.gradients.get(node)),

@@ -98,7 +98,7 @@ class GraphPicture(Figure):
     def svg(self) -> str:
         """The graph as an SVG document; see ``draw_graph``."""
         marks = [
-            NodeMark(r.id, r.symbol, r.name, r.value, r.gradient, self._formulas.get(r.id, ""))
+            NodeMark(r.id, r.symbol, r.name, r.value, r.gradient, self.formulas.get(r.id, ""))
             for r in self.records
         ]
         edges = [edge for record in self.records for edge in self._edges(record)]
@@ -114,7 +114,7 @@ class GraphPicture(Figure):
         gates = sum(bool(record.operands) for record in self.records)
         read = {operand for record in self.records for operand in record.operands}
         results = [
-            f"{self._names[r.id]} = {r.value}" if r.value else self._names[r.id]
+            f"{self.names[r.id]} = {r.value}" if r.value else self.names[r.id]
             for r in self.records
             if r.id not in read
         ]
@@ -128,7 +128,7 @@ class GraphPicture(Figure):
         """
         rows = [("node", "formula", "value", "gradient")]
         rows += [
-            (self._names[r.id], self._formulas.get(r.id, ""), r.value, self._spelled(r))
+            (self.names[r.id], self.formulas.get(r.id, ""), r.value, self._spelled(r))
             for r in self.records
             if r.operands or r.name or len(self.records) == 1
         ]
@@ -147,7 +147,7 @@ class GraphPicture(Figure):
         return uses
 
     @cached_property
-    def _names(self) -> dict[str, str]:
+    def names(self) -> dict[str, str]:
         """What each node is called in formulas; unnamed results are numbered t1, t2, ..."""
         taken = {record.name for record in self.records}
         fresh = (name for name in map("t{}".format, range(1, 10**9)) if name not in taken)
@@ -157,9 +157,9 @@ class GraphPicture(Figure):
         }
 
     @cached_property
-    def _formulas(self) -> dict[str, str]:
+    def formulas(self) -> dict[str, str]:
         return {
-            r.id: f"{self._names[r.id]} = {formula(r.symbol, [self._names[o] for o in r.operands])}"
+            r.id: f"{self.names[r.id]} = {formula(r.symbol, [self.names[o] for o in r.operands])}"
             for r in self.records
             if r.operands
         }

@@ -167,9 +167,18 @@ def stylesheet(styles: Mapping[str, Mapping[str, str]] = STYLES) -> str:
         [
             ".chainrule{font-variant-numeric:tabular-nums}",
             *plain,
+            variables(variable),
+        ]
+    )
+
+
+def variables(rules: Iterable[str]) -> str:
+    """``rules`` that speak of colours as variables, for readers that know variables."""
+    return "\n".join(
+        [
             "@supports (fill:var(--ink)){",
             f".chainrule{{{_variables(LIGHT)}}}",
-            *variable,
+            *rules,
             f"@media (prefers-color-scheme:dark){{.chainrule{{{_variables(DARK)}}}}}",
             "}",
         ]

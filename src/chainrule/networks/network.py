@@ -21,6 +21,7 @@ from chainrule.networks.contents import KIND, Contents, built, described, packed
 from chainrule.nn.base import Layer, Mode
 from chainrule.ops import random
 from chainrule.shapes import FLOAT32, Array, Dtype
+from chainrule.training.checkpoints import Checkpoints, Keeper, termination_as_interruption
 from chainrule.training.evaluation import Evaluator
 from chainrule.training.history import History
 from chainrule.training.loop import DivergenceWarning, Training
@@ -216,6 +217,8 @@ class Network:
         seed: int | None = None,
         engine: str | None = None,
         progress: bool | None = None,
+        checkpoints: str | os.PathLike[str] | Checkpoints | None = None,
+        resume: bool = False,
     ) -> History:
         """Train, starting from the current parameters.
 
@@ -266,6 +269,12 @@ class Network:
         engine : str, optional
         progress : bool, optional
             A live line on standard error; by default if it is a terminal.
+        checkpoints : path or Checkpoints, optional
+            The folder where the newest two checkpoints of this training are kept.
+        resume : bool
+            Go on from the newest checkpoint of the same training, whose seed is taken if none is
+            given; without one, begin. A training that was killed and resumed ends with the same
+            bits as one that was not. ``epochs`` counts from the beginning.
 
         Returns
         -------
@@ -274,7 +283,9 @@ class Network:
         Raises
         ------
         ShapeError, DtypeError, DataError, ParameterError, UnknownNameError
-            For input that cannot be learned from.
+            For input that cannot be learned from, or checkpoints of another training.
+        FileFormatError
+            If all checkpoints are damaged.
 
         Examples
         --------
@@ -287,12 +298,13 @@ class Network:
         >>> model.predict([[2.0]]).round(6)
         array([[7.]])
         """
+        keeper = Keeper.of(checkpoints, resume)
         plan = Plan(
-            epochs, batch_size, shuffle, drop_last, replacement, members, restarts, new_seed(seed),
-            engine,
+            epochs, batch_size, shuffle, drop_last, replacement, members, restarts,
+            new_seed(keeper.seed if seed is None and keeper else seed), engine,
         )  # fmt: skip
         penalties, method = Regularization.of(l1, l2, max_norm), method_of(optimizer)
-        with _unless_it_fails(self):
+        with termination_as_interruption(keeper is not None), _unless_it_fails(self):
             task = prepare(
                 self.architecture, X, y, loss=loss, regularization=penalties,
                 sample_weight=sample_weight, class_weight=class_weight, validation=validation,
@@ -304,7 +316,7 @@ class Network:
             )  # fmt: skip
             many = _multiplied(self.architecture, self.snapshot(), plan)
             self.publish(fitted(self.layers, many, task.rows[0], self.dtype))
-            training = Training(self, task, plan, watched, method)
+            training = Training(self, task, plan, watched, method, keeper)
             self.history = training.run()
             if restarts > 1:
                 self.publish(self.snapshot().member(training.best_member))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
 import sys
@@ -22,6 +23,7 @@ Content: TypeAlias = bytes | bytearray | memoryview | Callable[[BinaryIO], objec
 
 _NEW_FILE_MODE = 0o666  # less the umask, as for any new file
 _PRIVATE_MODE = 0o600
+_TEMPORARY = re.compile(r"\.chainrule-[0-9a-f]{16}\.tmp")
 _FOLDER_CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP)  # network file systems
 
 
@@ -63,6 +65,20 @@ def atomic_write(path: str | os.PathLike[str], content: Content) -> None:
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
+
+
+def remove_remains(folder: str | os.PathLike[str]) -> None:
+    """Remove the temporary files of writers that were killed; nobody may be writing in ``folder``.
+
+    Parameters
+    ----------
+    folder : str or os.PathLike
+        Nothing is done where there is no such folder.
+    """
+    here = Path(folder)
+    for name in os.listdir(here) if here.is_dir() else ():
+        if _TEMPORARY.fullmatch(name):
+            (here / name).unlink(missing_ok=True)
 
 
 def _mode_of(target: Path) -> int | None:

@@ -1,7 +1,17 @@
 """Training: programs from networks, the loop around them, and what it leaves behind."""
 
 from chainrule.training.callbacks import Callback, EarlyStopping, Run, TimeLimit
+from chainrule.training.checkpoints import Checkpoints, CheckpointWarning
 from chainrule.training.history import History
 from chainrule.training.loop import DivergenceWarning
 
-__all__ = ["Callback", "DivergenceWarning", "EarlyStopping", "History", "Run", "TimeLimit"]
+__all__ = [
+    "Callback",
+    "CheckpointWarning",
+    "Checkpoints",
+    "DivergenceWarning",
+    "EarlyStopping",
+    "History",
+    "Run",
+    "TimeLimit",
+]

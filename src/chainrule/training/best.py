@@ -62,6 +62,17 @@ class Best(NamedTuple):
             mixed(better, leaves, self.leaves),
         )
 
+    def with_leaves(self, count: int, carried: Leaves, rerun: Rerun) -> Best:
+        """The same record for a training that keeps the first ``count`` of what is carried.
+
+        Where nothing has to be run again, only parameters and states are kept.
+        """
+        if count == len(self.leaves):
+            return self
+        if count > len(self.leaves):  # whose rest is not asked for
+            return self._replace(leaves=[*self.leaves, *carried[len(self.leaves) :]])
+        return self._replace(leaves=self.collect(rerun)[:count], starts=self.epochs + 1)
+
     def collect(self, rerun: Rerun) -> Leaves:
         """The arrays of each member's best epoch."""
         found = self.leaves

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from chainrule.errors import ParameterError
 from chainrule.optim.schedules import Plateau, ReduceOnPlateau
 from chainrule.optim.settings import COUNT, FROM_ZERO, POSITIVE, check
+from chainrule.shapes import Array
 from chainrule.training.history import History
 
 
@@ -42,6 +46,9 @@ class Run(Protocol):
     def stop(self, reason: str) -> None:
         """End the training after this epoch; ``reason`` says why."""
 
+    def pause(self, reason: str) -> None:
+        """As :meth:`stop`, but a training that is resumed from its checkpoint goes on."""
+
     def scale_rate(self, scale: float) -> None:
         """Multiply the optimizer's learning rate by ``scale`` from now on (not cumulative)."""
 
@@ -49,7 +56,9 @@ class Run(Protocol):
 class Callback:
     """Code that runs during training. Override any of the three methods.
 
-    A plain function of the run works as well: it is called after every epoch.
+    A plain function of the run works as well: it is called after every epoch. A callback that
+    decides by what it saw in earlier epochs also overrides ``state`` and ``restore``, so that a
+    training that is resumed from a checkpoint decides the same.
     """
 
     def start(self, run: Run) -> None:
@@ -60,6 +69,13 @@ class Callback:
 
     def end(self, run: Run) -> None:
         """After the last epoch, or an interruption; the best parameters are back in place."""
+
+    def state(self) -> Mapping[str, npt.ArrayLike]:
+        """Numbers by name, for a checkpoint: what it remembers of earlier epochs."""
+        return {}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Remember what :meth:`state` gave; called after :meth:`start`."""
 
 
 class EarlyStopping(Callback):
@@ -98,9 +114,20 @@ class EarlyStopping(Callback):
         if self.waited >= self.patience:
             run.stop(f"{name.replace('_', ' ')} has not improved for {self.patience} epochs")
 
+    def state(self) -> Mapping[str, npt.ArrayLike]:
+        """The best value, and the epochs since."""
+        return {"best": self.best, "waited": self.waited}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Go on counting."""
+        self.best, self.waited = float(state["best"]), int(state["waited"])
+
 
 class TimeLimit(Callback):
-    """Ends a training after the epoch in which a number of seconds has passed."""
+    """Ends a training after the epoch in which a number of seconds has passed.
+
+    A training that is resumed has the whole time again.
+    """
 
     def __init__(self, seconds: float) -> None:
         self.seconds = check("TimeLimit", "seconds", POSITIVE, seconds)
@@ -112,7 +139,7 @@ class TimeLimit(Callback):
     def epoch(self, run: Run) -> None:
         """Look at the clock."""
         if time.monotonic() - self.began > self.seconds:
-            run.stop(f"the time limit of {self.seconds:g} s has passed")
+            run.pause(f"the time limit of {self.seconds:g} s has passed")
 
 
 class _ReduceRate(Callback):
@@ -125,13 +152,22 @@ class _ReduceRate(Callback):
         self.rule = rule
 
     def start(self, run: Run) -> None:
-        self.state: Plateau = self.rule.start()
+        self.seen: Plateau = self.rule.start()
         self.rule = replace(self.rule, mode="min" if run.sign(run.history.monitor) > 0 else "max")
 
     def epoch(self, run: Run) -> None:
         value = float(run.history[run.history.monitor][-1])
-        self.state, scale = self.rule.observe(self.state, value)
+        self.seen, scale = self.rule.observe(self.seen, value)
         run.scale_rate(scale)
+
+    def state(self) -> Mapping[str, npt.ArrayLike]:
+        best = np.nan if self.seen.best is None else self.seen.best  # which no best ever is
+        return {**self.seen._asdict(), "best": best}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        best, scale = float(state["best"]), float(state["scale"])
+        waited, resting = int(state["waited"]), int(state["resting"])
+        self.seen = Plateau(None if np.isnan(best) else best, waited, resting, scale)
 
 
 class _Function(Callback):

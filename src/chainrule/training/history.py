@@ -88,6 +88,12 @@ class History(Mapping[str, Array]):
         """The last epoch's row; empty if no epoch ran."""
         return self._rows[-1][0] if self._rows else {}
 
+    def until(self, epochs: int) -> History:
+        """The history as it was after so many epochs, before it was said how it ended."""
+        found = History(self.seed, self.monitor)
+        found._rows = self._rows[:epochs]
+        return found
+
     def packed(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """The facts, and the columns as arrays: what a file holds."""
         facts = {
@@ -110,19 +116,37 @@ class History(Mapping[str, Array]):
         FileFormatError
             If its parts do not fit together.
         """
-        history = cls(int(facts["seed"]), str(facts["monitor"]))
-        history.best_epoch, history.stopped = facts["best_epoch"], str(facts["stopped"])
-        history.interrupted = facts.get("interrupted", False)
-        steps, names = columns["step_losses"], [str(name) for name in facts["columns"]]
-        values = [columns[f"epochs.{name}"] for name in names]
-        if len(columns) != len(names) + 1 or any(v.shape != steps.shape[:1] for v in values):
-            raise FileFormatError("its history has columns of different lengths")
-        best = history.best_epoch
-        if best is not None and (type(best) is not int or not 0 <= best < len(steps)):
+        texts = (facts["monitor"], facts["stopped"], *facts["columns"])
+        flag = facts.get("interrupted", False)
+        if (
+            type(facts["columns"]) is not list
+            or not all(type(each) is str for each in texts)
+            or type(flag) is not bool
+        ):
+            raise FileFormatError("its history has facts of the wrong type")
+        if type(facts["seed"]) is not int or not 0 <= facts["seed"] < 2**64:
+            raise FileFormatError(f"its history has the seed {facts['seed']!r}")
+        history = cls(facts["seed"], facts["monitor"])
+        history.stopped, history.interrupted = facts["stopped"], flag
+        history._rows = _rows(facts["columns"], columns)
+        best = history.best_epoch = facts["best_epoch"]
+        if best is not None and (type(best) is not int or not 0 <= best < history.epochs):
             raise FileFormatError(f"its history has the best epoch {best!r}, which never ran")
-        if type(history.interrupted) is not bool:
-            raise FileFormatError("its history does not say whether it was interrupted")
-        for epoch, losses in enumerate(steps):
-            row = {name: float(v[epoch]) for name, v in zip(names, values, strict=True)}
-            history.append(row, losses)
+        if history and history.monitor not in history:
+            raise FileFormatError(f"its history has no column {history.monitor!r}, which decided")
         return history
+
+
+def _rows(names: list[str], columns: Mapping[str, Array]) -> list[tuple[dict[str, float], Array]]:
+    """One row of numbers, and the losses of its steps, for each epoch of a file's columns."""
+    steps, values = columns["step_losses"], [columns[f"epochs.{name}"] for name in names]
+    arrays = (steps, *values)
+    if len(columns) != len({*names}) + 1 or any(v.shape != steps.shape[:1] for v in values):
+        raise FileFormatError("its history has columns of different lengths")
+    if steps.ndim not in (2, 3) or any(array.dtype.kind != "f" for array in arrays):
+        raise FileFormatError("its history has columns that are no numbers of epochs and steps")
+    rows = zip(*[map(float, v) for v in values], strict=True) if names else iter(())
+    return [
+        (dict(zip(names, row, strict=True)), losses)
+        for row, losses in zip(rows, steps, strict=True)
+    ]

@@ -9,15 +9,18 @@ from typing import Any, Protocol
 import numpy as np
 
 from chainrule.engines.base import Outcome
-from chainrule.errors import ParameterError
+from chainrule.errors import FileFormatError, ParameterError
 from chainrule.graph.tree import flatten, unflatten
 from chainrule.nn.base import Layer
 from chainrule.shapes import Array
 from chainrule.training.best import Best, Leaves, mixed
-from chainrule.training.callbacks import EarlyStopping
+from chainrule.training.callbacks import Callback, EarlyStopping
+from chainrule.training.checkpoints import Keeper
 from chainrule.training.evaluation import Evaluator
 from chainrule.training.history import History
+from chainrule.training.identity import facts_of, require_same
 from chainrule.training.inspection import first_non_finite
+from chainrule.training.moment import Memory, Moment
 from chainrule.training.plan import Plan
 from chainrule.training.snapshot import Snapshot, finite_members
 from chainrule.training.steps import RECORDS, Builder
@@ -56,9 +59,15 @@ class Method:
     ----------
     chunk : int >= 1
         Epochs in one call into the engine; known after ``start``.
+    resumable : bool
+        Whether what is carried is all that it needs to go on.
+    optimizer : Optimizer or LBFGS
+        Its settings; it knows how long training takes after ``start``.
     """
 
     chunk: int = 1
+    resumable: bool = True
+    optimizer: Any
 
     def start(self, training: Training) -> Any:
         """What the method remembers before the first epoch: a tree of arrays, carried along."""
@@ -89,10 +98,21 @@ class Training:
     watch : Watch
         What is looked at after each epoch.
     method : Method
+    keeper : Keeper, optional
+        Where checkpoints go.
 
     Attributes
     ----------
     history : History
+    best : Best
+    latest : (members,) float64
+        The monitored number after the last epoch.
+    facts : dict
+        What the training is, if there are checkpoints.
+    step : int
+        Steps done of the epoch that is not finished.
+    records : list of arrays
+        What they left, with axes (1, steps, ...).
     divergence : str or None
         How the training left the finite numbers, if it did.
     scores : (members,) float64
@@ -106,10 +126,16 @@ class Training:
         plan: Plan,
         watch: Watch,
         method: Method,
+        keeper: Keeper | None = None,
     ) -> None:
         self.model, self.task, self.plan, self.method = model, task, plan, method
         self.callbacks, self.metrics, monitor = watch
+        self.keeper = keeper
         self.stop_reason: str | None = None
+        self.paused = False
+        self.facts: dict[str, Any] = {}
+        self.step = 0
+        self.records: list[Array] = []
         self.divergence: str | None = None
         self.history = History(plan.seed, monitor)
         self._evaluate = Evaluator(model.architecture, task.objective)
@@ -118,11 +144,11 @@ class Training:
         self.carried: dict[str, Any] = {"parameters": start.parameters, "states": start.states}
         self.carried["optimizer"] = method.start(self)
         count = self.members or 1
-        self._latest = np.full(count, np.inf)
+        self.latest = np.full(count, np.inf)
         chosen = any(isinstance(each, EarlyStopping) for each in self.callbacks)
         self._restored = np.full(count, chosen or task.validation is not None)
-        self.scores = self._latest
-        self._best = Best.at_start(count, self._kept())
+        self.scores = self.latest
+        self.best = Best.at_start(count, self._kept())
 
     # What callbacks see and do
 
@@ -145,6 +171,10 @@ class Training:
         """End the training after this epoch; ``reason`` says why."""
         self.stop_reason = reason
 
+    def pause(self, reason: str) -> None:
+        """End this call after this epoch, but not the training: it may be resumed."""
+        self.stop_reason, self.paused = reason, True
+
     def scale_rate(self, scale: float) -> None:
         """Multiply the learning rate by ``scale`` from now on."""
         state = self.carried["optimizer"]
@@ -161,10 +191,10 @@ class Training:
 
     def run(self) -> History:
         """Train, and leave the best parameters in the model."""
-        for callback in self.callbacks:
-            callback.start(self)
+        _begin(self)
         try:
-            self.method.run(self)
+            if self.stop_reason is None:
+                self.method.run(self)
         except KeyboardInterrupt:
             self.stop_reason = _INTERRUPTED
             self.history.interrupted = True
@@ -205,6 +235,8 @@ class Training:
         else:
             for callback in self.callbacks:
                 callback.epoch(self)
+            if self.keeper is not None:
+                self.keeper.take(_moment(self))
         return self.stop_reason is None
 
     def _usable(self, losses: Array, complete: bool) -> Array:
@@ -230,10 +262,10 @@ class Training:
         """Add an epoch to the history, and keep its parameters if they are the best."""
         row = self._row(records, seconds)
         monitored = self.sign(self.history.monitor) * np.atleast_1d(row[self.history.monitor])
-        self._latest = np.where(usable & np.isfinite(monitored), monitored, np.inf)
+        self.latest = np.where(usable & np.isfinite(monitored), monitored, np.inf)
         self.history.append({name: _mean(value) for name, value in row.items()}, records["loss"])
         start, leaves = again or (self.epoch + 1, self._kept())
-        self._best = self._best.offered(self._latest, self.epoch, start, leaves)
+        self.best = self.best.offered(self.latest, self.epoch, start, leaves)
 
     def _row(self, records: Mapping[str, Array], seconds: float) -> dict[str, Any]:
         """The columns of one epoch, each a number or one for each member."""
@@ -271,7 +303,7 @@ class Training:
         layer = first_non_finite(self.model.layers, self.snapshot.member(0), self.task.rows[0])
         self.stop_reason = how + (f", first in the output of {layer}" if layer else "")
         self._restored[:] = True
-        last = int(self._best.epochs.max())
+        last = int(self.best.epochs.max())
         kept = "those of the start" if last < 0 else f"those of epoch {last + 1}"
         self.divergence = (
             f"training diverged: {self.stop_reason}; the parameters are {kept};"
@@ -291,25 +323,27 @@ class Training:
             except KeyboardInterrupt:
                 self.stop_reason = _INTERRUPTED
                 self.history.interrupted = True
-                self._best = self._best._replace(epochs=self._best.starts - 1)
+                self.best = self.best._replace(epochs=self.best.starts - 1)
 
     def _finish(self) -> None:
         """Put the best parameters back, and say why and where the training ended."""
+        if self.keeper is not None:
+            self.keeper.finish()
         ran_all = "all epochs were done" if self.plan.epochs else "no epochs were asked for"
         self.history.stopped = self.stop_reason or ran_all
-        lost = np.logical_and(np.isinf(self._latest), self.epoch >= 0)
+        lost = np.logical_and(np.isinf(self.latest), self.epoch >= 0)
         if lost.any() and self.divergence is None:
             self.divergence = (
                 f"{lost.sum()} of {len(lost)} members diverged; they have their best parameters"
             )
         restored = np.logical_or(self._restored, lost)
-        self.scores = np.where(restored, self._best.values, self._latest)
+        self.scores = np.where(restored, self.best.values, self.latest)
         if restored.any():
-            best = self._best.collect(self.method.rerun)[: len(self.snapshot.leaves)]
+            best = self.best.collect(self.method.rerun)[: len(self.snapshot.leaves)]
             both = {"parameters": self.carried["parameters"], "states": self.carried["states"]}
             final = unflatten(both, mixed(restored, best, self.snapshot.leaves))
             self.model.publish(Snapshot(final["parameters"], final["states"], self.members))
-        epochs = np.where(restored, self._best.epochs, self.epoch)
+        epochs = np.where(restored, self.best.epochs, self.epoch)
         epoch = int(epochs[self.best_member])
         self.history.best_epoch = epoch if epoch >= 0 else None
 
@@ -326,6 +360,87 @@ class Training:
     def _kept(self) -> Leaves:
         """What the best epoch is restored from: its arrays, or all that its call started from."""
         return flatten(self.carried) if self.method.chunk > 1 else self.snapshot.leaves
+
+
+def _begin(training: Training) -> None:
+    """Start the callbacks; a training that is resumed goes on where it was."""
+    keeper = training.keeper
+    found = None if keeper is None else keeper.found
+    if keeper is not None:
+        training.facts = _facts(training)
+    if keeper is not None and found is not None:
+        require_same(found.facts, training.facts, str(keeper.checkpoints.folder))
+        _go_on(training, found)
+    for callback in training.callbacks:
+        callback.start(training)
+    if found is not None:
+        for callback, (_, memory) in zip(_remembering(training), found.memories, strict=True):
+            callback.restore(memory)
+    if keeper is not None:
+        keeper.start(_moment(training))
+
+
+def _facts(training: Training) -> dict[str, Any]:
+    """What the training is, for its checkpoints."""
+    method, kinds = training.method, [type(each).__name__ for each in _remembering(training)]
+    if not method.resumable:
+        raise ParameterError(
+            f"{type(method.optimizer).__name__} keeps its search in SciPy, which no checkpoint can"
+            " hold; leave checkpoints out, or use Adam"
+        )
+    facts = facts_of(training.model.layers, training.task, training.plan, method.optimizer)
+    return {**facts, "monitor": training.history.monitor, "callbacks": kinds}
+
+
+def _remembering(training: Training) -> list[Callback]:
+    """The callbacks that remember earlier epochs."""
+    return [each for each in training.callbacks if type(each).state is not Callback.state]
+
+
+def _moment(training: Training) -> Moment:
+    """Where the training is, for a checkpoint."""
+    return Moment(
+        training.facts,
+        flatten(training.carried),
+        training.best,
+        training.latest,
+        training.history,
+        training.history.epochs,
+        training.step,
+        training.records,
+        None if training.paused else training.stop_reason,
+        [_memory(each) for each in _remembering(training)],
+    )
+
+
+def _memory(callback: Callback) -> Memory:
+    numbers = {name: np.array(value) for name, value in callback.state().items()}
+    return type(callback).__name__, numbers
+
+
+def _go_on(training: Training, found: Moment) -> None:
+    """Be where a training with the same facts was.
+
+    Raises
+    ------
+    FileFormatError
+        If arrays do not have the shapes and types that such a training carries.
+    """
+    carried = flatten(training.carried)
+    best = found.best.leaves
+    for arrays, like in ((found.carried, carried), (best, carried[: len(best)])):
+        if [(each.shape, each.dtype) for each in arrays] != [(x.shape, x.dtype) for x in like]:
+            raise FileFormatError("the checkpoint's arrays are not those of this training")
+    if found.latest.shape != training.latest.shape or len(best) < len(training.snapshot.leaves):
+        raise FileFormatError("the checkpoint's members are not those of this training")
+    training.carried = unflatten(training.carried, found.carried)
+    training.best = found.best.with_leaves(
+        len(training.best.leaves), carried, training.method.rerun
+    )
+    training.latest, training.history = found.latest, found.history
+    training.step, training.records = found.step, list(found.records)
+    training.stop_reason = found.stopped
+    training.model.publish(training.snapshot)
 
 
 def _alive(losses: Array) -> Array:

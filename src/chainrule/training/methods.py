@@ -78,7 +78,7 @@ class Steps(Method):
 
     def run(self, training: Training) -> None:
         """Run the program, ``chunk`` epochs a call."""
-        for first in range(0, self.plan.epochs, self.chunk):
+        for first in range(training.epoch + 1, self.plan.epochs, self.chunk):
             epochs = range(first, min(first + self.chunk, self.plan.epochs))
             began = time.perf_counter()
             if not training.take_in(self._outcome(flatten(training.carried), epochs), began):
@@ -144,6 +144,8 @@ class QuasiNewton(Method):
     ----------
     optimizer : LBFGS
     """
+
+    resumable = False
 
     def __init__(self, optimizer: LBFGS) -> None:
         self.optimizer = optimizer

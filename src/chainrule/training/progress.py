@@ -29,6 +29,7 @@ class ProgressLine(Callback):
         self.began = time.monotonic()
         self.drawn = 0.0
         self.width = 0
+        self.before = run.history.epochs
 
     def epoch(self, run: Run) -> None:
         """Redraw, at most every tenth of a second."""
@@ -63,7 +64,7 @@ class ProgressLine(Callback):
         place = int((sign * best).argmin()) if (best == best).any() else 0
         parts.append(f"best {best[place]:.4g} (epoch {place + 1})")
         passed = time.monotonic() - self.began
-        left = passed / done * (run.epochs - done)
+        left = passed / max(done - self.before, 1) * (run.epochs - done)
         return ", ".join([*parts, f"{left:.0f} s left" if done < run.epochs else f"{passed:.1f} s"])
 
 

@@ -290,9 +290,9 @@ def setting(monkeypatch):
     return set_to
 
 
-def calls(text="program", target=TARGETS["avx2"]):
+def calls(printed="program", target=TARGETS["avx2"]):
     compiler = Compiler()
-    assert cached_object(text, target, compiler) == CODE
+    assert cached_object(printed, target, compiler) == CODE
     return compiler.calls
 
 
@@ -300,7 +300,7 @@ def test_the_key_is_text_and_target(setting, tmp_path):
     setting(tmp_path)
     assert calls() == 1
     assert calls() == 0
-    assert calls(text="program ") == 1
+    assert calls(printed="program ") == 1
     assert calls(target=TARGETS["sse2"]) == 1
 
 
@@ -316,12 +316,18 @@ def test_the_key_is_the_engines_source(setting, tmp_path, monkeypatch):
 
 def test_the_digest_sees_every_source_file(monkeypatch, tmp_path):
     digests = set()
-    for name, content in [("a.py", "1"), ("a.py", "2"), ("b.py", "1"), ("b.txt", "")]:
-        (tmp_path / name).write_text(content)
-        monkeypatch.setattr(cache, "__file__", str(tmp_path / "cache.py"))
-        digests.add(engine_digest.__wrapped__())
-    assert len(digests) == 3
-    monkeypatch.setattr(cache, "__file__", str(tmp_path / "archive.zip" / "cache.py"))
+    native, graph = tmp_path / "engines" / "native", tmp_path / "graph"
+    native.mkdir(parents=True)
+    graph.mkdir()
+    monkeypatch.setattr(cache, "__file__", str(native / "cache.py"))
+    changes = [("a.py", "1"), ("a.py", "2"), ("b.py", "1"), ("b.txt", "")]
+    for folder in (native, graph):
+        for name, content in changes:
+            (folder / name).write_text(content)
+            digests.add(engine_digest.__wrapped__())
+    assert len(digests) == 6
+    archive = tmp_path / "archive.zip" / "engines" / "native" / "cache.py"
+    monkeypatch.setattr(cache, "__file__", str(archive))
     assert engine_digest.__wrapped__() is None
 
 

@@ -31,6 +31,9 @@ TEMPORARY = ".tmp"
 LONGEST_WRITE = 3600  # seconds; an older temporary file is what a killed process left
 KEPT = 0.75  # of the limit once it is exceeded, so that not every write has to tidy up
 
+# What makes code of a printed graph: its language, and this engine.
+SOURCES = ("shapes.py", "graph/*.py", "ops/*.py", "engines/base.py", "engines/native/*.py")
+
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _READ = (
     os.O_RDONLY
@@ -135,14 +138,14 @@ class ObjectCache:
             total -= size
 
 
-def cached_object(text: str, target: Target, make: Callable[[], bytes]) -> bytes:
+def cached_object(printed: str, target: Target, make: Callable[[], bytes]) -> bytes:
     """The object code of a program, from this user's cache folder where it is there.
 
     Parameters
     ----------
-    text : str
+    printed : str
         The printed program. Everything that ``make`` depends on is in it, in ``target`` or in
-        the sources of the native engine.
+        the SOURCES.
     target : Target
     make : callable
         Compiles; what it raises is raised.
@@ -150,7 +153,7 @@ def cached_object(text: str, target: Target, make: Callable[[], bytes]) -> bytes
     digest = engine_digest()
     if digest is None:
         return make()
-    key = hashlib.sha256("\0".join((digest, repr(target), text)).encode()).hexdigest()
+    key = hashlib.sha256("\0".join((digest, repr(target), printed)).encode()).hexdigest()
     return _cache(os.environ.get(VARIABLE, "")).get(key, make)
 
 
@@ -173,10 +176,11 @@ def default_folder() -> Path | None:
 def engine_digest() -> str | None:
     """One digest of all that turns a program into object code: our sources and LLVM's version.
 
-    It stands for chainrule's version too, which takes 20 ms to find out; this takes 2 ms. None
+    It stands for chainrule's version too, which takes 20 ms to find out; this takes 3 ms. None
     where our sources are not files, as in a zip archive: nothing says then what made an entry.
     """
-    sources = sorted(Path(__file__).parent.glob("*.py"))
+    package = Path(__file__).parents[2]
+    sources = sorted(path for pattern in SOURCES for path in package.glob(pattern))
     with bindings():
         import llvmlite
     digest = hashlib.sha256(llvmlite.__version__.encode())

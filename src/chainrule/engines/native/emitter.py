@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -39,6 +40,7 @@ class Vector:
     lanes: int
 
     @classmethod
+    @cache
     def of(cls, dtype: Dtype, lanes: int) -> Vector:
         """The type of ``lanes`` elements of a NumPy type; truth values in memory are bytes."""
         return cls(NAMES[dtype.name], lanes)

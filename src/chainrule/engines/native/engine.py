@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 import ctypes
-import math
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from chainrule.engines.base import BoundedCache, Executable, Outcome, Program, rows_of
-from chainrule.engines.native.call import (
-    ArrayArgument,
-    CompiledFunction,
-    Entry,
-    Fixed,
-    Number,
-    Work,
+from chainrule.engines.native.build import (
+    FUNCTION,
+    RUNNER,
+    build,
+    program_kind,
+    write_graph,
+    write_training,
 )
-from chainrule.engines.native.emitter import module
-from chainrule.engines.native.function import ROW_ALIGNMENT, Lowered, lower
-from chainrule.engines.native.jit import load
+from chainrule.engines.native.call import ArrayArgument, Entry, Fixed, Number, Work
+from chainrule.engines.native.heap import Heap
 from chainrule.engines.native.ordering import sorting_bytes
-from chainrule.engines.native.program import FIELDS, Record, RowInput, write_program
+from chainrule.engines.native.program import FIELDS
 from chainrule.engines.native.sizes import shape_size
-from chainrule.engines.native.subnormals import definitions
 from chainrule.engines.native.target import Target, host
-from chainrule.engines.native.tiling import scratch_bytes
+from chainrule.engines.reference import ReferenceEngine
 from chainrule.graph.graph import Graph
-from chainrule.graph.node import Node
 from chainrule.ops import random
-from chainrule.shapes import Array, Dtype, Shape, TensorType, bind_rows
+from chainrule.shapes import INT64, UINT32, Array, TensorType, bind_rows, fixed_shape
 
 KEPT_FUNCTIONS = 128
-CACHE_LINE = 64
+ADDRESS = np.dtype(np.uint64)
 MANY_ROWS = 2**20  # to see whether scratch memory grows with the rows
 
 
@@ -44,19 +41,21 @@ class NativeEngine:
     ----------
     target : Target, optional
         The processor to generate code for; this one by default.
+    heap : Heap, optional
+        Where the arrays come from that compiled code reads and writes.
     """
 
     name = "native"
 
-    def __init__(self, target: Target | None = None) -> None:
-        self.target = target or host()
+    def __init__(self, target: Target | None = None, heap: Heap | None = None) -> None:
+        self.target, self.heap = target or host(), heap or Heap()
         self._functions: BoundedCache[Any, CompiledGraph] = BoundedCache(KEPT_FUNCTIONS)
         self._programs: BoundedCache[Any, CompiledProgram] = BoundedCache(KEPT_FUNCTIONS)
 
     def compile(self, graph: Graph) -> Executable:
         """A function from the graph's input values to its output values."""
         # the compiled graph holds the graph: its key is unique only while it is alive
-        return self._functions.get(graph.key, lambda: CompiledGraph(graph, self.target))
+        return self._functions.get(graph.key, lambda: CompiledGraph(graph, self.target, self.heap))
 
     def run(
         self,
@@ -68,72 +67,32 @@ class NativeEngine:
         epochs: range,
     ) -> Outcome:
         """Iterate a program over whole epochs, in one call that holds no interpreter lock."""
-        key = (program.step.key, program.shuffled, program.replacement)
-        compiled = self._programs.get(key, lambda: CompiledProgram(program, self.target))
+        key = (program.step.key, program_kind(program))
+        compiled = self._programs.get(key, lambda: CompiledProgram(program, self.target, self.heap))
         return compiled.run(program, carried, rows, seed, epochs)
 
 
-def aligned(size: int) -> Array:
-    """Bytes that begin at a cache line."""
-    raw = np.empty(size + CACHE_LINE, np.uint8)
-    start = -raw.ctypes.data % CACHE_LINE
-    return raw[start : start + size]
-
-
-def fresh(node: Node, rows: int | None) -> Array:
-    """An array for a node's value, at a cache line."""
-    shape = fixed(node.shape, rows)
-    return aligned(math.prod(shape) * node.dtype.itemsize).view(node.dtype).reshape(shape)
-
-
-def fixed(shape: Shape, rows: int | None) -> tuple[int, ...]:
-    """A shape with the number of rows in it."""
-    return cast("tuple[int, ...]", bind_rows(shape, rows))
-
-
-def fitting(array: Array, dtype: Dtype) -> Array:
-    """The array itself if compiled code can read it as it lies, else a copy."""
-    return array if array.dtype == dtype and array.flags.c_contiguous else array.astype(dtype, "C")
-
-
-def addresses(arrays: Sequence[Array]) -> Array:
-    """Where the arrays lie: (n,) uint64."""
-    return np.array([array.ctypes.data for array in arrays], np.uint64)
-
-
-def work_space(lowered: Lowered, target: Target, rows: int) -> list[Array]:
-    """Work space for a function called with up to this many rows."""
-    steps = -(-rows // ROW_ALIGNMENT) * ROW_ALIGNMENT
-    sizes = (lowered.fixed_bytes, steps * lowered.row_bytes, _scratch(lowered, target, rows))
-    return [aligned(size) for size in sizes]
-
-
 class CompiledGraph:
-    """One graph as machine code.
+    """One graph as machine code."""
 
-    Attributes
-    ----------
-    lowered : Lowered
-    text : str
-        The LLVM IR.
-    """
-
-    def __init__(self, graph: Graph, target: Target) -> None:
-        self.graph, self.target = graph, target
-        self.lowered = lower(graph, target, "compute")
-        self.text = module(target, [self.lowered.text], self.lowered.declarations)
+    def __init__(self, graph: Graph, target: Target, heap: Heap) -> None:
+        self.graph, self.target, self.heap = graph, target, heap
+        write = partial(write_graph, graph, target)
+        self.layout, code = build(graph, "function", target, write)
+        self._constants = [heap.given(array, array.dtype) for array in self.layout.constants]
         self._types = [node.type for node in graph.inputs]
-        self._results = [node.type for node in self.lowered.graph.outputs]
-        self._grows = _scratch(self.lowered, target, 1) != _scratch(self.lowered, target, MANY_ROWS)
-        self._call = CompiledFunction(load(self.text, target), "compute", self._entries()).raw
+        self._results = [node.type for node in graph.outputs]
+        self._grows = self.layout.scratch(target, 1) != self.layout.scratch(target, MANY_ROWS)
+        self._call = heap.function(code, FUNCTION, self._entries())
 
     def _entries(self) -> list[Entry]:
         """What the function's table holds."""
+        layout = self.layout
         inputs = [_argument(f"input {i}", type_) for i, type_ in enumerate(self._types)]
-        constants = [Fixed(array.ctypes.data) for array in self.lowered.constants]
+        constants = [Fixed(array.ctypes.data) for array in self._constants]
         outputs = [_argument(f"output {i}", type_, True) for i, type_ in enumerate(self._results)]
-        work = [Work(self.lowered.fixed_bytes), Work(0, self.lowered.row_bytes)]
-        scratch = Number("scratch") if self._grows else Work(_scratch(self.lowered, self.target, 1))
+        work = [Work(layout.fixed_bytes), Work(0, layout.row_bytes)]
+        scratch = Number("scratch") if self._grows else Work(layout.scratch(self.target, 1))
         return [*inputs, *constants, *outputs, *work, scratch]
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
@@ -143,17 +102,21 @@ class CompiledGraph:
         ------
         IndexError
             If a computed index was outside its axis.
+        MemoryError
+            If results or work space do not fit.
         """
         rows = rows_of(self._types, arrays)
-        results = [np.empty(fixed(shape, rows), dtype) for dtype, shape in self._results]
+        results = [
+            np.empty(fixed_shape(bind_rows(shape, rows)), dtype) for dtype, shape in self._results
+        ]
         pairs = zip(arrays, self._types, strict=True)
-        inputs = [fitting(array, type_.dtype) for array, type_ in pairs]
-        given: list[Any] = [*inputs, *results]
+        given: list[Any] = [self.heap.given(array, type_.dtype) for array, type_ in pairs]
+        given += results
         if self._grows:
-            space = aligned(_scratch(self.lowered, self.target, rows or 0))
+            space = self.heap.empty(self.layout.scratch(self.target, rows or 0))
             given.append(space.ctypes.data)
         if self._call(rows or 0, *given):
-            raise index_error()
+            raise index_error(lambda engine: engine.compile(self.graph)(arrays))
         return results
 
 
@@ -165,31 +128,28 @@ def _argument(name: str, type_: TensorType, writable: bool = False) -> ArrayArgu
     )
 
 
-def _scratch(lowered: Lowered, target: Target, rows: int) -> int:
-    """Bytes of scratch memory that the products of a function share."""
-    return max([scratch_bytes(spec, target, rows) for spec in lowered.products], default=0)
-
-
-def index_error() -> IndexError:
-    """What compiled code notes in its status word, as an exception."""
+def index_error(replay: Callable[[ReferenceEngine], object]) -> IndexError:
+    """What compiled code notes in its status word: the error of the engine that names the node."""
+    try:
+        replay(ReferenceEngine())
+    except IndexError as reason:
+        return reason
     return IndexError("a computed index is outside its axis")
 
 
 class CompiledProgram:
     """A step and the loops around it as machine code."""
 
-    def __init__(self, program: Program, target: Target) -> None:
-        self.graph, self.target = program.step, target
-        self.lowered = lower(program.step, target, "step")
-        inputs, outputs = program.step.inputs, self.lowered.graph.outputs
-        self.carried = program.carried
-        self.row_inputs = [RowInput.of(node.type) for node in inputs[program.carried : -1]]
-        self.records = [Record.of(node.type) for node in outputs[program.carried :]]
-        text, declarations = write_program(program, self.row_inputs, self.records, target)
-        functions = [definitions(target), self.lowered.text, text]
-        self.text = module(target, functions, {**self.lowered.declarations, **declarations})
-        parameters = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-        self._call = load(self.text, target).function("run", None, *parameters)
+    def __init__(self, program: Program, target: Target, heap: Heap) -> None:
+        self.graph, self.target, self.heap = program.step, target, heap
+        write = partial(write_training, program, target)
+        self.layout, code = build(program.step, program_kind(program), target, write)
+        self.constants = [heap.given(array, array.dtype) for array in self.layout.constants]
+        step, carried = program.step, program.carried
+        self.carried = [node.type for node in step.outputs[:carried]]
+        self.records = [node.type for node in step.outputs[carried:]]
+        self.fed = [node.type for node in step.inputs[carried:-1]]
+        self.call = code.function(RUNNER, None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
     def run(
         self,
@@ -199,55 +159,97 @@ class CompiledProgram:
         seed: int,
         epochs: range,
     ) -> Outcome:
-        """Run some epochs."""
-        bounds = program.bounds(len(rows[0]))
+        """Run some epochs.
+
+        Raises
+        ------
+        IndexError
+            If a computed index was outside its axis.
+        """
         rows_of([node.type for node in self.graph.inputs[:-1]], [*carried, *rows])
-        fed = self.graph.inputs[self.carried : -1]
-        data = [fitting(array, node.dtype) for array, node in zip(rows, fed, strict=True)]
+        running = _Run(self, program.bounds(len(rows[0])), carried, rows, seed)
+        outcome = running(epochs)
+        if running.status[0]:
+            raise index_error(
+                lambda engine: engine.run(program, carried, rows, seed=seed, epochs=epochs)
+            )
+        return outcome
+
+
+class _Run:
+    """The arrays of one call of a program.
+
+    Attributes
+    ----------
+    status : (3,) int64
+        Index error, steps done, stopped by a loss that is not finite.
+    """
+
+    def __init__(
+        self,
+        compiled: CompiledProgram,
+        bounds: Array,
+        carried: Sequence[Array],
+        rows: Sequence[Array],
+        seed: int,
+    ) -> None:
+        self.compiled, heap = compiled, compiled.heap
+        self.count, self.steps = len(rows[0]), len(bounds)
         most = int((bounds[:, 1] - bounds[:, 0]).max())
-        inputs, outputs = self.graph.inputs, self.lowered.graph.outputs
-        sets = [[fresh(node, None) for node in outputs[: self.carried]] for _ in range(2)]
-        for target, value in zip(sets[0], carried, strict=True):
+        given = zip(rows, compiled.fed, strict=True)
+        self.data = [heap.given(array, type_.dtype) for array, type_ in given]
+        self.batch = [heap.array(type_, most) for type_ in compiled.fed]
+        self.sets = [[heap.array(type_) for type_ in compiled.carried] for _ in range(2)]
+        for target, value in zip(self.sets[0], carried, strict=True):
             np.copyto(target, value)
-        batch = [fresh(node, most) for node in inputs[self.carried : -1]]
-        step_key, once = (
-            np.empty(2, np.uint32),
-            [fresh(node, None) for node in outputs[self.carried :]],
-        )
-        work = work_space(self.lowered, self.target, most)
-        kept = [
-            np.full(
-                (len(epochs), len(bounds), *array.shape),
-                np.nan if array.dtype.kind == "f" else 0,
-                array.dtype,
-            )
-            for array in once
-        ]
-        tables = [
-            addresses(
-                [*sets[i], *batch, step_key, *self.lowered.constants, *sets[1 - i], *once, *work]
-            )
-            for i in range(2)
-        ]
-        count = len(rows[0])
-        order, sorting = np.empty(count, np.int64), aligned(sorting_bytes(count))
-        status, key = np.zeros(3, np.int64), random.key(seed)
-        fields = {
-            "even_table": tables[0], "odd_table": tables[1], "seed": key, "step_key": step_key,
-            "bounds": bounds, "order": order, "sorting": sorting, "status": status,
-        }  # fmt: skip
-        numbers = {"rows": count, "steps": len(bounds)}
-        pairs = [
-            x.ctypes.data
-            for both in (zip(data, batch, strict=True), zip(once, kept, strict=True))
-            for pair in both
-            for x in pair
-        ]
-        found = [numbers[name] if name in numbers else fields[name].ctypes.data for name in FIELDS]
-        places = np.array([*found, *pairs], np.uint64)
-        self._call(places.ctypes.data, epochs.start, len(epochs))
-        if status[0]:
-            raise index_error()
-        done, stopped = int(status[1]), bool(status[2])
-        ran = done // len(bounds) + stopped  # epochs that were begun
-        return Outcome(sets[done % 2], [record[:ran] for record in kept], finite=not stopped)
+        self.once = [heap.array(type_) for type_ in compiled.records]
+        self.work = [heap.empty(x) for x in compiled.layout.work(compiled.target, most)]
+        self.status = heap.filled(0, (3,), INT64)
+        self.fields = {
+            "seed": heap.given(random.key(seed), UINT32),
+            "step_key": heap.filled(0, (2,), UINT32),
+            "bounds": heap.given(bounds, INT64),
+            "order": heap.filled(0, (self.count,), INT64),
+            "sorting": heap.empty(sorting_bytes(self.count)),
+            "status": self.status,
+        }
+
+    def __call__(self, epochs: range) -> Outcome:
+        """Run them."""
+        kept = [self._kept(array, len(epochs)) for array in self.once]
+        tables = [self._table(*self.sets), self._table(*reversed(self.sets))]
+        places = self._places(tables, kept)
+        self.compiled.call(places.ctypes.data, epochs.start, len(epochs))
+        self.compiled.heap.check()
+        done, stopped = int(self.status[1]), bool(self.status[2])
+        ran = done // self.steps + stopped  # epochs that were begun
+        return Outcome(self.sets[done % 2], [x[:ran] for x in kept], finite=not stopped)
+
+    def _kept(self, array: Array, epochs: int) -> Array:
+        """Where each step's record goes; steps that do not run leave NaN or 0."""
+        nothing = np.nan if array.dtype.kind == "f" else 0
+        shape = (epochs, self.steps, *array.shape)
+        return self.compiled.heap.filled(nothing, shape, array.dtype)
+
+    def _table(self, before: Sequence[Array], after: Sequence[Array]) -> Array:
+        """The addresses that a step reads, from one set of carried values to the other."""
+        inputs = [*before, *self.batch, self.fields["step_key"]]
+        constants = self.compiled.constants
+        return self._words(_places([*inputs, *constants, *after, *self.once, *self.work]))
+
+    def _words(self, words: Sequence[int]) -> Array:
+        return self.compiled.heap.given(np.array(words, ADDRESS), ADDRESS)
+
+    def _places(self, tables: Sequence[Array], kept: Sequence[Array]) -> Array:
+        """What ``run`` reads: its fields, then a source and a target for each copy."""
+        arrays = {**self.fields, "even_table": tables[0], "odd_table": tables[1]}
+        words = {name: array.ctypes.data for name, array in arrays.items()}
+        words |= {"rows": self.count, "steps": self.steps}
+        copies = [*zip(self.data, self.batch, strict=True), *zip(self.once, kept, strict=True)]
+        pairs = _places([array for copy in copies for array in copy])
+        return self._words([*[words[name] for name in FIELDS], *pairs])
+
+
+def _places(arrays: Sequence[Array]) -> list[int]:
+    """Where arrays lie."""
+    return [array.ctypes.data for array in arrays]

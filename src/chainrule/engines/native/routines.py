@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from chainrule.engines.native.emitter import Emitter, Vector, clear, copy
+from chainrule.engines.native.emitter import Emitter, Vector, clear, copy, function
 from chainrule.engines.native.lowering import Site
 from chainrule.engines.native.sizes import ONE, Size, extent_size, natural_strides, shape_size
 from chainrule.engines.native.values import Scope, lower_cast, to_memory
@@ -353,7 +353,28 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 def threefry(
     emit: Emitter, key: tuple[str, str], first: str, second: str, lanes: int
 ) -> tuple[str, str]:
-    """The cipher of :func:`chainrule.ops.random.threefry` on vectors of counters."""
+    """The cipher of :func:`chainrule.ops.random.threefry` on vectors of counters.
+
+    It is one function of the module: there are many places that need it, and it is long.
+    """
+    word, name = Vector("i32", lanes), f"threefry_{lanes}"
+    pair = f"{{{word}, {word}}}"
+    if name not in emit.declarations:
+        body = Emitter(emit.target)
+        x, y = _rounds(body, ("%key0", "%key1"), "%first", "%second", lanes)
+        half = body.let(f"insertvalue {pair} poison, {word} {x}, 0")
+        body.do(f"ret {pair} {body.let(f'insertvalue {pair} {half}, {word} {y}, 1')}")
+        emit.declarations.update(body.declarations)
+        parameters = f"i32 %key0, i32 %key1, {word} %first, {word} %second"
+        emit.declare(name, function(name, parameters, body, pair, "internal"))
+    given = f"i32 {key[0]}, i32 {key[1]}, {word} {first}, {word} {second}"
+    found = emit.let(f"call {pair} @{name}({given})")
+    return emit.let(f"extractvalue {pair} {found}, 0"), emit.let(f"extractvalue {pair} {found}, 1")
+
+
+def _rounds(
+    emit: Emitter, key: tuple[str, str], first: str, second: str, lanes: int
+) -> tuple[str, str]:
     word = Vector("i32", lanes)
     one = Vector("i32", 1)
     mixed = emit.let(f"xor {one} {emit.let(f'xor {one} {key[0]}, {key[1]}')}, {0x1BD11BDA}")

@@ -1,0 +1,47 @@
+"""Where the arrays come from that compiled code reads and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from chainrule.engines.native.call import CompiledFunction, Entry
+from chainrule.engines.native.jit import Code
+from chainrule.shapes import Array, Dtype, TensorType, bind_rows, fixed_shape, size_of
+
+CACHE_LINE = 64
+
+
+class Heap:
+    """Arrays that begin at a cache line."""
+
+    def empty(self, size: int) -> Array:
+        """So many bytes: (size,) uint8."""
+        raw = np.empty(size + CACHE_LINE, np.uint8)
+        start = -raw.ctypes.data % CACHE_LINE
+        return raw[start : start + size]
+
+    def array(self, type_: TensorType, rows: int | None = None) -> Array:
+        """An array of a type, with its number of rows; what it holds is left over."""
+        shape = fixed_shape(bind_rows(type_.shape, rows))
+        size = size_of(shape) * type_.dtype.itemsize
+        return self.empty(size).view(type_.dtype).reshape(shape)
+
+    def filled(self, value: float, shape: tuple[int, ...], dtype: Dtype) -> Array:
+        """An array of one number."""
+        array = self.array(TensorType(dtype, shape))
+        array.fill(value)
+        return array
+
+    def given(self, array: Array, dtype: Dtype) -> Array:
+        """The array itself if compiled code can read it as it lies, else a copy."""
+        fits = array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned
+        return array if fits else array.astype(dtype, "C")
+
+    def function(self, code: Code, name: str, entries: Sequence[Entry]) -> Callable[..., int]:
+        """A compiled function as Python calls it: ``f(rows, *arguments)`` gives its status."""
+        return CompiledFunction(code, name, entries)
+
+    def check(self) -> None:
+        """Raise if code wrote beside an array; an ordinary heap cannot tell."""

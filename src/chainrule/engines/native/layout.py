@@ -1,0 +1,88 @@
+"""What a compiled function's table must hold: kept beside object code, rebuilt without lowering."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.engines.native.function import ROW_ALIGNMENT, Lowered
+from chainrule.engines.native.target import Target
+from chainrule.engines.native.tiling import ProductSpec, scratch_bytes
+from chainrule.graph.graph import Graph
+from chainrule.shapes import Array
+
+LENGTH_BYTES = 8  # of the description, before it
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The part of a function's table that no caller passes.
+
+    Attributes
+    ----------
+    constants : list of arrays
+    fixed_bytes, row_bytes : int
+        Sizes of the arena's two parts: fixed, and for each row (rounded up to ROW_ALIGNMENT).
+    products : list of ProductSpec
+        The matrix products, which share scratch memory.
+    """
+
+    constants: list[Array]
+    fixed_bytes: int
+    row_bytes: int
+    products: list[ProductSpec]
+
+    @classmethod
+    def of(cls, lowered: Lowered) -> Layout:
+        """The layout of a function that has just been lowered."""
+        return cls(lowered.constants, lowered.fixed_bytes, lowered.row_bytes, lowered.products)
+
+    def scratch(self, target: Target, rows: int) -> int:
+        """Bytes of scratch memory that the products share, for up to so many rows."""
+        return max([scratch_bytes(spec, target, rows) for spec in self.products], default=0)
+
+    def work(self, target: Target, rows: int) -> list[int]:
+        """Bytes of the arena's two parts and of scratch memory, for up to so many rows."""
+        steps = -(-rows // ROW_ALIGNMENT) * ROW_ALIGNMENT
+        return [self.fixed_bytes, steps * self.row_bytes, self.scratch(target, rows)]
+
+
+def packed(layout: Layout, graph: Graph, code: bytes) -> bytes:
+    """A layout and object code as one string; constants of the graph are not copied into it."""
+    numbers = {id(array): number for number, array in enumerate(_payloads(graph))}
+    fields = {
+        **asdict(layout),
+        "constants": [numbers.get(id(array), _written(array)) for array in layout.constants],
+        "products": [{**asdict(x), "dtype": x.dtype.name} for x in layout.products],
+    }
+    text = json.dumps(fields).encode()
+    return len(text).to_bytes(LENGTH_BYTES, "little") + text + code
+
+
+def unpacked(content: bytes, graph: Graph) -> tuple[Layout, bytes]:
+    """The layout, with the graph's constants in it, and the object code."""
+    end = LENGTH_BYTES + int.from_bytes(content[:LENGTH_BYTES], "little")
+    fields = json.loads(content[LENGTH_BYTES:end])
+    given = _payloads(graph)
+    constants = [given[x] if isinstance(x, int) else _read(*x) for x in fields.pop("constants")]
+    products = [
+        ProductSpec(**{**each, "dtype": np.dtype(each["dtype"])}) for each in fields.pop("products")
+    ]
+    return Layout(constants, products=products, **fields), content[end:]
+
+
+def _payloads(graph: Graph) -> list[Array]:
+    return [node.payload for node in graph.nodes if node.payload is not None]
+
+
+def _written(array: Array) -> tuple[str, Sequence[int], str]:
+    """An array that lowering made, such as the numbers of classes."""
+    return array.dtype.str, array.shape, array.tobytes().hex()
+
+
+def _read(dtype: str, shape: Any, content: str) -> Array:
+    return np.frombuffer(bytes.fromhex(content), dtype).reshape(shape)

@@ -1,0 +1,462 @@
+"""A training that is killed and resumed ends with the same bits as one that is not."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from chainrule import persist
+from chainrule.errors import FileFormatError, ParameterError
+from chainrule.nn import Activation, Dropout, Linear, Network
+from chainrule.nn.losses import Huber
+from chainrule.optim import LBFGS, SGD, Adam
+from chainrule.optim.schedules import Cosine, ReduceOnPlateau
+from chainrule.training import (
+    Callback,
+    Checkpoints,
+    CheckpointWarning,
+    EarlyStopping,
+    History,
+    Run,
+    TimeLimit,
+    checkpoints,
+)
+from tests.training import killed
+
+X, Y = killed.data()
+ENGINES = ("reference", "native")
+NAMES = [f"checkpoint-{number:08d}.chainrule" for number in range(100)]
+
+
+def network(seed: int = 0) -> Network:
+    layers = [Linear(4, 8), Activation("tanh"), Dropout(0.3), Linear(8, 3), Activation("softmax")]
+    return Network(layers, seed=seed)
+
+
+class Interrupt(Callback):
+    """Ctrl-C in an epoch."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def epoch(self, run: Run) -> None:
+        if run.history.epochs == self.after:
+            raise KeyboardInterrupt
+
+
+def fit(model: Network, folder: Path | None, after: int | None = None, **given: Any) -> History:
+    """Train with checkpoints after every epoch, interrupted after some epochs."""
+    stopping = [] if after is None else [Interrupt(after)]
+    settings = {"epochs": 30, "seed": 7, **given}
+    settings["callbacks"] = [*settings.get("callbacks", []), *stopping]
+    kept = None if folder is None else Checkpoints(folder, seconds=0)
+    return model.fit(X, Y, **settings, checkpoints=kept)
+
+
+# SIGKILL
+
+
+def start(folder: Path, engine: str, resume: bool) -> subprocess.Popen[str]:
+    arguments = [str(folder), engine, *(["resume"] if resume else [])]
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.training.killed", *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def kill_at_random(folder: Path, engine: str, kills: int, seed: int) -> str:
+    """What a training prints that was killed so often and resumed each time."""
+    draw, resume = np.random.default_rng(seed), False
+    for _ in range(kills):
+        with start(folder, engine, resume) as process:
+            assert process.stdout is not None and process.stdout.readline() == "begun\n"
+            time.sleep(draw.uniform(0, 0.12))
+            process.kill()
+        for name in NAMES:
+            if (folder / name).exists():
+                persist.read_file(folder / name, kind="checkpoint")
+        resume = bool(Checkpoints(folder).numbers())
+    with start(folder, engine, resume) as process:
+        output = process.communicate(timeout=120)[0]
+    assert process.returncode == 0 and len(Checkpoints(folder).numbers()) == 2
+    assert not [each for each in os.listdir(folder) if each not in NAMES + many()]
+    return output.splitlines()[-1]
+
+
+def many() -> list[str]:
+    return [f"checkpoint-{number:08d}.chainrule" for number in range(100, 20000)]
+
+
+def undisturbed(engine: str) -> str:
+    model = killed.network()
+    history = model.fit(*killed.data(), **killed.settings(), engine=engine)
+    return killed.digest(model, history)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_ten_kills_change_nothing(tmp_path: Path, engine: str) -> None:
+    assert kill_at_random(tmp_path / "kept", engine, 10, seed=len(engine)) == undisturbed(engine)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("seed", range(10))
+def test_two_hundred_kills_change_nothing(tmp_path: Path, engine: str, seed: int) -> None:
+    assert kill_at_random(tmp_path / "kept", engine, 10, seed) == undisturbed(engine)
+
+
+# Every kind of training, interrupted in every epoch
+
+KINDS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "validation": {"validation": 0.25},
+    "early stopping": {"validation": 0.25, "early_stopping": 3, "optimizer": Adam(0.1)},
+    "plateau": {"callbacks": [ReduceOnPlateau(patience=0, factor=0.5)], "optimizer": Adam(0.1)},
+    "members": {"members": 3},
+    "restarts": {"restarts": 3, "validation": 0.25},
+    "schedule": {"optimizer": SGD(Cosine(0.1), momentum=0.9)},
+    "weights": {"sample_weight": np.arange(1.0, 121.0), "class_weight": "balanced", "l2": 0.01},
+    "draws": {"replacement": True, "drop_last": True, "batch_size": 32},
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_interrupted_training_goes_on_the_same(tmp_path: Path, kind: str, engine: str) -> None:
+    given = {**KINDS[kind], "epochs": 9, "engine": engine}
+    whole = network()
+    history = fit(whole, None, **given)
+    for after in [each for each in (1, 4, 8) if each < history.epochs]:
+        folder = tmp_path / str(after)
+        first = fit(network(), folder, after, **given)
+        assert first.interrupted and first.epochs == after
+        model = network(seed=after)  # its own parameters do not matter
+        again = model.fit(X, Y, **given, checkpoints=folder, resume=True)
+        assert killed.digest(model, again) == killed.digest(whole, history)
+        assert not again.interrupted
+
+
+def test_a_finished_training_is_there_again_and_can_go_further(tmp_path: Path) -> None:
+    model, again, further, whole = network(), network(), network(), network()
+    history = fit(model, tmp_path, validation=0.25, epochs=6)
+    given = {"validation": 0.25, "checkpoints": tmp_path, "resume": True}
+    assert killed.digest(again, again.fit(X, Y, epochs=6, **given)) == killed.digest(model, history)
+    found = further.fit(X, Y, epochs=11, **given)
+    assert killed.digest(further, found) == killed.digest(
+        whole, fit(whole, None, validation=0.25, epochs=11)
+    )
+
+
+def test_an_early_stop_stays_one(tmp_path: Path) -> None:
+    given = {"validation": 0.25, "early_stopping": 2, "optimizer": Adam(0.2)}
+    first = fit(network(), tmp_path, **given)
+    assert "has not improved" in first.stopped and first.epochs < 30
+    again = network().fit(X, Y, epochs=30, **given, checkpoints=tmp_path, resume=True)
+    assert again.epochs == first.epochs and again.stopped == first.stopped
+
+
+def test_a_time_limit_only_pauses(tmp_path: Path) -> None:
+    class Pause(Callback):
+        def epoch(self, run: Run) -> None:
+            if run.history.epochs == 4:
+                run.pause("that is enough today")
+
+    first = fit(network(), tmp_path, callbacks=[Pause()])
+    assert first.stopped == "that is enough today" and first.epochs == 4
+    again = network().fit(X, Y, epochs=30, checkpoints=tmp_path, resume=True)
+    assert again.epochs == 30 and again.stopped == "all epochs were done"
+    limited = fit(network(), tmp_path / "limited", callbacks=[TimeLimit(1e-9)])
+    assert limited.epochs == 1
+    assert network().fit(X, Y, epochs=3, checkpoints=tmp_path / "limited", resume=True).epochs == 3
+
+
+def test_the_seed_is_taken_from_the_checkpoint(tmp_path: Path) -> None:
+    first = fit(network(), tmp_path, after=2, seed=None)
+    model = network()
+    again = model.fit(X, Y, epochs=30, checkpoints=tmp_path, resume=True)
+    whole = network()
+    history = fit(whole, None, seed=first.seed)
+    assert again.seed == first.seed
+    assert killed.digest(model, again) == killed.digest(whole, history)
+
+
+def test_what_a_callback_remembers_is_kept(tmp_path: Path) -> None:
+    class Sum(Callback):
+        def start(self, run: Run) -> None:
+            self.total, self.last = 0.0, np.zeros(2)
+
+        def epoch(self, run: Run) -> None:
+            self.total += float(run.history["loss"][-1])
+            self.last = run.history.step_losses[-1, :2]
+
+        def state(self) -> dict[str, Any]:
+            return {"total": self.total, "last": self.last}
+
+        def restore(self, state: Any) -> None:
+            self.total, self.last = float(state["total"]), state["last"]
+
+    whole, second = Sum(), Sum()
+    fit(network(), None, callbacks=[whole])
+    fit(network(), tmp_path, 5, callbacks=[Sum()])
+    network().fit(X, Y, epochs=30, callbacks=[second], checkpoints=tmp_path, resume=True)
+    assert second.total == whole.total
+    np.testing.assert_array_equal(second.last, whole.last)
+
+
+def test_a_callback_that_forgets_is_noticed(tmp_path: Path) -> None:
+    """A planted defect: early stopping that counts anew after each interruption."""
+
+    class Forgetful(EarlyStopping):
+        def restore(self, state: Any) -> None:
+            pass
+
+    given = {"validation": 0.25, "optimizer": Adam(0.2)}
+    whole = fit(network(), None, **given, callbacks=[Forgetful(3)])
+    fit(network(), tmp_path, whole.epochs - 1, **given, callbacks=[Forgetful(3)])
+    again = network().fit(
+        X, Y, epochs=30, **given, callbacks=[Forgetful(3)], checkpoints=tmp_path, resume=True
+    )
+    assert again.epochs > whole.epochs
+
+
+# Files
+
+
+def test_the_newest_two_are_kept(tmp_path: Path) -> None:
+    fit(network(), tmp_path / "a" / "b", epochs=5, batch_size=None)
+    names = sorted(os.listdir(tmp_path / "a" / "b"))
+    assert len(names) == 2 and names[0] < names[1] and set(names) < set(NAMES)
+
+
+@pytest.mark.parametrize("damage", ["flipped bit", "cut short", "empty", "pickle"])
+def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path, damage: str) -> None:
+    fit(network(), tmp_path, 5)
+    old, new = [tmp_path / name for name in sorted(os.listdir(tmp_path))]
+    whole = new.read_bytes()
+    middle = len(whole) // 2
+    flipped = whole[:middle] + bytes([whole[middle] ^ 4]) + whole[middle + 1 :]
+    new.write_bytes(
+        {"flipped bit": flipped, "cut short": whole[:-3], "empty": b"", "pickle": b"\x80\x04"}[
+            damage
+        ]
+    )
+    model, undamaged = network(), network()
+    with pytest.warns(CheckpointWarning, match="passed over a checkpoint") as caught:
+        history = model.fit(X, Y, epochs=30, checkpoints=tmp_path, resume=True)
+    assert len(caught) == 1 and new.name in str(caught[0].message)
+    assert killed.digest(model, history) == killed.digest(undamaged, fit(undamaged, None))
+    assert not new.exists() or new.read_bytes() != flipped
+    for name in os.listdir(tmp_path):
+        persist.read_file(tmp_path / name, kind="checkpoint")
+    old.unlink(missing_ok=True)
+
+
+def test_if_all_are_damaged_nothing_begins(tmp_path: Path) -> None:
+    fit(network(), tmp_path, 5)
+    before = {name: (tmp_path / name).read_bytes()[:-1] for name in os.listdir(tmp_path)}
+    for name, content in before.items():
+        (tmp_path / name).write_bytes(content)
+    with (
+        pytest.warns(CheckpointWarning),
+        pytest.raises(FileFormatError, match=r"no checkpoint in .* can be read; to train from"),
+    ):
+        network().fit(X, Y, checkpoints=tmp_path, resume=True)
+    assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == before
+
+
+def test_a_file_that_is_whole_and_makes_no_sense(tmp_path: Path) -> None:
+    fit(network(), tmp_path, 5)
+    path = tmp_path / sorted(os.listdir(tmp_path))[-1]
+    arrays, structure = persist.read_file(path)
+    for change in (
+        {"step": -1}, {"step": True}, {"training": []}, {"stopped": 3}, {"callbacks": [1]},
+        {"callbacks": "x"}, {"history": {}}, {"history": 5},
+    ):  # fmt: skip
+        persist.write_file(path, arrays, {**structure, **change}, kind="checkpoint")
+        with pytest.warns(CheckpointWarning):
+            assert Checkpoints(tmp_path).newest() is not None
+    last = [f"{series}.{sum(each.startswith(series) for each in arrays) - 1}"
+            for series in ("carried", "best.leaf")]  # fmt: skip
+    for name in arrays:
+        rest = {key: array for key, array in arrays.items() if key != name}
+        persist.write_file(path, rest, structure, kind="checkpoint")
+        if name in last:  # only the training knows how many there are
+            with pytest.raises(FileFormatError, match="not those of this training"):
+                network().fit(X, Y, epochs=30, checkpoints=tmp_path, resume=True)
+        else:
+            with pytest.warns(CheckpointWarning):
+                assert Checkpoints(tmp_path).newest() is not None
+    strange = {**arrays, "carried.99": np.zeros(2)}
+    persist.write_file(path, strange, structure, kind="checkpoint")
+    with pytest.warns(CheckpointWarning, match="belongs to nothing"):
+        Checkpoints(tmp_path).newest()
+
+
+def test_remains_of_killed_writers_go(tmp_path: Path) -> None:
+    (tmp_path / f".chainrule-{'0' * 16}.tmp").write_bytes(b"half")
+    (tmp_path / "notes.tmp").write_text("mine")
+    fit(network(), tmp_path, epochs=1)
+    assert sorted(os.listdir(tmp_path)) == [*NAMES[1:3], "notes.tmp"]
+
+
+def test_a_full_disk_does_not_end_a_training(tmp_path: Path, monkeypatch: Any) -> None:
+    write, calls = persist.write_file, []
+
+    def full(*arguments: Any, **keywords: Any) -> None:
+        calls.append(arguments)
+        if 3 < len(calls) < 6:
+            raise OSError(errno.ENOSPC, "no space left on device")
+        write(*arguments, **keywords)
+
+    monkeypatch.setattr(persist, "write_file", full)
+    monkeypatch.setattr(checkpoints, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "LEAST_PAUSE", 0)
+    model, undisturbed = network(), network()
+    with pytest.warns(CheckpointWarning, match=r"no checkpoint was written after epoch .* stays"):
+        history = fit(model, tmp_path, epochs=20, callbacks=[lambda run: None])
+    assert history.epochs == 20 and len(calls) > 6
+    assert killed.digest(model, history) == killed.digest(
+        undisturbed, fit(undisturbed, None, epochs=20)
+    )
+    assert len(Checkpoints(tmp_path).numbers()) == 2
+
+
+def test_a_folder_that_cannot_be_written_to_is_noticed_at_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    model = network()
+    before = [leaf.tobytes() for leaf in model.snapshot().leaves]
+    with pytest.raises(OSError):
+        fit(model, tmp_path / "file")
+    assert [leaf.tobytes() for leaf in model.snapshot().leaves] == before
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("change", "fact"),
+    [
+        ({"seed": 8}, "seed was 7 and is 8"),
+        ({"optimizer": Adam(0.5)}, r"optimizer was Adam\(\) and is Adam\(learning_rate=0.5\)"),
+        ({"batch_size": 30}, "batch_size was 32 and is 30"),
+        ({"loss": Huber()}, "loss was CrossEntropy"),
+        ({"shuffle": False}, "shuffle was True"),
+        ({"l2": 0.5}, "regularization was"),
+        ({"early_stopping": 5}, r"callbacks was \[\] and is \['EarlyStopping'\]"),
+        ({"validation": 0.5}, "training rows was float"),
+        ({"engine": "native"}, "engine was reference and is native"),
+        ({"members": 2}, "members was 1 and is 2"),
+    ],
+)
+def test_another_training_does_not_go_on(tmp_path: Path, change: dict[str, Any], fact: str) -> None:
+    fit(network(), tmp_path, 2)
+    model = network()
+    before = [leaf.tobytes() for leaf in model.snapshot().leaves]
+    given = {"epochs": 30, "seed": 7, **change}
+    y = np.eye(3)[Y] if "loss" in change else Y
+    with pytest.raises(ParameterError, match=f"are of another training, whose {fact}"):
+        model.fit(X, y, **given, checkpoints=tmp_path, resume=True)
+    assert [leaf.tobytes() for leaf in model.snapshot().leaves] == before
+
+
+def test_other_rows_and_layers_do_not_go_on(tmp_path: Path) -> None:
+    fit(network(), tmp_path, 2)
+    nearly = X.copy()
+    nearly[50, 2] = np.nextafter(np.float32(nearly[50, 2]), np.float32(2))
+    with pytest.raises(ParameterError, match="whose training rows was"):
+        network().fit(nearly, Y, epochs=30, checkpoints=tmp_path, resume=True)
+    wider = Network([Linear(4, 3), Activation("softmax")])
+    with pytest.raises(ParameterError, match="whose layer 'linear1' was Linear"):
+        wider.fit(X, Y, epochs=30, checkpoints=tmp_path, resume=True)
+
+
+def test_checkpoints_of_an_earlier_training_are_not_replaced(tmp_path: Path) -> None:
+    fit(network(), tmp_path, 2)
+    before = sorted(os.listdir(tmp_path))
+    with pytest.raises(ParameterError, match="holds the checkpoints of an earlier training"):
+        network().fit(X, Y, checkpoints=tmp_path)
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_resuming_needs_a_folder_but_no_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="resume=True needs checkpoints="):
+        network().fit(X, Y, resume=True)
+    assert network().fit(X, Y, epochs=2, checkpoints=tmp_path / "new", resume=True).epochs == 2
+
+
+def test_a_search_has_no_checkpoints(tmp_path: Path) -> None:
+    model = Network([Linear(4, 3), Activation("softmax")])
+    with pytest.raises(ParameterError, match="LBFGS keeps its search in SciPy"):
+        model.fit(X, Y, optimizer=LBFGS(), checkpoints=tmp_path)
+    assert not os.listdir(tmp_path)
+
+
+# Signals
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send SIGTERM")
+def test_a_termination_leaves_a_checkpoint_and_ends_the_process(tmp_path: Path) -> None:
+    with start(tmp_path / "kept", "reference", False) as process:
+        assert process.stdout is not None and process.stdout.readline() == "begun\n"
+        time.sleep(0.1)
+        process.terminate()
+        process.wait(timeout=60)
+    assert process.returncode == -signal.SIGTERM
+    with start(tmp_path / "kept", "reference", True) as process:
+        output = process.communicate(timeout=120)[0]
+    assert output.splitlines()[-1] == undisturbed("reference")
+
+
+def test_who_has_a_use_for_the_signal_keeps_it(tmp_path: Path) -> None:
+    seen: list[Any] = []
+
+    def look(run: Run) -> None:
+        seen.append(signal.getsignal(signal.SIGTERM))
+
+    def mine(*_: Any) -> None:
+        raise AssertionError("nobody sends it")
+
+    fit(network(), tmp_path / "a", callbacks=[look], epochs=1)
+    assert callable(seen[-1]) and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    signal.signal(signal.SIGTERM, mine)
+    try:
+        fit(network(), tmp_path / "b", callbacks=[look], epochs=1)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    assert seen[-1] is mine
+    thread = threading.Thread(
+        target=fit, args=(network(), tmp_path / "c"), kwargs={"callbacks": [look], "epochs": 1}
+    )
+    thread.start()
+    thread.join()
+    assert seen[-1] is signal.SIG_DFL and len(seen) == 3
+
+
+def test_checkpoints_cost_little(tmp_path: Path, monkeypatch: Any) -> None:
+    """However often they are asked for, a slow disk takes a twentieth of the time."""
+    spent: list[float] = []
+    write = Checkpoints.write
+
+    def slow(self: Checkpoints, moment: Any) -> None:
+        began = time.monotonic()
+        time.sleep(0.01)
+        write(self, moment)
+        spent.append(time.monotonic() - began)
+
+    monkeypatch.setattr(Checkpoints, "write", slow)
+    began = time.monotonic()
+    fit(network(), tmp_path, epochs=200, callbacks=[lambda run: time.sleep(0.002)])
+    passed = time.monotonic() - began
+    assert len(spent) >= 3 and sum(spent[1:-1]) < 2 * passed / checkpoints.LEAST_PAUSE
