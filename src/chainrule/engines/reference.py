@@ -76,6 +76,8 @@ class ReferenceEngine:
                 records.append(values[program.carried :])
                 finite = _any_finite(values[program.carried])
                 if not finite:
+                    loss, *others = records[-1]
+                    records[-1] = [loss, *map(_missing, others)]
                     break
                 state = values[: program.carried]
         return Outcome(
@@ -168,13 +170,15 @@ def row_order(program: Program, seed: int, epoch: int, rows: int) -> Array | Non
     return order.astype(np.int64)
 
 
+def _missing(like: Array) -> Array:
+    """NaN, or 0 where there is none."""
+    return np.full_like(like, np.nan if is_float(like.dtype) else 0)
+
+
 def stack_records(records: Sequence[Sequence[Any]], steps: int) -> list[Array]:
     """For each record an array with axes (epochs, steps, ...); what did not run is NaN, or 0."""
     missing = -len(records) % steps
     columns = [np.asarray(column) for column in zip(*records, strict=True)]
-    rests = [np.zeros((missing, *column.shape[1:]), column.dtype) for column in columns]
-    for rest in rests:
-        if is_float(rest.dtype):
-            rest.fill(np.nan)
+    rests = [_missing(np.empty((missing, *column.shape[1:]), column.dtype)) for column in columns]
     padded = [np.concatenate(pair) for pair in zip(columns, rests, strict=True)]
     return [column.reshape(-1, steps, *column.shape[1:]) for column in padded]

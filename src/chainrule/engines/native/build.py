@@ -15,7 +15,7 @@ from chainrule.engines.native.emitter import module
 from chainrule.engines.native.function import Lowered, lower
 from chainrule.engines.native.jit import Code, to_object
 from chainrule.engines.native.layout import Layout, packed, unpacked
-from chainrule.engines.native.program import Record, RowInput, write_program
+from chainrule.engines.native.program import write_program
 from chainrule.engines.native.stages import dump, dumping
 from chainrule.engines.native.subnormals import definitions
 from chainrule.engines.native.target import Target
@@ -48,11 +48,8 @@ def write_graph(graph: Graph, target: Target) -> Written:
 
 def write_training(program: Program, target: Target) -> Written:
     """The module with the functions ``step`` and ``run``."""
-    lowered = lower(program.step, target, "step")
-    inputs, outputs = program.step.inputs, program.step.outputs
-    row_inputs = [RowInput.of(node.type) for node in inputs[program.carried : -1]]
-    records = [Record.of(node.type) for node in outputs[program.carried :]]
-    text, declarations = write_program(program, row_inputs, records, target)
+    lowered = lower(program.step, target, "step", program.carried)
+    text, declarations = write_program(program, target)
     functions = [definitions(target), lowered.text, text]
     return Written(lowered, module(target, functions, {**lowered.declarations, **declarations}))
 

@@ -199,8 +199,8 @@ class _Run:
         given = zip(rows, compiled.fed, strict=True)
         self.data = [heap.given(array, type_.dtype) for array, type_ in given]
         self.batch = [heap.array(type_, most) for type_ in compiled.fed]
-        self.sets = [[heap.array(type_) for type_ in compiled.carried] for _ in range(2)]
-        for target, value in zip(self.sets[0], carried, strict=True):
+        self.carried = [heap.array(type_) for type_ in compiled.carried]
+        for target, value in zip(self.carried, carried, strict=True):
             np.copyto(target, value)
         self.once = [heap.array(type_) for type_ in compiled.records]
         self.work = [heap.empty(x) for x in compiled.layout.work(compiled.target, most)]
@@ -214,16 +214,17 @@ class _Run:
             "status": self.status,
         }
 
+        self.table = self._table()
+
     def __call__(self, epochs: range) -> Outcome:
         """Run them."""
         kept = [self._kept(array, len(epochs)) for array in self.once]
-        tables = [self._table(*self.sets), self._table(*reversed(self.sets))]
-        places = self._places(tables, kept)
+        places = self._places(kept)
         self.compiled.call(places.ctypes.data, epochs.start, len(epochs))
         self.compiled.heap.check()
         done, stopped = int(self.status[1]), bool(self.status[2])
         ran = done // self.steps + stopped  # epochs that were begun
-        return Outcome(self.sets[done % 2], [x[:ran] for x in kept], finite=not stopped)
+        return Outcome(self.carried, [x[:ran] for x in kept], finite=not stopped)
 
     def _kept(self, array: Array, epochs: int) -> Array:
         """Where each step's record goes; steps that do not run leave NaN or 0."""
@@ -231,18 +232,18 @@ class _Run:
         shape = (epochs, self.steps, *array.shape)
         return self.compiled.heap.filled(nothing, shape, array.dtype)
 
-    def _table(self, before: Sequence[Array], after: Sequence[Array]) -> Array:
-        """The addresses that a step reads, from one set of carried values to the other."""
-        inputs = [*before, *self.batch, self.fields["step_key"]]
-        constants = self.compiled.constants
-        return self._words(_places([*inputs, *constants, *after, *self.once, *self.work]))
+    def _table(self) -> Array:
+        """The addresses that a step reads; the next carried values lie where the old ones do."""
+        inputs = [*self.carried, *self.batch, self.fields["step_key"]]
+        outputs = [*self.carried, *self.once]
+        return self._words(_places([*inputs, *self.compiled.constants, *outputs, *self.work]))
 
     def _words(self, words: Sequence[int]) -> Array:
         return self.compiled.heap.given(np.array(words, ADDRESS), ADDRESS)
 
-    def _places(self, tables: Sequence[Array], kept: Sequence[Array]) -> Array:
+    def _places(self, kept: Sequence[Array]) -> Array:
         """What ``run`` reads: its fields, then a source and a target for each copy."""
-        arrays = {**self.fields, "even_table": tables[0], "odd_table": tables[1]}
+        arrays = {**self.fields, "table": self.table}
         words = {name: array.ctypes.data for name, array in arrays.items()}
         words |= {"rows": self.count, "steps": self.steps}
         copies = [*zip(self.data, self.batch, strict=True), *zip(self.once, kept, strict=True)]

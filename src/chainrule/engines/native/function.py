@@ -1,8 +1,12 @@
 """One graph as one compiled function: ``void name(ptr table, i64 rows, ptr status)``.
 
 The table holds addresses: of the inputs, the larger constants, the outputs, the two parts of the
-arena, and scratch memory for products. The status word becomes 1 if a computed index was outside
-its axis.
+arena, and scratch memory for products. The first status word becomes 1 if a computed index was
+outside its axis.
+
+The step of a program writes its carried values where those lie that they follow: the address of an
+output is that of its input. If its loss is not finite it ends there and then; the third status word
+becomes 1.
 """
 
 from __future__ import annotations
@@ -12,7 +16,8 @@ from dataclasses import dataclass
 
 from chainrule.engines.native import memory
 from chainrule.engines.native.access import Access, view
-from chainrule.engines.native.emitter import Emitter, function
+from chainrule.engines.native.carrying import loss_group, waiting
+from chainrule.engines.native.emitter import Emitter, Vector, copy, function
 from chainrule.engines.native.epilogues import write_product_group
 from chainrule.engines.native.loops import LoopWriter
 from chainrule.engines.native.routines import ROUTINES, check_labels
@@ -24,6 +29,7 @@ from chainrule.engines.native.schedule import (
     legalize,
     stored_nodes,
 )
+from chainrule.engines.native.sizes import shape_size
 from chainrule.engines.native.target import Target
 from chainrule.engines.native.tiling import ProductSpec
 from chainrule.engines.native.values import Scope, is_immediate
@@ -68,10 +74,20 @@ class Lowered:
         return "\n".join(f"{number:>3} {group}" for number, group in enumerate(self.groups))
 
 
-def lower(graph: Graph, target: Target, name: str) -> Lowered:
-    """The function that computes a simplified graph."""
+def lower(graph: Graph, target: Target, name: str, carried: int | None = None) -> Lowered:
+    """The function that computes a simplified graph.
+
+    Parameters
+    ----------
+    graph : Graph
+    target : Target
+    name : str
+    carried : int, optional
+        For a program's step: how many outputs are the next values of the first inputs. The loss
+        is the output behind them.
+    """
     legal, labels = legalize(graph)
-    writer = _Writer(legal, labels, target)
+    writer = _Writer(legal, labels, target, carried)
     body = writer.write()
     text = function(name, "ptr %table, i64 %rows, ptr %status", body)
     return Lowered(
@@ -89,7 +105,10 @@ def lower(graph: Graph, target: Target, name: str) -> Lowered:
 class _Writer:
     """Writes one function."""
 
-    def __init__(self, graph: Graph, labels: Sequence[Labels], target: Target) -> None:
+    def __init__(
+        self, graph: Graph, labels: Sequence[Labels], target: Target, carried: int | None
+    ) -> None:
+        self.carried = carried
         self.graph, self.labels, self.emit = graph, labels, Emitter(target)
         scheduler = Scheduler(graph)
         self.groups, self.home = scheduler.run(), scheduler.home
@@ -101,7 +120,10 @@ class _Writer:
         places = dict.fromkeys(node for group in self.groups for node in group.nodes)
         checked = [self.home(each.node) for each in labels]
         self.stored |= {node: True for node in checked if node in places}
-        self.memory = memory.assign(self.groups, self.stored, graph.outputs, self.home)
+        found = () if carried is None else waiting(graph, self.groups, self.home, carried)
+        self.waiting = dict.fromkeys(found)
+        at_once = [node for node in graph.outputs if node not in self.waiting]
+        self.memory = memory.assign(self.groups, self.stored, at_once, self.waiting, self.home)
         read = [
             x
             for group in self.groups
@@ -131,23 +153,48 @@ class _Writer:
     def write(self) -> Emitter:
         """The body of the function."""
         self._read_table()
-        for group in self.groups:
-            if group.kind is GroupKind.LOOP:
-                LoopWriter(self.scope, group, self.stored).write()
-            elif group.kind is GroupKind.ROUTINE:
-                ROUTINES[group.nodes[0].op.name](self.scope, group.nodes[0])
-            else:
-                write_product_group(self.scope, group, self.stored)
+        known = -1
+        if self.carried is not None:
+            known = loss_group(self.graph, self.groups, self.carried)
+        for number, group in enumerate(self.groups):
+            self._write_group(group)
+            if number == known:
+                self._leave_if_not_finite(self.graph.outputs[self.carried])
         for each in self.labels:
             check_labels(self.scope, each.node, each.classes)
+        for node in self.waiting:
+            size = shape_size(node.shape).number * node.dtype.itemsize
+            copy(self.emit, self.place[node], self.access(node).pointer, str(size))
         self.emit.do("ret void")
         return self.emit
+
+    def _write_group(self, group: Group) -> None:
+        if group.kind is GroupKind.LOOP:
+            LoopWriter(self.scope, group, self.stored).write()
+        elif group.kind is GroupKind.ROUTINE:
+            ROUTINES[group.nodes[0].op.name](self.scope, group.nodes[0])
+        else:
+            write_product_group(self.scope, group, self.stored)
+
+    def _leave_if_not_finite(self, loss: Node) -> None:
+        """Return if the loss of no member is finite."""
+        emit, type_ = self.emit, Vector.of(loss.dtype, 1)
+        count = shape_size(loss.shape).emit(emit)
+        with emit.loop("0", count, carried=[(Vector("i1", 1), "false")]) as member:
+            place = emit.pointer(self.access(loss).pointer, member.index, type_.element)
+            size = emit.intrinsic("llvm.fabs", type_, emit.load(type_, place))
+            finite = emit.let(f"fcmp olt {type_} {size}, {type_.constant(float('inf'))}")
+            member.following = [emit.let(f"or i1 {member.values[0]}, {finite}")]
+        with emit.when(emit.let(f"xor i1 {member.values[0]}, true")):
+            emit.store(Vector("i64", 1), "1", emit.pointer("%status", "2", "i64"))
+            emit.do("ret void")
 
     def _read_table(self) -> None:
         emit = self.emit
         nodes = [*self.graph.inputs, *self.constants, *self.graph.outputs]
-        for place, node in enumerate(nodes):
-            self.accesses[node] = Access.contiguous(self._entry(place), node)
+        self.place = {node: self._entry(place) for place, node in enumerate(nodes)}
+        for node, place in self.place.items():
+            self.accesses[node] = Access.contiguous(place, node)
         fixed, growing = self._entry(len(nodes)), self._entry(len(nodes) + 1)
         emit.do(f"%scratch = load ptr, ptr {emit.pointer('%table', str(len(nodes) + 2), 'ptr')}")
         up = emit.let(f"add i64 %rows, {ROW_ALIGNMENT - 1}")

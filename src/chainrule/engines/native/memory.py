@@ -5,7 +5,7 @@ The arena has two parts, one of fixed size and one that grows with the rows of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -64,10 +64,11 @@ def assign(
     groups: Sequence[Group],
     stored: dict[Node, bool],
     outputs: Sequence[Node],
+    lasting: Mapping[Node, object],
     home: Callable[[Node], Node],
 ) -> Memory:
-    """Slots for all stored values but the outputs."""
-    last = _last_uses(groups, home)
+    """Slots for all stored values but the outputs; those of ``lasting`` values are not reused."""
+    last = _last_uses(groups, home) | dict.fromkeys(lasting, len(groups))
     kept = dict.fromkeys(outputs)
     arenas = {False: Arena(False), True: Arena(True)}
     slots: dict[Node, Slot] = {}

@@ -4,14 +4,12 @@ While it runs, subnormal numbers are flushed to zero: the moments of dead units 
 arithmetic on them is many times slower.
 
 ``run(ptr places, i64 first_epoch, i64 epochs)``, where ``places`` holds addresses and numbers in
-the order of :data:`FIELDS`. Carried values have two sets of buffers: a step reads one and writes
-the other, so that nothing is copied between steps.
+the order of :data:`FIELDS`. A step reads the carried values and writes the next ones in their place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from chainrule.engines.base import Program
 from chainrule.engines.native.emitter import Emitter, Vector, copy, function
@@ -23,8 +21,7 @@ from chainrule.shapes import TensorType, bind_rows, size_of
 
 I64, WORD = Vector("i64", 1), Vector("i32", 1)
 FIELDS = (
-    "even_table",  # of the step: reads the first set of carried buffers, writes the second
-    "odd_table",  # the other way round
+    "table",  # of the step
     "seed",  # two words
     "step_key",  # where the step reads its key
     "bounds",  # (steps, 2) int64: where each batch begins and ends
@@ -36,64 +33,26 @@ FIELDS = (
 )
 
 
-@dataclass(frozen=True)
-class RowInput:
-    """A data set whose rows a step reads.
-
-    Attributes
-    ----------
-    row_bytes : int
-    """
-
-    row_bytes: int
-
-    @classmethod
-    def of(cls, type_: TensorType) -> RowInput:
-        """From the type of the step's input."""
-        return cls(size_of(type_.shape[1:]) * type_.dtype.itemsize)
-
-
-@dataclass(frozen=True)
-class Record:
-    """A number or array that each step leaves.
-
-    Attributes
-    ----------
-    size : int
-        Bytes.
-    count : int
-        Elements.
-    element : str
-        Their type.
-    """
-
-    size: int
-    count: int
-    element: str
-
-    @classmethod
-    def of(cls, type_: TensorType) -> Record:
-        """From the type of the step's output."""
-        count = size_of(bind_rows(type_.shape, None))
-        return cls(count * type_.dtype.itemsize, count, Vector.of(type_.dtype, 1).element)
-
-
-def write_program(
-    program: Program, inputs: Sequence[RowInput], records: Sequence[Record], target: Target
-) -> tuple[str, dict[str, str]]:
+def write_program(program: Program, target: Target) -> tuple[str, dict[str, str]]:
     """The text of the function ``run``, and its declarations."""
     emit = Emitter(target)
-    _Runner(emit, program, inputs, records).write()
+    _Runner(emit, program).write()
     return function("run", "ptr %places, i64 %first, i64 %epochs", emit), emit.declarations
+
+
+def _bytes(type_: TensorType, skipped: int = 0) -> int:
+    """Of an array, or of one row of a data set."""
+    return size_of(bind_rows(type_.shape[skipped:], None)) * type_.dtype.itemsize
 
 
 class _Runner:
     """Writes the loops over epochs and steps."""
 
-    def __init__(
-        self, emit: Emitter, program: Program, inputs: Sequence[RowInput], records: Sequence[Record]
-    ) -> None:
-        self.emit, self.program, self.inputs, self.records = emit, program, inputs, records
+    def __init__(self, emit: Emitter, program: Program) -> None:
+        self.emit, self.program = emit, program
+        step, carried = program.step, program.carried
+        self.inputs = [_bytes(node.type, skipped=1) for node in step.inputs[carried:-1]]
+        self.records = [_bytes(node.type) for node in step.outputs[carried:]]
         self.place: dict[str, str] = {}
 
     def write(self) -> None:
@@ -114,8 +73,11 @@ class _Runner:
             with emit.loop("0", self.place["steps"]) as step:
                 self._step(key, step.index, data, batch)
                 number = emit.let(f"mul i64 {epoch.index}, {self.place['steps']}")
-                self._record(emit.let(f"add i64 {number}, {step.index}"), fresh, kept)
-                self._leave_if_not_finite(fresh[0], before)
+                number = emit.let(f"add i64 {number}, {step.index}")
+                loss, *others = zip(fresh, kept, self.records, strict=True)
+                self._record(number, [loss])  # of a step that ended early it alone is known
+                self._leave_if_stopped(before)
+                self._record(number, others)
         leave(emit, before)
         emit.do("ret void")
 
@@ -134,14 +96,10 @@ class _Runner:
             I64, emit.pointer(self.place["bounds"], emit.let(f"add i64 {bound}, 1"), "i64")
         )
         rows = emit.let(f"sub i64 {high}, {low}")
-        for source, target, each in zip(data, batch, self.inputs, strict=True):
-            self._gather(source, target, each.row_bytes, low, rows)
-        done = emit.load(I64, emit.pointer(self.place["status"], "1", "i64"))
-        odd = emit.let(f"trunc i64 {done} to i1")
-        table = emit.let(
-            f"select i1 {odd}, ptr {self.place['odd_table']}, ptr {self.place['even_table']}"
-        )
-        emit.do(f"call void @step(ptr {table}, i64 {rows}, ptr {self.place['status']})")
+        for source, target, size in zip(data, batch, self.inputs, strict=True):
+            self._gather(source, target, size, low, rows)
+        table, status = self.place["table"], self.place["status"]
+        emit.do(f"call void @step(ptr {table}, i64 {rows}, ptr {status})")
 
     def _step_key(self, key: tuple[str, str], step: str) -> None:
         """The key of one step, where its graph draws random numbers."""
@@ -170,28 +128,20 @@ class _Runner:
     def _reorders(self) -> bool:
         return self.program.shuffled or self.program.replacement
 
-    def _record(self, number: str, fresh: list[str], kept: list[str]) -> None:
+    def _record(self, number: str, copies: Sequence[tuple[str, str, int]]) -> None:
+        """Keep what the step left."""
         emit = self.emit
-        for source, target, record in zip(fresh, kept, self.records, strict=True):
-            there = emit.pointer(target, emit.let(f"mul i64 {number}, {record.size}"), "i8")
-            copy(emit, there, source, str(record.size))
+        for source, target, size in copies:
+            there = emit.pointer(target, emit.let(f"mul i64 {number}, {size}"), "i8")
+            copy(emit, there, source, str(size))
 
-    def _leave_if_not_finite(self, loss: str, before: str) -> None:
-        """Return, without counting the step, if the loss of no member is finite."""
-        emit, record = self.emit, self.records[0]
-        type_ = Vector(record.element, 1)
-        with emit.loop("0", str(record.count), carried=[(Vector("i1", 1), "false")]) as member:
-            value = emit.load(type_, emit.pointer(loss, member.index, record.element))
-            size = emit.intrinsic("llvm.fabs", type_, value)
-            finite = emit.let(f"fcmp olt {type_} {size}, {type_.constant(float('inf'))}")
-            member.following = [emit.let(f"or i1 {member.values[0]}, {finite}")]
-        end, stay = emit.label("end"), emit.label("stay")
-        emit.do(f"br i1 {member.values[0]}, label %{stay}, label %{end}")
-        emit.start(end)
-        emit.store(I64, "1", emit.pointer(self.place["status"], "2", "i64"))
-        leave(emit, before)
-        emit.do("ret void")
-        emit.start(stay)
+    def _leave_if_stopped(self, before: str) -> None:
+        """Return, without counting the step, if its loss was not finite; else count it."""
+        emit = self.emit
+        stopped = emit.load(I64, emit.pointer(self.place["status"], "2", "i64"))
+        with emit.when(emit.let(f"icmp ne i64 {stopped}, 0")):
+            leave(emit, before)
+            emit.do("ret void")
         pointer = emit.pointer(self.place["status"], "1", "i64")
         emit.store(I64, emit.let(f"add i64 {emit.load(I64, pointer)}, 1"), pointer)
 
