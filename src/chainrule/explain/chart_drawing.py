@@ -103,6 +103,8 @@ def drawn(chart: Chart, theme: Theme) -> Canvas:
         axes = canvas.add_subplot(rows, chart.columns, place, **shared)
         first = first or axes
         labels.append(_panel(axes, panel, theme))
+        if chart.share:
+            axes.label_outer()
     canvas.draw_without_rendering()
     canvas.set_layout_engine("none")  # laid out once is enough: what follows moves within bounds
     for each in labels:
@@ -412,13 +414,13 @@ def _spread(labels: list[_Label]) -> None:
 
 
 def _apart(wanted: Any, step: float) -> Any:
-    """The places nearest to ``wanted``, ascending, that are ``step`` apart.
+    """The places nearest to ``wanted``, ascending, that are ``step`` apart and not below 0.
 
     Least squares under order constraints: the pool-adjacent-violators algorithm (Ayer et al.
     1955) on what is wanted less the room that the places before it take.
 
-    >>> _apart(np.array([0.0, 0.0, 100.0]), 16.0).tolist()
-    [-8.0, 8.0, 100.0]
+    >>> _apart(np.array([50.0, 50.0, 100.0]), 16.0).tolist()
+    [42.0, 58.0, 100.0]
     """
     room = step * np.arange(len(wanted))
     pools: list[list[float]] = []
@@ -427,7 +429,7 @@ def _apart(wanted: Any, step: float) -> Any:
         while len(pools) > 1 and np.mean(pools[-2]) > np.mean(pools[-1]):
             last = pools.pop()
             pools[-1] += last
-    return np.concatenate([np.full(len(pool), np.mean(pool)) for pool in pools]) + room
+    return np.concatenate([np.full(len(pool), max(np.mean(pool), 0.0)) for pool in pools]) + room
 
 
 # ---------------------------------------------------------------------------- SVG
