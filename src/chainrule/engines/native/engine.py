@@ -19,11 +19,12 @@ from chainrule.engines.native.build import (
     write_training,
 )
 from chainrule.engines.native.call import ArrayArgument, Entry, Fixed, Number, Work
-from chainrule.engines.native.heap import Heap
+from chainrule.engines.native.heap import Heap, default_heap
 from chainrule.engines.native.program import FIELDS
 from chainrule.engines.native.sizes import shape_size
 from chainrule.engines.native.target import Target, host
 from chainrule.engines.reference import ReferenceEngine
+from chainrule.errors import ShapeError
 from chainrule.graph.graph import Graph
 from chainrule.ops import random
 from chainrule.shapes import INT64, UINT32, Array, TensorType, bind_rows, fixed_shape
@@ -47,7 +48,7 @@ class NativeEngine:
     name = "native"
 
     def __init__(self, target: Target | None = None, heap: Heap | None = None) -> None:
-        self.target, self.heap = target or host(), heap or Heap()
+        self.target, self.heap = target or host(), heap or default_heap()
         self._functions: BoundedCache[Any, CompiledGraph] = BoundedCache(KEPT_FUNCTIONS)
         self._programs: BoundedCache[Any, CompiledProgram] = BoundedCache(KEPT_FUNCTIONS)
 
@@ -114,7 +115,13 @@ class CompiledGraph:
         if self._grows:
             space = self.heap.empty(self.layout.scratch(self.target, rows or 0))
             given.append(space.ctypes.data)
-        if self._call(rows or 0, *given):
+        try:
+            status = self._call(rows or 0, *given)
+        except MemoryError as reason:
+            raise MemoryError(f"there is no memory for work on {rows or 1} rows") from reason
+        if status < 0:  # another thread gave an array another shape since it was looked at
+            raise ShapeError("the arrays changed while they were read: give each thread its own")
+        if status:
             raise index_error(lambda engine: engine.compile(self.graph)(arrays))
         return results
 
