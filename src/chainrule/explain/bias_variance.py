@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from chainrule.errors import ShapeError
-from chainrule.explain.chart import Bars, Chart, Panel
+from chainrule.explain.chart import Chart
+from chainrule.explain.marks import Bars, Panel
 
 Floats = npt.NDArray[np.float64]
 

@@ -18,11 +18,10 @@ import numpy as np
 
 from chainrule.explain.advances import text_width
 from chainrule.explain.canvas import DPI, POINT, SHARPNESS, installed, settings
-from chainrule.explain.chart import (
+from chainrule.explain.marks import (
     SERIES,
     Band,
     Bars,
-    Chart,
     Intervals,
     Line,
     Mark,
@@ -30,6 +29,7 @@ from chainrule.explain.chart import (
     Panel,
     Points,
     Rule,
+    Sheet,
     Surface,
     Threads,
 )
@@ -61,16 +61,16 @@ DASHES: dict[str, Any] = {
 }
 
 
-def chart_svg(chart: Chart) -> str:
+def chart_svg(chart: Sheet, description: str) -> str:
     """The chart as an SVG document whose colours follow the reader's preference."""
-    key = sha256(f"{chart.title}{chart.describe()}".encode()).hexdigest()[:8]
+    key = sha256(description.encode()).hexdigest()[:8]
     buffer = io.StringIO()
     with settings(key):
         drawn(chart, LIGHT).savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return _adaptive(buffer.getvalue(), chart, key)
+    return _adaptive(buffer.getvalue(), chart.title, description, key)
 
 
-def chart_png(chart: Chart, theme: Theme) -> bytes:
+def chart_png(chart: Sheet, theme: Theme) -> bytes:
     """The chart in pixels, two for each CSS pixel."""
     buffer = io.BytesIO()
     with settings():
@@ -78,7 +78,7 @@ def chart_png(chart: Chart, theme: Theme) -> bytes:
     return buffer.getvalue()
 
 
-def drawn(chart: Chart, theme: Theme) -> Canvas:
+def drawn(chart: Sheet, theme: Theme) -> Canvas:
     """The chart as a figure of matplotlib, laid out."""
     from matplotlib.figure import Figure as Canvas
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -435,7 +435,7 @@ def _apart(wanted: Any, step: float) -> Any:
 # ---------------------------------------------------------------------------- SVG
 
 
-def _adaptive(svg: str, chart: Chart, key: str) -> str:
+def _adaptive(svg: str, title: str, description: str, key: str) -> str:
     """Matplotlib's document as one of ours: named, with ids of its own, light or dark."""
     body = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>c{key}-", svg[svg.index("<svg") :])
     body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, flags=re.S)
@@ -450,8 +450,8 @@ def _adaptive(svg: str, chart: Chart, key: str) -> str:
         f' {view[0] if view else ""} width="{width:g}" height="{height:g}">'
     )
     named = (
-        f'\n<title id="c{key}-title">{escape(chart.title)}</title>'
-        f'\n<desc id="c{key}-description">{escape(chart.describe())}</desc>'
+        f'\n<title id="c{key}-title">{escape(title)}</title>'
+        f'\n<desc id="c{key}-description">{escape(description)}</desc>'
         f"\n<style>{_stylesheet()}</style>"
     )
     return start + named + rest
