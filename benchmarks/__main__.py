@@ -1,67 +1,117 @@
-"""Timings side by side: ``python -m benchmarks WORK ... [--only TEXT] [--rounds N]``."""
+"""The command line: which works are measured, and where the results go."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
+from dataclasses import replace
+from pathlib import Path
 
+from benchmarks import heat_map, report
+from benchmarks.catalogue import WORKS, Work, training
 from benchmarks.peers import PEERS
-from benchmarks.peers.numpy_by_hand import expected
-from benchmarks.runner import ROOT, Entry, Session, ratio
+from benchmarks.processes import ROOT
+from benchmarks.runner import Session
 from benchmarks.tasks import Task
 
-NETWORKS = [
-    Task("train", (2, 10, 10, 1), 32),
-    Task("train", (64, 128, 10), 64),
-    Task("train", (784, 256, 128, 10), 128, 40),
-    Task("train", (784, 1024, 1024, 10), 256, 12),
-]
+SCRIPTS = "Scripts" if os.name == "nt" else "bin"
+PEERS_PYTHON = str(ROOT / ".venv-peers" / SCRIPTS / "python")
+VARIABLE = "CHAINRULE_PEERS"
+EXAMPLES = """
+  python -m benchmarks train --only 2-10-10-1 --peers native,jax-scan --rounds 31
+  python -m benchmarks train --net 20-45-45-1 --batch 128
+  python -m benchmarks grid --only "width 45" --rounds 3
+"""
 
 
 def options() -> argparse.Namespace:
-    scripts = "Scripts" if os.name == "nt" else "bin"
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("works", nargs="*", default=["train"])
-    parser.add_argument("--only", default="", metavar="TEXT")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--seconds", type=float, default=0.2)
-    parser.add_argument("--peers", default="native,native-1,jax-scan,numpy")
-    parser.add_argument(
-        "--peers-python",
-        default=os.environ.get("CHAINRULE_PEERS", str(ROOT / ".venv-peers" / scripts / "python")),
+    """What was asked for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Timings side by side: ours and peers', in turns, seen to do the same work.",
+        epilog=f"examples:{EXAMPLES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--net")
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=100)
-    return parser.parse_args()
+    add = parser.add_argument
+    add("works", nargs="*", metavar="WORK", help=f"of {', '.join(WORKS)}; all by default")
+    add("--only", default="", metavar="TEXT", help="cases whose name holds this")
+    add("--peers", metavar="NAMES", help=f"of {','.join(PEERS)}; all by default")
+    add("--rounds", type=int, help="in place of each work's own number")
+    add("--seconds", type=float, help="of one entry's share of a round")
+    add("--net", metavar="WIDTHS", help="train this network, such as 64-128-10")
+    add("--batch", type=int, default=32, help="rows a step of --net")
+    add("--steps", type=int, default=100, help="steps an epoch of --net")
+    add("--out", type=Path, metavar="FOLDER", help="write benchmarks.md and its files there")
+    add(
+        "--peers-python", default=os.environ.get(VARIABLE, PEERS_PYTHON),
+        help=f"interpreter of the peers' environment; by default {VARIABLE} or .venv-peers",
+    )  # fmt: skip
+    given = parser.parse_args()
+    for kind, names, known in (
+        ("work", given.works, WORKS),
+        ("peer", given.peers.split(",") if given.peers else (), PEERS),
+    ):
+        if unknown := [name for name in names if name not in known]:
+            parser.error(f"there is no {kind} {unknown[0]!r}; there are {', '.join(known)}")
+    return given
+
+
+def chosen(given: argparse.Namespace) -> dict[str, Work]:
+    """The works with what was asked for of each."""
+    if given.net:
+        widths = tuple(map(int, given.net.split("-")))
+        works = {"train": training({Task("train", widths, given.batch, given.steps): 1})}
+    else:
+        works = {name: WORKS[name]() for name in given.works or WORKS}
+    return {name: narrowed(work, given) for name, work in works.items()}
+
+
+def narrowed(work: Work, given: argparse.Namespace) -> Work:
+    """The cases and peers that were asked for."""
+    peers = given.peers.split(",") if given.peers else PEERS
+    cases = {
+        name: [entry for entry in entries if entry.peer in peers]
+        for name, entries in work.cases.items()
+        if given.only in name
+    }
+    rounds, seconds = given.rounds or work.rounds, given.seconds or work.seconds
+    return replace(work, cases=cases, rounds=rounds, seconds=seconds)
+
+
+def measure(session: Session, name: str, work: Work) -> report.Json:
+    """A work's results, printed as they come."""
+    print(f"\n# {name}: {work.title}", flush=True)
+    found = {}
+    for case, entries in work.cases.items():
+        found[case] = session.compare(entries, work.rounds, work.seconds)
+        one = replace(work, cases={case: entries}, goals=[])
+        print(report.work_table(report.summary(one, {case: found[case]}, work.rounds)), flush=True)
+    return report.summary(work, found, work.rounds)
+
+
+def write(folder: Path, works: dict[str, report.Json]) -> None:
+    """The page, its numbers and its picture."""
+    known = report.merged(folder / "benchmarks.json", works)
+    sections = [f"\n{report.goals_table(known)}\n"]
+    for name in (name for name in WORKS if name in known):
+        if name != "grid":
+            sections.append(report.section(name, known[name]))
+            continue
+        ratios = heat_map.grid_ratios(known[name]["cases"])
+        heat_map.draw(ratios, folder / "benchmarks.svg")
+        sections.append(heat_map.section(known[name], ratios))
+    report.write_page(folder / "benchmarks.md", sections)
 
 
 def main() -> None:
+    """Measure."""
     given = options()
-    tasks = NETWORKS
-    if given.net:
-        widths = tuple(map(int, given.net.split("-")))
-        tasks = [Task("train", widths, given.batch, given.steps)]
-    with Session(given.peers_python, given.rounds, given.seconds) as session:
-        for task in tasks:
-            if given.only not in str(task):
-                continue
-            entries = [Entry(PEERS[n].label, n, task) for n in given.peers.split(",")]
-            found = session.compare(entries, expected)
-            print(task)
-            ours = found[entries[0].label]
-            for label, each in found.items():
-                if each.absent:
-                    print(f"  {label:28} {each.absent}")
-                    continue
-                middle, least = statistics.median(each.seconds), min(each.seconds)
-                print(
-                    f"  {label:28} {middle * 1e6:10.2f} us a step (least {least * 1e6:.2f}),"
-                    f" {ratio(each, ours) if ours.seconds else 0:6.2f} times ours,"
-                    f" first after {each.first:.2f} s",
-                    flush=True,
-                )
+    works = chosen(given)
+    with Session(given.peers_python) as session:
+        found = {name: measure(session, name, work) for name, work in works.items()}
+    print(f"\n{report.goals_table(found)}")
+    if given.out:
+        write(given.out, found)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import numpy as np
 
 RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-8  # of Adam
 CHECKED_EPOCHS = 3
+GOOD_ACCURACY, MOST_EPOCHS = 0.97, 200
 FLIPPED = 0.1  # share of labels that are wrong, so that no loss goes to 0
 
 Array = Any
@@ -37,6 +38,11 @@ class Task:
         Steps an epoch.
     members : int
         How many networks train at once.
+    seed : int
+        Of the first parameters.
+    source : str
+        A file of NumPy's with training rows ``X``, ``y`` and others ``X_test``, ``y_test``; if
+        there is none, rows are drawn.
     """
 
     kind: str
@@ -44,6 +50,8 @@ class Task:
     batch: int = 1
     steps: int = 100
     members: int = 1
+    seed: int = 0
+    source: str = ""
 
     def __str__(self) -> str:
         return f"{'-'.join(map(str, self.widths))}, batch {self.batch}"
@@ -64,7 +72,9 @@ class Task:
         return rng.standard_normal((self.rows, self.widths[0]), np.float32)
 
     def data(self) -> tuple[Array, Array]:
-        """Features, and (rows,) int64 labels: a linear rule's, some of them wrong."""
+        """Features, and (rows,) int64 labels: the file's, or a linear rule's, some wrong."""
+        if self.source:
+            return self.stored("X"), self.stored("y")
         X, rng = self.features(), np.random.default_rng(1)
         count = max(2, self.widths[-1])
         labels = (X @ rng.standard_normal((self.widths[0], count), np.float32)).argmax(1)
@@ -72,14 +82,28 @@ class Task:
         labels[wrong] = rng.integers(0, count, wrong.sum())
         return X, labels
 
+    def stored(self, name: str) -> Array:
+        """An array of the file."""
+        with np.load(self.source) as file:
+            return file[name]
+
+    def directions(self) -> Array:
+        """(features,) float32: where to go from the first row."""
+        return np.linspace(-1, 1, self.widths[0], dtype=np.float32)
+
     def parameters(self, member: int = 0) -> list[Array]:
         """Weights (in, out) and biases (out,), layer by layer, float32."""
-        rng = np.random.default_rng([2, member])
+        rng = np.random.default_rng([2, self.seed + member])
         found = []
         for n_in, n_out in pairwise(self.widths):
             found.append(rng.standard_normal((n_in, n_out), np.float32) * np.sqrt(2 / n_in))
             found.append(rng.standard_normal(n_out, np.float32) * 0.1)
         return [array.astype(np.float32) for array in found]
+
+
+def from_json(numbers: dict[str, Any]) -> Task:
+    """The task that was sent to another process."""
+    return Task(**{**numbers, "widths": tuple(numbers["widths"])})
 
 
 class Job(NamedTuple):
@@ -100,6 +124,25 @@ class Job(NamedTuple):
     check: Callable[[], Sequence[float]]
 
 
+def until_good(task: Task, epoch: Callable[[], object], classes: Callable[[Array], Array]) -> int:
+    """Epochs until the task's test rows are told apart well enough.
+
+    Parameters
+    ----------
+    task : Task
+    epoch : callable
+        Trains for an epoch.
+    classes : callable
+        The class of each row.
+    """
+    X, labels = task.stored("X_test"), task.stored("y_test")
+    for count in range(1, MOST_EPOCHS + 1):
+        epoch()
+        if np.mean(classes(X) == labels) >= GOOD_ACCURACY:
+            return count
+    raise RuntimeError(f"{MOST_EPOCHS} epochs were not enough for an accuracy of {GOOD_ACCURACY}")
+
+
 def timed(run: Callable[[], object], finish: Callable[[], object] | None = None) -> Any:
     """How long repeating ``run`` takes; ``finish`` waits for what is still under way."""
 
@@ -117,6 +160,11 @@ def timed(run: Callable[[], object], finish: Callable[[], object] | None = None)
 def slices(order: Array, batch: int) -> Iterator[Array]:
     """Row numbers of one step after the other."""
     return (order[low : low + batch] for low in range(0, len(order), batch))
+
+
+def some(outputs: Array) -> list[float]:
+    """Of many rows the first and the last."""
+    return [float(x) for x in (*outputs[0], *outputs[-1])]
 
 
 def layers(parameters: Sequence[Any]) -> list[tuple[Any, Any]]:

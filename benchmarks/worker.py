@@ -15,7 +15,7 @@ from importlib import import_module
 from time import perf_counter
 from typing import Any
 
-from benchmarks.tasks import Job, Task
+from benchmarks.tasks import Job, Task, from_json
 
 
 class Worker:
@@ -36,7 +36,7 @@ class Worker:
 
     def prepare(self, name: str, task: dict[str, Any]) -> dict[str, Any]:
         """Make ready, check, and do the work once."""
-        described = Task(**{**task, "widths": tuple(task["widths"])})
+        described = from_json(task)
         began = perf_counter()
         job = self.jobs[name] = self.works[described.kind](described)
         job.seconds(1)

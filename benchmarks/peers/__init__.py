@@ -34,8 +34,9 @@ PEERS = {
         "chainrule, reference engine", "ours", True, {"CHAINRULE_ENGINE": "reference"}
     ),
     "jax-scan": Peer("JAX scan", "jax_scan"),
-    "jax-step": Peer("JAX step", "jax_step"),
+    "jax-step": Peer("JAX", "jax_step"),
     "torch": Peer("PyTorch", "torch_eager"),
+    "torch-1": Peer("PyTorch, 1 thread", "torch_eager", False, {"OMP_NUM_THREADS": "1"}),
     "torch-compile": Peer("PyTorch compiled", "torch_compiled"),
     "sklearn": Peer("scikit-learn", "sklearn_mlp"),
     "numpy": Peer("NumPy", "numpy_by_hand"),

@@ -9,30 +9,39 @@ import jax
 import numpy as np
 
 from benchmarks.peers import jax_networks
-from benchmarks.tasks import CHECKED_EPOCHS, Job, Task, timed
+from benchmarks.tasks import CHECKED_EPOCHS, Job, Task, timed, until_good
 
 
-@partial(jax.jit, donate_argnums=0)
-def epoch(carried: Any, X: Any, labels: Any, order: Any) -> Any:
+def one_epoch(step: Any, carried: Any, X: Any, labels: Any, order: Any) -> Any:
     """What follows after an epoch, and the losses; ``order`` has axes (steps, batch)."""
-    return jax.lax.scan(
-        lambda carried, rows: jax_networks.step(carried, X[rows], labels[rows]), carried, order
-    )
+    return jax.lax.scan(lambda carried, rows: step(carried, X[rows], labels[rows]), carried, order)
+
+
+def compiled(step: Any) -> Any:
+    """An epoch of such steps."""
+    return jax.jit(partial(one_epoch, step), donate_argnums=0)
+
+
+EPOCH = compiled(jax_networks.step)
+EPOCH_OF_MEMBERS = compiled(jax.vmap(jax_networks.step, in_axes=(0, None, None)))
 
 
 class Training:
     """A network that is trained epoch by epoch."""
 
     def __init__(self, task: Task) -> None:
-        self.X, self.labels = map(jax.numpy.array, task.data())
+        self.X, self.labels = map(jax.numpy.asarray, task.data())
         self.shape = (task.steps, task.batch)
-        self.carried, self.rng = jax_networks.start(task), np.random.default_rng(0)
-        self.losses: Any = None
+        starts = [jax_networks.start(task, member) for member in range(task.members)]
+        many = task.members > 1
+        self.run = EPOCH_OF_MEMBERS if many else EPOCH
+        self.carried = jax.tree.map(lambda *x: jax.numpy.stack(x), *starts) if many else starts[0]
+        self.rng, self.losses = np.random.default_rng(0), None
 
     def epoch(self, order: Any) -> None:
         """An epoch in this order."""
         rows = order.reshape(self.shape).astype(np.int32)
-        self.carried, self.losses = epoch(self.carried, self.X, self.labels, rows)
+        self.carried, self.losses = self.run(self.carried, self.X, self.labels, rows)
 
     def shuffled(self) -> None:
         """An epoch in an order of its own; NumPy finds one in less time than JAX."""
@@ -57,4 +66,15 @@ def train(task: Task) -> Job:
     return Job(timed(training.shuffled, training.finish), task.steps, Training(task).check)
 
 
+def digits(task: Task) -> dict[str, float]:
+    """Train until test rows are told apart."""
+    training, scores = Training(task), jax.jit(jax_networks.scores)
+    return {
+        "epochs": until_good(
+            task, training.shuffled, lambda X: np.argmax(scores(training.carried[0], X), axis=1)
+        )
+    }
+
+
 WORKS = {"train": train}
+ALONE = {"digits": digits}

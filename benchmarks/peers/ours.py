@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 from time import perf_counter
+from typing import Any
 
-from benchmarks.tasks import BETA_1, BETA_2, CHECKED_EPOCHS, EPSILON, RATE, Job, Task, layers
+import numpy as np
+
+import chainrule as cr
+from benchmarks.tasks import (
+    BETA_1,
+    BETA_2,
+    CHECKED_EPOCHS,
+    EPSILON,
+    GOOD_ACCURACY,
+    MOST_EPOCHS,
+    RATE,
+    Job,
+    Task,
+    layers,
+    some,
+    timed,
+)
 from chainrule.nn import Activation, Linear, Network
 from chainrule.optim import Adam
+from chainrule.training import History
+
+LONG_STEPS, LONG_RATE = 1_000_000, 0.03
+ENOUGH = "good enough"
 
 
-def network(task: Task) -> Network:
-    """The task's network at its start."""
-    built = []
+def network(task: Task, *, scores: bool = False) -> Network:
+    """The task's network at its start; with ``scores``, without its sigmoid or softmax."""
+    built: list[Any] = []
     pairs = layers(task.parameters())
     for W, _ in pairs:
         built += [Linear(*W.shape), Activation("relu")]
-    built[-1] = Activation("softmax" if task.classes else "sigmoid")
+    built[-1:] = [] if scores else [Activation("softmax" if task.classes else "sigmoid")]
     model = Network(built, seed=0)
     for layer, (W, b) in zip(model.layers[::2], pairs, strict=True):
         layer.W, layer.b = W, b
@@ -23,20 +44,27 @@ def network(task: Task) -> Network:
 
 
 class Training:
-    """A network that ``fit`` trains."""
+    """A network, or several members, that ``fit`` trains."""
 
     def __init__(self, task: Task) -> None:
-        self.task, self.model = task, network(task)
-        self.rows = task.data()
+        self.task, self.rows, self.model = task, task.data(), network(task)
+        if task.members > 1:
+            self.fit(0)
+            self._start_members()
 
-    def fit(self, epochs: int, shuffle: bool = True) -> list[float]:
-        """The mean loss of each epoch."""
-        optimizer = Adam(RATE, betas=(BETA_1, BETA_2), epsilon=EPSILON)
-        history = self.model.fit(
-            *self.rows, optimizer=optimizer, epochs=epochs, batch_size=self.task.batch,
-            shuffle=shuffle, seed=0,
+    def _start_members(self) -> None:
+        starts = [self.task.parameters(member) for member in range(self.task.members)]
+        pairs = layers([np.stack(arrays) for arrays in zip(*starts, strict=True)])
+        for layer, (W, b) in zip(self.model.layers[::2], pairs, strict=True):
+            layer.W, layer.b = W, b
+
+    def fit(self, epochs: int, rate: float = RATE, **settings: Any) -> History:
+        """Train for some epochs."""
+        return self.model.fit(
+            *self.rows, optimizer=Adam(rate, betas=(BETA_1, BETA_2), epsilon=EPSILON),
+            epochs=epochs, batch_size=self.task.batch, members=self.task.members,
+            seed=self.task.seed, **settings,
         )  # fmt: skip
-        return history["loss"] if epochs else []
 
     def seconds(self, epochs: int) -> float:
         """What the epochs of a training take, without what precedes its first step."""
@@ -48,7 +76,7 @@ class Training:
 
     def check(self) -> list[float]:
         """The mean loss of each of some epochs in the rows' own order."""
-        return [float(loss) for loss in self.fit(CHECKED_EPOCHS, shuffle=False)]
+        return [float(loss) for loss in self.fit(CHECKED_EPOCHS, shuffle=False)["loss"]]
 
 
 def train(task: Task) -> Job:
@@ -56,4 +84,94 @@ def train(task: Task) -> Job:
     return Job(Training(task).seconds, task.steps, Training(task).check)
 
 
-WORKS = {"train": train}
+def predict(task: Task) -> Job:
+    """One call of ``predict`` for all rows."""
+    model, X = network(task, scores=True), task.features()
+    return Job(timed(lambda: model.predict(X)), 1, lambda: some(model.predict(X)))
+
+
+def _function(task: Task, hidden: Any) -> Any:
+    """The network up to its scores, as a function to be compiled."""
+    *inner, (W, b) = layers(task.parameters())
+
+    def scores(x: Any) -> Any:
+        for inner_W, inner_b in inner:
+            x = hidden(x @ inner_W + inner_b)
+        return x @ W + b
+
+    return scores
+
+
+def compiled(task: Task) -> Job:
+    """One call of a compiled function for all rows."""
+    x, run = task.features(), cr.compile(_function(task, cr.relu))
+    return Job(timed(lambda: run(x)), 1, lambda: some(run(x)))
+
+
+def _at_a_point(function: Any, *arrays: Any) -> Job:
+    run = cr.compile(function)
+    return Job(timed(lambda: run(*arrays)), 1, lambda: np.ravel(run(*arrays)).tolist())
+
+
+def value(task: Task) -> Job:
+    """Outputs."""
+    return _at_a_point(_function(task, cr.tanh), task.features()[0])
+
+
+def jacobian(task: Task) -> Job:
+    """Derivatives of each output by each feature."""
+    return _at_a_point(cr.jacobian(_function(task, cr.tanh)), task.features()[0])
+
+
+def hvp(task: Task) -> Job:
+    """The second derivative of the outputs' sum along a direction."""
+    outputs = _function(task, cr.tanh)
+    product = cr.hvp(lambda x: cr.sum(outputs(x)))
+    return _at_a_point(product, task.features()[0], task.directions())
+
+
+def digits(task: Task) -> dict[str, float]:
+    """Train until test rows are told apart, in one call of ``fit``."""
+    training, X, labels = Training(task), task.stored("X_test"), task.stored("y_test")
+
+    def stop_when_good(run: Any) -> None:
+        if np.mean(training.model.predict(X).argmax(axis=1) == labels) >= GOOD_ACCURACY:
+            run.stop(ENOUGH)
+
+    history = training.fit(MOST_EPOCHS, callbacks=[stop_when_good])
+    if history.stopped != ENOUGH:
+        raise RuntimeError(f"{MOST_EPOCHS} epochs were not enough: {history.stopped}")
+    return {"epochs": history.epochs}
+
+
+def long(task: Task) -> dict[str, float]:
+    """A million steps at a rate that kills units: the last tenth's time beside the first's.
+
+    Adam's moments of a unit that gives 0 for every row sink below the smallest normal number.
+    """
+    training = Training(task)
+    training.fit(1, rate=LONG_RATE)  # compiled
+    history = training.fit(LONG_STEPS // task.steps, rate=LONG_RATE)
+    seconds, tenth = np.array(history["seconds"]), history.epochs // 10
+    return {
+        "slowdown": float(np.median(seconds[-tenth:]) / np.median(seconds[:tenth])),
+        "dead units": dead_units(training.model, training.rows[0]),
+        "us a step at first": float(np.median(seconds[:tenth]) / task.steps * 1e6),
+    }
+
+
+def dead_units(model: Network, X: Any) -> int:
+    """Hidden units whose activation is 0 for every row."""
+    model.forward(X)
+    return int(sum((layer.input == 0).all(axis=0).sum() for layer in model.layers[2::2]))
+
+
+WORKS = {
+    "train": train,
+    "predict": predict,
+    "compiled": compiled,
+    "value": value,
+    "jacobian": jacobian,
+    "hvp": hvp,
+}
+ALONE = {"digits": digits, "long": long}

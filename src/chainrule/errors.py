@@ -17,6 +17,7 @@
     ├── NotFittedError      (ValueError)   a layer was used before it saw training data
     ├── DivergenceError     (ArithmeticError)  training left the finite numbers
     ├── FileFormatError     (ValueError)   a file that is damaged, hostile or not ours
+    ├── EngineError         (RuntimeError) a device, its memory or another machine that fails
     └── MissingExtraError   (ImportError)  an optional package is needed
 
 Every message is one sentence: what failed, what was needed, where it was built, what to try.
@@ -142,6 +143,14 @@ class FileFormatError(ChainruleError, ValueError):
     """A file that is damaged, hostile or not one of ours.
 
     Remedy: take the file from its source again; nothing of it was used.
+    """
+
+
+class EngineError(ChainruleError, RuntimeError):
+    """A device, its memory, or another process of the same training that fails.
+
+    Example: a training that is larger than the memory of the GPU it runs on.
+    Remedy: the message says what failed and how to go on.
     """
 
 

@@ -38,7 +38,7 @@ BAD_TABLES: dict[str, tuple[bytes, str]] = {
     "twice": (b"length,length,kind\n1,2,a\n", "two columns are called 'length'"),
     "no header": (b"1.5,2,3\n4,5,6\n", "holds numbers where column names are needed"),
     "binary": (bytes(range(1, 256)), "not UTF-8 text"),
-    "latin-1": ((HEADER + "1,2,gr\xfcn\n").encode("latin-1"), "line 2: not UTF-8 text"),
+    "no text": ((HEADER + "1,2,gr\x81n\n").encode("latin-1"), "line 2: not UTF-8 text"),
     "damaged gzip": (gzip.compress((HEADER + ROWS).encode())[:-9], "damaged gzip file"),
     "only the target": (b"kind\na\nb\n", "no column is left to learn from"),
 }

@@ -53,7 +53,7 @@ def test_what_is_missing(text: str) -> None:
     assert fault.startswith("missing value")
 
 
-@pytest.mark.parametrize("text", ["none", "0", "-", "nano", "null island", "inf"])
+@pytest.mark.parametrize("text", ["none", "0", "--", "nano", "null island", "inf"])
 def test_what_is_not_missing(text: str) -> None:
     assert not cells.is_missing(text)
 

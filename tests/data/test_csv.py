@@ -56,6 +56,22 @@ def test_delimiters_ends_marks_and_compression(
     assert table.features(exclude=["kind"])[1].tolist() == [[1.5, -2000.0], [0.5, 0.0]]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_encodings(tmp_path: Path, encoding: str) -> None:
+    table = read_table(saved(tmp_path, "größe;preis\n1;2 €\n".encode(encoding)))
+    assert table.names == ("größe", "preis")
+    assert rows(table) == [["1", "2 €"]]
+    assert table.delimiter == ";"
+
+
+def test_a_file_without_a_header(tmp_path: Path) -> None:
+    table = read_table(saved(tmp_path, "\n39, State-gov\n50, Private\n"), header=False)
+    assert table.names == ("x0", "x1")
+    assert rows(table) == [["39", "State-gov"], ["50", "Private"]]
+    with pytest.raises(DataError, match="is empty"):
+        read_table(saved(tmp_path, "\n\n"), header=False)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -148,8 +164,8 @@ def test_cells_written_by_the_standard_library_are_read(folder: Path, cells: Any
         ("a\n" + "1" * 200_000 + "\n", "line 1: field larger than field limit"),
         ("a,b\n" * 200 + "a," + "1" * 200_000 + "\n", "line 201: field larger than field limit"),
         (b"a,b\n1,2\n3,\0\n", "line 3: holds a NUL byte"),
-        ("a,b\n1,grün\n".encode("latin-1"), "line 2: not UTF-8 text; save the table as UTF-8"),
-        ("a,b\n1,2\n".encode("utf-16"), "line 1: not UTF-8 text"),
+        (b"a,b\n1,gr\x81n\n", "line 2: not UTF-8 text, nor Windows-1252; save the table as UTF-8"),
+        ("a,b\n1,2\n".encode("utf-16")[:-1], "not UTF-8 text"),
         ("a,b\n1,2\n".encode("utf-16-le"), "line 1: holds a NUL byte"),
         (gzip.compress(b"a,b\n" * 1000)[:-12], "damaged gzip file"),
         (gzip.compress(b"a,b\n")[:-8] + bytes(8), "damaged gzip file"),

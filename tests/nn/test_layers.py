@@ -38,6 +38,7 @@ from chainrule.nn import (
     initializers,
     layer_from_settings,
 )
+from chainrule.nn.tabular import TableInput
 from chainrule.testing import check_gradients
 from tests.nn.problem import wave
 from tests.planting import planted
@@ -64,6 +65,7 @@ MADE: list[Layer] = [
     PCA(2),
     Whiten("zca"),
     PolynomialFeatures(3, interaction_only=True),
+    TableInput(2, 1, (3,), bins=0, masking=0.2),
 ]
 
 

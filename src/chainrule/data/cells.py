@@ -11,7 +11,7 @@ import numpy.typing as npt
 Texts: TypeAlias = npt.NDArray[Any]  # its dtype is TEXT: text of any length
 
 TEXT: Final = np.dtypes.StringDType()
-MISSING: Final = ("", "?", "na", "n/a", "nan", "null")
+MISSING: Final = ("", "?", "-", "na", "n/a", "#n/a", "<na>", "nan", "nat", "null")
 _SHOWN_CHARACTERS = 40
 
 
@@ -27,7 +27,7 @@ def texts(values: npt.ArrayLike) -> Texts:
 
 
 def is_missing(text: str) -> bool:
-    """Whether a cell stands for no value: nothing, ``?``, NA, N/A, NaN, null in any case.
+    """Whether a cell stands for no value: nothing, ``?``, ``-``, NA, NaN, null in any case.
 
     >>> is_missing(" NaN "), is_missing("none")
     (True, False)
@@ -35,11 +35,40 @@ def is_missing(text: str) -> bool:
     return text.strip().lower() in MISSING
 
 
+def are_missing(column: Texts) -> npt.NDArray[np.bool_]:
+    """Which cells of a column stand for no value; in a column of + and -, the latter is one.
+
+    >>> are_missing(texts(["a", "", "N/A", "-"])).tolist()
+    [False, True, True, True]
+    >>> are_missing(texts(["+", "-", "?"])).tolist()
+    [False, False, True]
+    """
+    marks = np.array(MISSING, dtype=TEXT)
+    short = np.strings.str_len(column) <= np.strings.str_len(marks).max()
+    found = np.zeros(len(column), dtype=bool)
+    found[short] = np.isin(np.strings.lower(column[short]), marks)
+    if (column == "+").any():
+        found &= column != "-"
+    return found
+
+
+def readable(value: object) -> str:
+    """Any Python object as the text of a cell: bytes as UTF-8, whole numbers without a point.
+
+    >>> readable(b"a"), readable(3.0), readable((1, 2))
+    ('a', '3', '(1, 2)')
+    """
+    if isinstance(value, (bytes, bytearray)):
+        return bytes(value).decode("utf-8", "replace")
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).encode("utf-8", "replace").decode()  # lone surrogates are no text
+
+
 def first_missing(column: Texts) -> int | None:
     """Row of the first cell of a column that stands for no value, None if there is none."""
-    distinct, first_rows = np.unique(column, return_index=True)
-    missing = [row for text, row in zip(distinct, first_rows, strict=True) if is_missing(text)]
-    return int(min(missing)) if missing else None
+    missing = np.flatnonzero(are_missing(column))
+    return int(missing[0]) if len(missing) else None
 
 
 def number(text: str) -> int | float | None:

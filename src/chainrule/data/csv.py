@@ -7,10 +7,11 @@ import gzip
 import io
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from functools import partial
 from itertools import chain, islice
-from typing import IO, TYPE_CHECKING, BinaryIO, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,7 @@ _BLOCK_CELLS = 2**18  # enough to make the cost of a block small, little enough 
 GZIP_FACTOR = 100
 GZIP_FREE_BYTES = 2**28
 _GZIP_MAGIC = b"\x1f\x8b"
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 _reader = partial(csv.reader, skipinitialspace=True)
 
@@ -40,8 +42,8 @@ _NUMBERS = "biuf"  # kinds of dtypes whose text needs no care
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def read_table(path: str | os.PathLike[str]) -> Table:
-    """Read a table with a header line from a CSV file, plain or compressed by gzip.
+def read_table(path: str | os.PathLike[str], *, header: bool = True) -> Table:
+    """Read a table from a CSV file, plain or compressed by gzip.
 
     The delimiter is the one among comma, semicolon, tab and ``|`` under which the first 100
     lines have as many cells as the header, the most if several do. Cells may be quoted with
@@ -50,7 +52,10 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     Parameters
     ----------
     path : str or os.PathLike
-        A regular file in UTF-8, with or without a byte order mark.
+        A regular file in UTF-8, with or without a byte order mark, or in UTF-16 with one. A line
+        that is not UTF-8 is read as Windows-1252, which old spreadsheets write.
+    header : bool
+        Whether the first line names the columns; if not, they are called ``x0``, ``x1``, ...
 
     Returns
     -------
@@ -61,8 +66,8 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     ------
     DataError
         If a row has too few or too many cells, column names are missing, empty or there twice,
-        there are no rows, or the file is not text in UTF-8: with file and line. If it was
-        compressed and is damaged, or grows more than 100-fold beyond 256 MiB.
+        there are no rows, or the file is not text: with file and line. If it was compressed and
+        is damaged, or grows more than 100-fold beyond 256 MiB.
     FileFormatError
         If the path is not that of a regular file.
     OSError
@@ -79,8 +84,8 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     (('x', 'kind'), [[1.5], [2.0]])
     """
     source = os.fspath(path)
-    with open_regular(path) as file, _text(file, source) as text:
-        return _table(_records(_lines(text, source), source), source)
+    with open_regular(path) as file, closing(_lines(file, source)) as lines:
+        return _table(lines, source, header)
 
 
 # From bytes to lines
@@ -88,13 +93,14 @@ def read_table(path: str | os.PathLike[str]) -> Table:
 
 def _text(file: BinaryIO, source: str) -> IO[str]:
     """The characters of ``file``, decompressed; bytes that are not UTF-8 become surrogates."""
-    binary: IO[bytes] = file
+    binary: Any = file
     magic = file.read(len(_GZIP_MAGIC))
     file.seek(0)
     if magic == _GZIP_MAGIC:
         limit = GZIP_FREE_BYTES + GZIP_FACTOR * os.fstat(file.fileno()).st_size
         binary = io.BufferedReader(_Limited(gzip.GzipFile(fileobj=file), limit, source))
-    return io.TextIOWrapper(binary, "utf-8-sig", errors="surrogateescape", newline="")
+    codec = "utf-16" if binary.peek(2)[:2] in _UTF16_MARKS else "utf-8-sig"
+    return io.TextIOWrapper(binary, codec, errors="surrogateescape", newline="")
 
 
 class _Limited(io.RawIOBase):
@@ -117,42 +123,61 @@ class _Limited(io.RawIOBase):
         return size
 
 
-def _lines(text: IO[str], source: str) -> Iterator[str]:
-    """The lines of a text, with their ends, if it is one."""
+def _lines(file: BinaryIO, source: str) -> Generator[str, None, None]:
+    """The lines of a file, with their ends, if it is text."""
+    number = 0
     try:
-        for number, line in enumerate(text, start=1):
-            if not line.isascii() and not _is_unicode(line):
-                raise DataError(f"{source}, line {number}: not UTF-8 text; save the table as UTF-8")
-            if "\0" in line:
-                raise DataError(f"{source}, line {number}: holds a NUL byte, this is not a table")
-            yield line
+        with _text(file, source) as text:
+            for number, line in enumerate(text, start=1):
+                if "\0" in line:
+                    fault = "holds a NUL byte, this is not a table"
+                    raise DataError(f"{source}, line {number}: {fault}")
+                yield line if line.isascii() else _as_unicode(line)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{source}: damaged gzip file ({error})") from None
+    except UnicodeError:
+        raise DataError(
+            f"{source}, line {max(number, 1)}: not UTF-8 text, nor Windows-1252; save the table as"
+            " UTF-8"
+        ) from None
 
 
-def _is_unicode(line: str) -> bool:
+def _as_unicode(line: str) -> str:
+    """A line, read as Windows-1252 if its bytes are not UTF-8.
+
+    Raises
+    ------
+    UnicodeError
+        If they are neither.
+    """
     try:
         line.encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        return line.encode("utf-8", "surrogateescape").decode("cp1252")
+    return line
 
 
 # From lines to records
 
 
-def _records(lines: Iterator[str], source: str) -> Iterator[Record]:
-    """The records of a file, under the delimiter that explains its first lines best."""
-    sample = list(islice(lines, _SNIFFED_LINES))
+def _records(lines: Iterable[str], delimiter: str, source: str) -> Iterator[Record]:
+    """The records of a file."""
     begin = 1
     try:
-        delimiter = max(DELIMITERS, key=lambda candidate: _fitness(sample, candidate))
-        reader = _reader(chain(sample, lines), delimiter=delimiter, strict=True)
+        reader = _reader(lines, delimiter=delimiter, strict=True)
         for record in reader:
             yield begin, record
             begin = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"{source}, line {begin}: {cells.printable(str(error))}") from None
+
+
+def _delimiter(sample: list[str], source: str) -> str:
+    """The delimiter that explains the first lines best."""
+    try:
+        return max(DELIMITERS, key=lambda candidate: _fitness(sample, candidate))
+    except csv.Error as error:
+        raise DataError(f"{source}, line 1: {cells.printable(str(error))}") from None
 
 
 def _fitness(sample: list[str], delimiter: str) -> tuple[bool, int]:
@@ -167,17 +192,32 @@ def _fitness(sample: list[str], delimiter: str) -> tuple[bool, int]:
 # From records to a table
 
 
-def _table(records: Iterator[Record], source: str) -> Table:
-    names = _header(records, source)
+def _table(lines: Iterator[str], source: str, header: bool) -> Table:
+    sample = list(islice(lines, _SNIFFED_LINES))
+    delimiter = _delimiter(sample, source)
+    records = _records(chain(sample, lines), delimiter, source)
+    if header:
+        names = _header(records, source)
+    else:
+        names, records = _counted(records, source)
     blocks: list[cells.Texts] = []
-    lines: list[int] = []
+    starts: list[int] = []
     rows = _rows(records, len(names), source)
     while block := list(islice(rows, max(_BLOCK_CELLS // len(names), 1))):
         blocks.append(np.array([row for _, row in block], dtype=cells.TEXT))
-        lines.extend(line for line, _ in block)
+        starts.extend(line for line, _ in block)
     if not blocks:
         raise DataError(f"{source}: holds a header but no rows")
-    return Table(source, names, blocks, np.array(lines, dtype=np.int64))
+    return Table(source, names, blocks, np.array(starts, dtype=np.int64), delimiter)
+
+
+def _counted(records: Iterator[Record], source: str) -> tuple[tuple[str, ...], Iterator[Record]]:
+    """Names for the columns of a file without a header, and all of its records."""
+    first = next(((line, record) for line, record in records if record), None)
+    if first is None:
+        raise DataError(f"{source}: the file is empty")
+    names = tuple([f"x{place}" for place in range(len(first[1]))])
+    return names, chain([first], records)
 
 
 def _header(records: Iterator[Record], source: str) -> tuple[str, ...]:
@@ -195,7 +235,8 @@ def _header(records: Iterator[Record], source: str) -> tuple[str, ...]:
             raise DataError(f"{source}, line {line}: two columns are called {name!r}; rename one")
     if _looks_like_data(names):
         raise DataError(
-            f"{source}, line {line}: holds numbers where column names are needed; add a header"
+            f"{source}, line {line}: holds numbers where column names are needed; add a header, or"
+            " say that there is none"
         )
     return names
 

@@ -28,6 +28,8 @@ class Table:
         The cells, in blocks of rows.
     lines : (n,) int64
         The line of the file where each row begins, the first line being 1.
+    delimiter : str
+        What stands between its cells.
 
     Examples
     --------
@@ -45,6 +47,7 @@ class Table:
     names: tuple[str, ...]
     blocks: Sequence[Texts] = field(repr=False)
     lines: npt.NDArray[np.int64] = field(repr=False)
+    delimiter: str = ","
 
     def __len__(self) -> int:
         return len(self.lines)

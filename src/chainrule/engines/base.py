@@ -64,7 +64,7 @@ class Program:
         """
         if rows < 1 or self.batch < 1:
             raise ParameterError(f"batches of {self.batch} cannot be taken from {rows} rows")
-        low = np.arange(0, rows, self.batch, np.int64)
+        low = np.arange(0, rows, self.batch, dtype=np.int64)
         last = rows - int(low[-1])
         if len(low) > 1 and self.drop_last and last < self.batch:
             low, rows = low[:-1], int(low[-1])

@@ -95,9 +95,9 @@ def _schedule(
 ) -> Iterator[tuple[tuple[int, int], Array | None, Array]]:
     """For each step of all epochs where its batch lies, in which order of the rows, and its key."""
     bounds = program.bounds(rows).tolist()
-    for epoch in epochs:
+    for epoch, keys in zip(epochs, keys_of(seed, epochs, len(bounds)), strict=True):
         order = row_order(program, seed, epoch, rows)
-        yield from zip(bounds, repeat(order), step_keys(seed, epoch, len(bounds)))
+        yield from zip(bounds, repeat(order), keys)
 
 
 @contextmanager
@@ -152,21 +152,28 @@ def _epoch_key(seed: int, epoch: int) -> Array:
 
 def step_keys(seed: int, epoch: int, steps: int) -> Array:
     """The random key of each step of an epoch: (steps, 2) uint32."""
-    epoch_keys = np.tile(_epoch_key(seed, epoch), (steps, 1))
-    keys: Array = random.fold_in(epoch_keys, np.arange(1, steps + 1))
-    return keys
+    (keys,) = keys_of(seed, range(epoch, epoch + 1), steps)
+    return np.asarray(keys)
+
+
+def keys_of(seed: int, epochs: range, steps: int) -> Array:
+    """The random key of each step of some epochs, at once: (epochs, steps, 2) uint32."""
+    count, numbers = len(epochs), np.arange(1, steps + 1)
+    by_epoch = random.fold_in(np.tile(random.key(seed), (count, 1)), np.array(epochs, np.int64))
+    keys = random.fold_in(np.repeat(by_epoch, steps, axis=0), np.tile(numbers, count))
+    return np.asarray(keys).reshape(count, steps, 2)
 
 
 def row_order(program: Program, seed: int, epoch: int, rows: int) -> Array | None:
     """The order in which an epoch visits the rows; None for the order they are in."""
+    if not (program.shuffled or program.replacement):
+        return None
     key = random.fold_in(_epoch_key(seed, epoch), 0)
     order: Array
     if program.replacement:
         order = random.random_bits(key, (rows,), 64) % np.uint64(rows)
-    elif program.shuffled:
-        order = random.permutation(key, rows)
     else:
-        return None
+        order = random.permutation(key, rows)
     return order.astype(np.int64)
 
 

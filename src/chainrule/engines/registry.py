@@ -26,10 +26,16 @@ def _native() -> Engine:
     return NativeEngine()
 
 
+def _xla() -> Engine:
+    from chainrule.engines.xla.engine import XlaEngine
+
+    return XlaEngine()
+
+
 class _Entry(NamedTuple):
     """How an engine is made, and the package it needs."""
 
-    make: Callable[[], Engine] | None
+    make: Callable[[], Engine]
     needs: str | None
     remedy: str
 
@@ -37,12 +43,14 @@ class _Entry(NamedTuple):
 ENGINES = {
     "reference": _Entry(ReferenceEngine, None, ""),
     "native": _Entry(_native, "llvmlite", "install it with: pip install llvmlite"),
-    "xla": _Entry(None, None, "it is not part of this version of chainrule"),
+    "xla": _Entry(_xla, "jax", 'install it with: pip install "chainrule[xla]"'),
 }
 
 
-def get_engine(name: str | None = None) -> Engine:
+def get_engine(name: str | Engine | None = None) -> Engine:
     """The engine called ``name``; if None, that of CHAINRULE_ENGINE, or the native one.
+
+    An engine with settings of its own stands for itself.
 
     Where an engine cannot be had, the reference engine takes over, with one warning that says
     what to install.
@@ -52,6 +60,8 @@ def get_engine(name: str | None = None) -> Engine:
     UnknownNameError
         If there is no engine of that name.
     """
+    if name is not None and not isinstance(name, str):
+        return name
     name = name or os.environ.get(VARIABLE)
     name = name or "native"
     if name not in ENGINES:
@@ -64,15 +74,13 @@ def get_engine(name: str | None = None) -> Engine:
 
 @cache
 def _is_available(name: str) -> bool:
-    entry = ENGINES[name]
-    return entry.make is not None and (entry.needs is None or find_spec(entry.needs) is not None)
+    needs = ENGINES[name].needs
+    return needs is None or find_spec(needs) is not None
 
 
 @cache
 def _make(name: str) -> Engine:
-    make = ENGINES[name].make
-    assert make is not None, "only engines that are available are made"
-    return make()
+    return ENGINES[name].make()
 
 
 @cache

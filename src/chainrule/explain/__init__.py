@@ -1,12 +1,35 @@
 """Pictures and numbers that show what a network did."""
 
+from chainrule.explain.bias_variance import BiasVariance, bootstrap, decomposed
 from chainrule.explain.blocks import boundary_blocks, digit_blocks
 from chainrule.explain.boundary import boundary_svg
 from chainrule.explain.boundary_picture import BoundaryPicture
-from chainrule.explain.chart import (
+from chainrule.explain.chart import Chart
+from chainrule.explain.circuit import circuit
+from chainrule.explain.convexity import Convexity, convex_set, convexity
+from chainrule.explain.critical_points import (
+    CriticalPoint,
+    hessian_spectrum,
+    rises_and_falls,
+    second_derivative_test,
+)
+from chainrule.explain.curve_fits import CurveFits, fit_curves
+from chainrule.explain.dropout_masks import dropout_masks
+from chainrule.explain.figure import Figure
+from chainrule.explain.function_fit import function_fit, function_panel
+from chainrule.explain.graph_drawing import EdgeMark, NodeMark, draw_graph
+from chainrule.explain.graph_picture import GraphPicture, Record
+from chainrule.explain.hidden_space import hidden_outputs, hidden_space, plane_panel
+from chainrule.explain.landscape import (
+    filter_normalised,
+    flat_parameters,
+    loss_landscape,
+    loss_of_parameters,
+)
+from chainrule.explain.ledger import Ledger, ledger
+from chainrule.explain.marks import (
     Band,
     Bars,
-    Chart,
     Intervals,
     Line,
     Mark,
@@ -18,22 +41,24 @@ from chainrule.explain.chart import (
     Threads,
     class_points,
 )
-from chainrule.explain.circuit import circuit
-from chainrule.explain.figure import Figure
-from chainrule.explain.graph_drawing import EdgeMark, NodeMark, draw_graph
-from chainrule.explain.graph_picture import GraphPicture, Record
-from chainrule.explain.ledger import Ledger, ledger
 from chainrule.explain.page import Page
+from chainrule.explain.preprocessing_picture import preprocessing_picture, preprocessing_stages
+from chainrule.explain.separability import Plane, separating_plane
 from chainrule.explain.shown import Shown, agrees
 from chainrule.explain.svg import format_number
+from chainrule.explain.symbols import symbols
 from chainrule.explain.system import System
 from chainrule.explain.worksheet import Worksheet, worksheet
 
 __all__ = [
     "Band",
     "Bars",
+    "BiasVariance",
     "BoundaryPicture",
     "Chart",
+    "Convexity",
+    "CriticalPoint",
+    "CurveFits",
     "EdgeMark",
     "Figure",
     "GraphPicture",
@@ -45,6 +70,7 @@ __all__ = [
     "Note",
     "Page",
     "Panel",
+    "Plane",
     "Points",
     "Record",
     "Rule",
@@ -54,13 +80,35 @@ __all__ = [
     "Threads",
     "Worksheet",
     "agrees",
+    "bootstrap",
     "boundary_blocks",
     "boundary_svg",
     "circuit",
     "class_points",
+    "convex_set",
+    "convexity",
+    "decomposed",
     "digit_blocks",
     "draw_graph",
+    "dropout_masks",
+    "filter_normalised",
+    "fit_curves",
+    "flat_parameters",
     "format_number",
+    "function_fit",
+    "function_panel",
+    "hessian_spectrum",
+    "hidden_outputs",
+    "hidden_space",
     "ledger",
+    "loss_landscape",
+    "loss_of_parameters",
+    "plane_panel",
+    "preprocessing_picture",
+    "preprocessing_stages",
+    "rises_and_falls",
+    "second_derivative_test",
+    "separating_plane",
+    "symbols",
     "worksheet",
 ]

@@ -1,312 +1,20 @@
 """Statistical charts as plain data: marks on panels, panels on a chart.
 
 What is drawn can be read back as numbers, and told in words; how it looks stands in one place,
-``chart_drawing``. A mark without an ink of its own gets the next of SERIES, so that series are
-told apart by colour and by dash or shape. The inks ``forward`` and ``gradient`` are kept for
-values and derivatives.
+``chart_drawing``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from chainrule.errors import ParameterError, ShapeError
 from chainrule.explain.figure import Figure, plain, theme_named
-from chainrule.explain.palette import MARKERS
-from chainrule.explain.svg import format_number
-
-SERIES = (  # ink and dash, in turn
-    ("class0", "solid"),
-    ("class1", "dashed"),
-    ("class2", "dotted"),
-    ("ink", "solid"),
-    ("note", "dashdot"),
-    ("class0", "dashed"),
-    ("class1", "solid"),
-    ("class2", "solid"),
-)
-SCALES = ("linear", "log")
-
-
-@dataclass(frozen=True)
-class Mark:
-    """Something on a panel.
-
-    Parameters
-    ----------
-    label : str
-        Written beside the mark; nothing without one.
-    ink : str
-        A colour of the palette; by default the next of SERIES.
-    """
-
-    label: str = field(default="", kw_only=True)
-    ink: str = field(default="", kw_only=True)
-    needs_ink: ClassVar[bool] = True  # whether it takes its turn in SERIES
-
-    @property
-    def numbers(self) -> dict[str, npt.NDArray[np.float64]]:
-        """Its arrays by name."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
-
-    def words(self) -> str:
-        """What it shows, without a full stop."""
-        return f"{self.label}" if self.label else ""
-
-
-def _arrays(mark: Mark, *names: str) -> None:
-    """Make fields arrays of float64, broadcast to each other."""
-    given = np.broadcast_arrays(*(np.asarray(getattr(mark, n), dtype=np.float64) for n in names))
-    for name, array in zip(names, given, strict=True):
-        object.__setattr__(mark, name, array)
-
-
-@dataclass(frozen=True)
-class Line(Mark):
-    """A line through points.
-
-    Parameters
-    ----------
-    x, y : (n,) float
-        Points that are not finite interrupt it.
-    dash : {"solid", "dashed", "dotted", "dashdot"}, optional
-    width : float
-        In CSS pixels.
-    """
-
-    x: Any
-    y: Any
-    dash: str = field(default="", kw_only=True)
-    width: float = field(default=2.0, kw_only=True)
-
-    def __post_init__(self) -> None:
-        _arrays(self, "x", "y")
-
-    def words(self) -> str:
-        finite = self.y[np.isfinite(self.y)]
-        ends = [format_number(float(value)) for value in finite[[0, -1]]] if finite.size else []
-        return f"{self.label or 'a line'} from {' to '.join(ends)}" if ends else self.label
-
-
-@dataclass(frozen=True)
-class Threads(Mark):
-    """Many thin lines over the same abscissas: (n,) and (lines, n)."""
-
-    x: Any
-    ys: Any
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "x", np.asarray(self.x, dtype=np.float64))
-        object.__setattr__(self, "ys", np.atleast_2d(np.asarray(self.ys, dtype=np.float64)))
-
-    def words(self) -> str:
-        return f"{len(self.ys)} thin lines" + (f", {self.label}" if self.label else "")
-
-
-@dataclass(frozen=True)
-class Points(Mark):
-    """Points of one shape: ``circle``, ``square``, ``triangle`` or ``cross``; size in pixels."""
-
-    x: Any
-    y: Any
-    marker: str = field(default="", kw_only=True)
-    size: float = field(default=7.0, kw_only=True)
-
-    def __post_init__(self) -> None:
-        _arrays(self, "x", "y")
-
-    def words(self) -> str:
-        return f"{self.x.size} points" + (f" {self.label}" if self.label else "")
-
-
-@dataclass(frozen=True)
-class Band(Mark):
-    """The area between two lines: (n,), (n,) and (n,)."""
-
-    x: Any
-    low: Any
-    high: Any
-
-    def __post_init__(self) -> None:
-        _arrays(self, "x", "low", "high")
-
-    def words(self) -> str:
-        return f"a band {self.label}".rstrip()
-
-
-@dataclass(frozen=True)
-class Intervals(Mark):
-    """Vertical strokes from low to high at x: (n,), (n,) and (n,)."""
-
-    x: Any
-    low: Any
-    high: Any
-
-    def __post_init__(self) -> None:
-        _arrays(self, "x", "low", "high")
-
-    def words(self) -> str:
-        return f"{self.x.size} intervals {self.label}".rstrip()
-
-
-@dataclass(frozen=True)
-class Bars(Mark):
-    """Upright bars at x from base to base + height; (n,), and widths in units of x.
-
-    ``numbers_on`` writes each height above its bar.
-    """
-
-    x: Any
-    height: Any
-    base: Any = 0.0
-    width: float = field(default=0.7, kw_only=True)
-    numbers_on: bool = field(default=False, kw_only=True)
-
-    def __post_init__(self) -> None:
-        _arrays(self, "x", "height", "base")
-
-    def words(self) -> str:
-        heights = ", ".join(format_number(float(height)) for height in self.height[:8])
-        return f"bars {self.label} of {heights}".replace("  ", " ")
-
-
-@dataclass(frozen=True)
-class Surface(Mark):
-    """A field of numbers over a rectangle, drawn as colour and as level lines.
-
-    Parameters
-    ----------
-    values : (rows, columns) float
-        The first row lies at the lower end of y.
-    extent : (x_low, x_high, y_low, y_high)
-    levels : sequence of float
-        Where lines are drawn; the first is a thick one if ``thick``.
-    colours : {"classes", "amount", "none"}
-        From class 0 (at 0) over paper (at 1/2) to class 1 (at 1); from paper (least) to note
-        (most); or lines alone.
-    """
-
-    values: Any
-    extent: Sequence[float]
-    levels: Sequence[float] = ()
-    colours: str = field(default="classes", kw_only=True)
-    thick: bool = field(default=False, kw_only=True)
-    needs_ink: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        values = np.asarray(self.values, dtype=np.float64)
-        if values.ndim != 2 or min(values.shape) < 2:
-            raise ShapeError(f"a surface has the shape (rows, columns), not {values.shape}")
-        object.__setattr__(self, "values", values)
-
-    def words(self) -> str:
-        low, high = np.nanmin(self.values), np.nanmax(self.values)
-        return f"a field {self.label} from {format_number(low)} to {format_number(high)}"
-
-
-@dataclass(frozen=True)
-class Rule(Mark):
-    """A straight line across the whole panel at ``y`` or ``x``: thin and dashed."""
-
-    y: float | None = None
-    x: float | None = None
-    needs_ink: ClassVar[bool] = False
-
-    def words(self) -> str:
-        name, value = ("x", self.x) if self.y is None else ("y", self.y)
-        return f"a rule at {name} = {format_number(float(value or 0.0))} {self.label}".rstrip()
-
-
-@dataclass(frozen=True)
-class Note(Mark):
-    """Words at a place: ``text`` above (x, y), or as ``anchor`` says: left, right, above."""
-
-    x: float
-    y: float
-    text: str
-    anchor: str = field(default="above", kw_only=True)
-    needs_ink: ClassVar[bool] = False
-
-    def words(self) -> str:
-        return f"the words “{self.text}”"
-
-
-def class_points(points: npt.ArrayLike, labels: npt.ArrayLike, **settings: Any) -> list[Points]:
-    """Points (n, 2) in a colour and a shape for each class (n,) of 0, 1 and 2."""
-    xy, classes = np.asarray(points, dtype=np.float64), np.asarray(labels)
-    return [
-        Points(
-            *xy[classes == kind].T, ink=f"class{int(kind)}", marker=MARKERS[int(kind)], **settings
-        )
-        for kind in np.unique(classes)
-    ]
+from chainrule.explain.marks import Panel, Sheet
 
 
 @dataclass(frozen=True, init=False)
-class Panel:
-    """Marks over two axes.
-
-    Parameters
-    ----------
-    *marks : Mark
-        Drawn in order.
-    title, x, y : str
-        Above the panel, and on its axes.
-    x_scale, y_scale : {"linear", "log"}
-    x_range, y_range : (low, high), optional
-    x_names, y_names : dict of float to str, optional
-        What stands at the ticks; no tick elsewhere. An empty dict takes them all away.
-    equal : bool
-        Whether a unit is as long on both axes.
-    """
-
-    marks: tuple[Mark, ...]
-    title: str
-    x: str
-    y: str
-    x_scale: str
-    y_scale: str
-    x_range: tuple[float, float] | None
-    y_range: tuple[float, float] | None
-    x_names: Mapping[float, str] | None
-    y_names: Mapping[float, str] | None
-    equal: bool
-
-    def __init__(
-        self,
-        *marks: Mark,
-        title: str = "",
-        x: str = "",
-        y: str = "",
-        x_scale: str = "linear",
-        y_scale: str = "linear",
-        x_range: tuple[float, float] | None = None,
-        y_range: tuple[float, float] | None = None,
-        x_names: Mapping[float, str] | None = None,
-        y_names: Mapping[float, str] | None = None,
-        equal: bool = False,
-    ) -> None:
-        if not {x_scale, y_scale} <= set(SCALES):
-            raise ParameterError(f"a scale is one of {SCALES}, not {x_scale!r} and {y_scale!r}")
-        given = {name: value for name, value in locals().items() if name != "self"}
-        for name, value in given.items():
-            object.__setattr__(self, name, value)
-
-    def describe(self) -> str:
-        """One sentence: the axes, and every mark."""
-        axes = f"{self.y or 'height'} over {self.x}" if self.x or self.y else ""
-        head = f"{self.title} ({axes})" if self.title and axes else self.title or axes or "Panel"
-        return f"{head}: {'; '.join(filter(None, (mark.words() for mark in self.marks)))}."
-
-
-@dataclass(frozen=True, init=False)
-class Chart(Figure):
+class Chart(Sheet, Figure):
     """Panels under a claim; drawn by matplotlib (extra ``plots``).
 
     Parameters
@@ -324,6 +32,7 @@ class Chart(Figure):
 
     Examples
     --------
+    >>> from chainrule.explain import Line
     >>> chart = Chart(Panel(Line([0, 1], [1.0, 0.25], label="loss"), x="epoch"), title="It falls.")
     >>> print(chart.describe())
     It falls.
@@ -331,12 +40,6 @@ class Chart(Figure):
     >>> chart.data["panels"][0]["marks"][0]["y"]
     [1.0, 0.25]
     """
-
-    panels: tuple[Panel, ...]
-    title: str
-    columns: int
-    size: tuple[float, float]
-    share: bool
 
     def __init__(
         self,
@@ -348,11 +51,7 @@ class Chart(Figure):
     ) -> None:
         across = columns or min(len(panels), 3)
         default = (640.0, 400.0) if len(panels) == 1 else (400.0 if across < 3 else 300.0, 280.0)
-        for name, value in (
-            ("panels", panels), ("title", title), ("columns", across), ("share", share),
-            ("size", size or default),
-        ):  # fmt: skip
-            object.__setattr__(self, name, value)
+        super().__init__(panels, title, across, size or default, share)
 
     @property
     def data(self) -> dict[str, Any]:
@@ -381,7 +80,7 @@ class Chart(Figure):
         """A complete SVG document; see ``chart_drawing``."""
         from chainrule.explain.chart_drawing import chart_svg
 
-        return chart_svg(self)
+        return chart_svg(self, self.describe())
 
     def png(self, theme: str = "light") -> bytes:
         """The picture in pixels; see :meth:`Figure.png`."""

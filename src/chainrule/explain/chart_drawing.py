@@ -18,11 +18,10 @@ import numpy as np
 
 from chainrule.explain.advances import text_width
 from chainrule.explain.canvas import DPI, POINT, SHARPNESS, installed, settings
-from chainrule.explain.chart import (
+from chainrule.explain.marks import (
     SERIES,
     Band,
     Bars,
-    Chart,
     Intervals,
     Line,
     Mark,
@@ -30,6 +29,7 @@ from chainrule.explain.chart import (
     Panel,
     Points,
     Rule,
+    Sheet,
     Surface,
     Threads,
 )
@@ -61,16 +61,16 @@ DASHES: dict[str, Any] = {
 }
 
 
-def chart_svg(chart: Chart) -> str:
+def chart_svg(chart: Sheet, description: str) -> str:
     """The chart as an SVG document whose colours follow the reader's preference."""
-    key = sha256(f"{chart.title}{chart.describe()}".encode()).hexdigest()[:8]
+    key = sha256(description.encode()).hexdigest()[:8]
     buffer = io.StringIO()
     with settings(key):
         drawn(chart, LIGHT).savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return _adaptive(buffer.getvalue(), chart, key)
+    return _adaptive(buffer.getvalue(), chart.title, description, key)
 
 
-def chart_png(chart: Chart, theme: Theme) -> bytes:
+def chart_png(chart: Sheet, theme: Theme) -> bytes:
     """The chart in pixels, two for each CSS pixel."""
     buffer = io.BytesIO()
     with settings():
@@ -78,7 +78,7 @@ def chart_png(chart: Chart, theme: Theme) -> bytes:
     return buffer.getvalue()
 
 
-def drawn(chart: Chart, theme: Theme) -> Canvas:
+def drawn(chart: Sheet, theme: Theme) -> Canvas:
     """The chart as a figure of matplotlib, laid out."""
     from matplotlib.figure import Figure as Canvas
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -103,6 +103,8 @@ def drawn(chart: Chart, theme: Theme) -> Canvas:
         axes = canvas.add_subplot(rows, chart.columns, place, **shared)
         first = first or axes
         labels.append(_panel(axes, panel, theme))
+        if chart.share:
+            axes.label_outer()
     canvas.draw_without_rendering()
     canvas.set_layout_engine("none")  # laid out once is enough: what follows moves within bounds
     for each in labels:
@@ -412,13 +414,13 @@ def _spread(labels: list[_Label]) -> None:
 
 
 def _apart(wanted: Any, step: float) -> Any:
-    """The places nearest to ``wanted``, ascending, that are ``step`` apart.
+    """The places nearest to ``wanted``, ascending, that are ``step`` apart and not below 0.
 
     Least squares under order constraints: the pool-adjacent-violators algorithm (Ayer et al.
     1955) on what is wanted less the room that the places before it take.
 
-    >>> _apart(np.array([0.0, 0.0, 100.0]), 16.0).tolist()
-    [-8.0, 8.0, 100.0]
+    >>> _apart(np.array([50.0, 50.0, 100.0]), 16.0).tolist()
+    [42.0, 58.0, 100.0]
     """
     room = step * np.arange(len(wanted))
     pools: list[list[float]] = []
@@ -427,13 +429,13 @@ def _apart(wanted: Any, step: float) -> Any:
         while len(pools) > 1 and np.mean(pools[-2]) > np.mean(pools[-1]):
             last = pools.pop()
             pools[-1] += last
-    return np.concatenate([np.full(len(pool), np.mean(pool)) for pool in pools]) + room
+    return np.concatenate([np.full(len(pool), max(np.mean(pool), 0.0)) for pool in pools]) + room
 
 
 # ---------------------------------------------------------------------------- SVG
 
 
-def _adaptive(svg: str, chart: Chart, key: str) -> str:
+def _adaptive(svg: str, title: str, description: str, key: str) -> str:
     """Matplotlib's document as one of ours: named, with ids of its own, light or dark."""
     body = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>c{key}-", svg[svg.index("<svg") :])
     body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, flags=re.S)
@@ -448,8 +450,8 @@ def _adaptive(svg: str, chart: Chart, key: str) -> str:
         f' {view[0] if view else ""} width="{width:g}" height="{height:g}">'
     )
     named = (
-        f'\n<title id="c{key}-title">{escape(chart.title)}</title>'
-        f'\n<desc id="c{key}-description">{escape(chart.describe())}</desc>'
+        f'\n<title id="c{key}-title">{escape(title)}</title>'
+        f'\n<desc id="c{key}-description">{escape(description)}</desc>'
         f"\n<style>{_stylesheet()}</style>"
     )
     return start + named + rest

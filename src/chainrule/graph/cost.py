@@ -32,7 +32,12 @@ def operations(graph: Graph, rows: int | None = None) -> int:
     >>> operations(close([ops.sum(a @ b)]))  # 2 * 2 * 3 * 5 + 10
     70
     """
-    return sum(_COSTS[node.op.kind](node, rows) for node in graph.nodes)
+    return sum(node_operations(node, rows) for node in graph.nodes)
+
+
+def node_operations(node: Node, rows: int | None = None) -> int:
+    """What one node adds to `operations`."""
+    return _COSTS[node.op.kind](node, rows)
 
 
 def _size(node: Node, rows: int | None) -> int:

@@ -18,12 +18,13 @@ from chainrule.nn.preprocessing import (
     Standardize,
     Whiten,
 )
+from chainrule.nn.tabular import TableInput
 
 LAYERS: Final[dict[str, type[Layer]]] = {
     kind.__name__: kind
     for kind in (
         Linear, Activation, Dropout, BatchNorm, LayerNorm, Embedding, Flatten,
-        Standardize, Normalize, RobustScale, PCA, Whiten, PolynomialFeatures,
+        Standardize, Normalize, RobustScale, PCA, Whiten, PolynomialFeatures, TableInput,
     )
 }  # fmt: skip
 

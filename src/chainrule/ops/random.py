@@ -31,8 +31,8 @@ class Stream(IntEnum):
     HELD_OUT_ROWS = 2**32 - 1
 
 
-_ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
-_PARITY = np.uint32(0x1BD11BDA)
+ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
+PARITY = np.uint32(0x1BD11BDA)
 _WORD: dict[int, Dtype] = {width: np.dtype(f"uint{width}") for width in (8, 16, 32, 64)}
 
 
@@ -49,11 +49,11 @@ def threefry(key: Array, first: Array, second: Array) -> tuple[Array, Array]:
     -------
     tuple of two uint32 arrays
     """
-    words = (key[..., 0], key[..., 1], key[..., 0] ^ key[..., 1] ^ _PARITY)
+    words = (key[..., 0], key[..., 1], key[..., 0] ^ key[..., 1] ^ PARITY)
     x, y = np.asarray(first + words[0], np.uint32), np.asarray(second + words[1], np.uint32)
     turned = np.empty_like(y)
     for group in range(5):
-        for rotation in _ROTATIONS[group % 2]:  # in place: a third of the time
+        for rotation in ROTATIONS[group % 2]:  # in place: a third of the time
             x += y
             np.left_shift(y, np.uint32(rotation), out=turned)
             y >>= np.uint32(32 - rotation)

@@ -58,15 +58,23 @@ def pieces(emit: Emitter, extent: Size, lanes: int) -> list[Piece]:
     return found
 
 
-def axes_of(group: Group, accesses: Mapping[Node, Access]) -> list[Axis]:
-    """The axes of a group's loops, outermost first; those of size 1 are left out."""
+def axes_of(group: Group, accesses: Mapping[Node, Access], apart: int | None = None) -> list[Axis]:
+    """The axes of a group's loops, outermost first; those of size 1 are left out.
+
+    Parameters
+    ----------
+    group : Group
+    accesses : mapping of Node to Access
+    apart : int, optional
+        An axis that is not laid together with the one behind it, because threads share it.
+    """
     reduced = group.axes or ()
     strides = {node: access.broadcast(group.space) for node, access in accesses.items()}
     found: list[Axis] = []
     for place, extent in enumerate(group.space):
         mine = {node: each[place] for node, each in strides.items()}
         axis = Axis(extent_size(extent), place in reduced, mine)
-        if found and axis.extent != ONE and _runs_on(found[-1], axis):
+        if found and axis.extent != ONE and place - 1 != apart and _runs_on(found[-1], axis):
             found[-1] = Axis(found[-1].extent.times(axis.extent), axis.reduced, axis.strides)
         elif axis.extent != ONE:
             found.append(axis)

@@ -16,6 +16,7 @@ from chainrule.engines.native.function import Lowered, lower
 from chainrule.engines.native.jit import Code, to_object
 from chainrule.engines.native.layout import Layout, packed, unpacked
 from chainrule.engines.native.program import write_program
+from chainrule.engines.native.sizes import shape_size
 from chainrule.engines.native.stages import dump, dumping
 from chainrule.engines.native.subnormals import definitions
 from chainrule.engines.native.target import Target
@@ -23,6 +24,7 @@ from chainrule.graph.graph import Graph
 from chainrule.graph.text import print_graph
 
 FUNCTION, RUNNER = "compute", "run"
+MOST_BYTES = 2**47  # what x86 and Arm processors address
 
 
 class Written(NamedTuple):
@@ -48,15 +50,15 @@ def write_graph(graph: Graph, target: Target) -> Written:
 
 def write_training(program: Program, target: Target) -> Written:
     """The module with the functions ``step`` and ``run``."""
-    lowered = lower(program.step, target, "step", program.carried)
+    lowered = lower(program.step, target, "step", program.carried, program.batch)
     text, declarations = write_program(program, target)
     functions = [definitions(target), lowered.text, text]
     return Written(lowered, module(target, functions, {**lowered.declarations, **declarations}))
 
 
-def program_kind(program: Program) -> tuple[int, bool, bool]:
+def program_kind(program: Program) -> tuple[int, int, bool, bool]:
     """All that a program's code depends on, beside its step."""
-    return program.carried, program.shuffled, program.replacement
+    return program.carried, program.batch, program.shuffled, program.replacement
 
 
 def build(
@@ -73,6 +75,7 @@ def build(
     write : callable
         Lowers the graph.
     """
+    _check_sizes(graph)
     printed = f"{kind}\n{print_graph(graph).text}"
 
     def make() -> bytes:
@@ -83,3 +86,19 @@ def build(
         dump(graph, kind, *write(), target)
     layout, code = unpacked(cached_object(printed, target, make), graph)
     return layout, Code(code, target)
+
+
+def _check_sizes(graph: Graph) -> None:
+    """Refuse arrays that no address reaches the end of.
+
+    Raises
+    ------
+    MemoryError
+        Naming the node.
+    """
+    for node in graph.nodes:
+        size = shape_size(node.shape).number * node.dtype.itemsize
+        if size > MOST_BYTES:
+            raise MemoryError(
+                f"{node.op.name} built at {node.site} is {node.type}, more than any memory holds"
+            )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -19,12 +20,15 @@ from chainrule.engines.native.build import (
     write_training,
 )
 from chainrule.engines.native.call import ArrayArgument, Entry, Fixed, Number, Work
-from chainrule.engines.native.heap import Heap
+from chainrule.engines.native.heap import Heap, default_heap
 from chainrule.engines.native.ordering import sorting_bytes
+from chainrule.engines.native.parallel import Header
 from chainrule.engines.native.program import FIELDS
 from chainrule.engines.native.sizes import shape_size
 from chainrule.engines.native.target import Target, host
+from chainrule.engines.native.threads import Control, alone, team
 from chainrule.engines.reference import ReferenceEngine
+from chainrule.errors import ShapeError
 from chainrule.graph.graph import Graph
 from chainrule.ops import random
 from chainrule.shapes import INT64, UINT32, Array, TensorType, bind_rows, fixed_shape
@@ -48,7 +52,7 @@ class NativeEngine:
     name = "native"
 
     def __init__(self, target: Target | None = None, heap: Heap | None = None) -> None:
-        self.target, self.heap = target or host(), heap or Heap()
+        self.target, self.heap = target or host(), heap or default_heap()
         self._functions: BoundedCache[Any, CompiledGraph] = BoundedCache(KEPT_FUNCTIONS)
         self._programs: BoundedCache[Any, CompiledProgram] = BoundedCache(KEPT_FUNCTIONS)
 
@@ -82,18 +86,32 @@ class CompiledGraph:
         self._constants = [heap.given(array, array.dtype) for array in self.layout.constants]
         self._types = [node.type for node in graph.inputs]
         self._results = [node.type for node in graph.outputs]
-        self._grows = self.layout.scratch(target, 1) != self.layout.scratch(target, MANY_ROWS)
-        self._call = heap.function(code, FUNCTION, self._entries())
+        self._shared_from = self.layout.shared_from
+        self._grows = self._scratch(1) != self._scratch(MANY_ROWS)
+        self._call = heap.function(code, FUNCTION, self._entries(shared=False))
+        if self._shared_from is not None:
+            entries = self._entries(shared=True)
+            self._call_shared = heap.function(code, FUNCTION, entries, releases_gil=True)
 
-    def _entries(self) -> list[Entry]:
-        """What the function's table holds."""
+    def _scratch(self, rows: int) -> int:
+        return self.layout.scratch(self.target, rows)
+
+    def _entries(self, *, shared: bool) -> list[Entry]:
+        """What the function's table holds, with one thread or several."""
         layout = self.layout
         inputs = [_argument(f"input {i}", type_) for i, type_ in enumerate(self._types)]
         constants = [Fixed(array.ctypes.data) for array in self._constants]
         outputs = [_argument(f"output {i}", type_, True) for i, type_ in enumerate(self._results)]
         work = [Work(layout.fixed_bytes), Work(0, layout.row_bytes)]
-        scratch = Number("scratch") if self._grows else Work(layout.scratch(self.target, 1))
-        return [*inputs, *constants, *outputs, *work, scratch]
+        return [*inputs, *constants, *outputs, *work, *self._thread_entries(shared)]
+
+    def _thread_entries(self, shared: bool) -> list[Entry]:
+        """Scratch memory, its size for each thread, the control block."""
+        if shared:
+            return [Number("scratch"), Number("scratch of a thread"), Number("control")]
+        scratch = Number("scratch") if self._grows else Work(self._scratch(1))
+        control = 0 if self._shared_from is None else alone().address
+        return [scratch, Fixed(0), Fixed(control)]
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """The values of the outputs, in arrays of their own.
@@ -115,7 +133,13 @@ class CompiledGraph:
         if self._grows:
             space = self.heap.empty(self.layout.scratch(self.target, rows or 0))
             given.append(space.ctypes.data)
-        if self._call(rows or 0, *given):
+        try:
+            status = self._call(rows or 0, *given)
+        except MemoryError as reason:
+            raise MemoryError(f"there is no memory for work on {rows or 1} rows") from reason
+        if status < 0:  # another thread gave an array another shape since it was looked at
+            raise ShapeError("the arrays changed while they were read: give each thread its own")
+        if status:
             raise index_error(lambda engine: engine.compile(self.graph)(arrays))
         return results
 
@@ -203,7 +227,8 @@ class _Run:
         for target, value in zip(self.carried, carried, strict=True):
             np.copyto(target, value)
         self.once = [heap.array(type_) for type_ in compiled.records]
-        self.work = [heap.empty(x) for x in compiled.layout.work(compiled.target, most)]
+        self.work = [heap.empty(size) for size in compiled.layout.arena(most)]
+        self.scratch = compiled.layout.scratch(compiled.target, most)
         self.status = heap.filled(0, (3,), INT64)
         self.fields = {
             "seed": heap.given(random.key(seed), UINT32),
@@ -214,17 +239,22 @@ class _Run:
             "status": self.status,
         }
 
-        self.table = self._table()
-
     def __call__(self, epochs: range) -> Outcome:
         """Run them."""
         kept = [self._kept(array, len(epochs)) for array in self.once]
-        places = self._places(kept)
-        self.compiled.call(places.ctypes.data, epochs.start, len(epochs))
+        with self._team() as control:
+            scratch = self.compiled.heap.empty(self.scratch * control[Header.SLOTS])
+            places = self._places(self._table(scratch, control), kept)
+            self.compiled.call(places.ctypes.data, epochs.start, len(epochs))
         self.compiled.heap.check()
         done, stopped = int(self.status[1]), bool(self.status[2])
         ran = done // self.steps + stopped  # epochs that were begun
         return Outcome(self.carried, [x[:ran] for x in kept], finite=not stopped)
+
+    def _team(self) -> AbstractContextManager[Control]:
+        """Threads, where they share some of the work."""
+        shared = self.compiled.layout.shared_from is not None
+        return team() if shared else nullcontext(alone())
 
     def _kept(self, array: Array, epochs: int) -> Array:
         """Where each step's record goes; steps that do not run leave NaN or 0."""
@@ -232,18 +262,18 @@ class _Run:
         shape = (epochs, self.steps, *array.shape)
         return self.compiled.heap.filled(nothing, shape, array.dtype)
 
-    def _table(self) -> Array:
-        """The addresses that a step reads; the next carried values lie where the old ones do."""
+    def _table(self, scratch: Array, control: Control) -> Array:
+        """What a step reads; the next carried values lie where the old ones do."""
         inputs = [*self.carried, *self.batch, self.fields["step_key"]]
-        outputs = [*self.carried, *self.once]
-        return self._words(_places([*inputs, *self.compiled.constants, *outputs, *self.work]))
+        arrays = [*inputs, *self.compiled.constants, *self.carried, *self.once, *self.work, scratch]
+        return self._words([*_places(arrays), self.scratch, control.address])
 
     def _words(self, words: Sequence[int]) -> Array:
         return self.compiled.heap.given(np.array(words, ADDRESS), ADDRESS)
 
-    def _places(self, kept: Sequence[Array]) -> Array:
+    def _places(self, table: Array, kept: Sequence[Array]) -> Array:
         """What ``run`` reads: its fields, then a source and a target for each copy."""
-        arrays = {**self.fields, "table": self.table}
+        arrays = {**self.fields, "table": table}
         words = {name: array.ctypes.data for name, array in arrays.items()}
         words |= {"rows": self.count, "steps": self.steps}
         copies = [*zip(self.data, self.batch, strict=True), *zip(self.once, kept, strict=True)]

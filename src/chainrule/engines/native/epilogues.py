@@ -10,10 +10,11 @@ from chainrule.engines.native.axes import pieces
 from chainrule.engines.native.emitter import Emitter, Vector
 from chainrule.engines.native.lowering import lower, register_type
 from chainrule.engines.native.mathematics import FUNCTIONS
-from chainrule.engines.native.products import write_product
+from chainrule.engines.native.products import Bounds, write_product
 from chainrule.engines.native.schedule import Group
+from chainrule.engines.native.sharing import PANELS
 from chainrule.engines.native.sizes import ONE, ZERO, Size, extent_size
-from chainrule.engines.native.tiling import ProductSpec
+from chainrule.engines.native.tiling import ProductSpec, panel_count, plan
 from chainrule.engines.native.values import Scope, immediate, is_immediate, to_memory
 from chainrule.graph.node import Node
 
@@ -61,8 +62,11 @@ class _ProductWriter:
     def write(self, indices: list[str], leading: list[object]) -> None:
         """The loops over the leading axes."""
         if leading:
-            extent = extent_size(self.group.space[len(indices)])
-            with self.emit.loop("0", extent.emit(self.emit)) as loop:
+            extent = extent_size(self.group.space[len(indices)]).emit(self.emit)
+            begin, end = "0", extent
+            if self.scope.share and not indices:
+                begin, end = self.scope.share.part(self.emit, extent)
+            with self.emit.loop(begin, end) as loop:
                 self.write([*indices, loop.index], leading[1:])
             return
         self._product(indices)
@@ -102,9 +106,21 @@ class _ProductWriter:
             self._finish(indices, type_, value, row, column, mask)
 
         looped = len(self.after) > INLINE_NODES or any(x.op.name in FUNCTIONS for x in self.after)
+        (a, b), (own_rows, own_panels) = bases, self._part(spec)
         write_product(
-            self.emit, spec, bases[0], bases[1], "%rows", "%scratch", finish, looped=looped
+            self.emit, spec, a, b, "%rows", "%scratch", finish, own_rows, own_panels, looped=looped
         )
+
+    def _part(self, spec: ProductSpec) -> tuple[Bounds, Bounds]:
+        """The rows and panels that are this thread's."""
+        share, emit = self.scope.share, self.emit
+        if share is None or len(self.group.space) > 2:
+            return None, None
+        count = panel_count(spec, emit.target)
+        if count >= PANELS or count % 2 == 0:
+            return None, share.part(emit, str(count))
+        rows = extent_size(self.group.space[-2]).emit(emit)
+        return share.part(emit, rows, plan(spec, emit.target).tile.rows), None
 
     def _plain_product(self, indices: list[str], accesses: list[Access], bases: list[str]) -> None:
         flags = self.product.attributes

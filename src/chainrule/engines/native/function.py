@@ -1,8 +1,9 @@
 """One graph as one compiled function: ``void name(ptr table, i64 rows, ptr status)``.
 
 The table holds addresses: of the inputs, the larger constants, the outputs, the two parts of the
-arena, and scratch memory for products. The first status word becomes 1 if a computed index was
-outside its axis.
+arena, scratch memory for products, its size for one thread, and the control block of the threads.
+Groups that threads share are functions of their own. The first status word becomes 1 if a computed
+index was outside its axis.
 
 The step of a program writes its carried values where those lie that they follow: the address of an
 output is that of its input. If its loss is not finite it ends there and then; the third status word
@@ -20,6 +21,7 @@ from chainrule.engines.native.carrying import loss_group, waiting
 from chainrule.engines.native.emitter import Emitter, Vector, copy, function
 from chainrule.engines.native.epilogues import write_product_group
 from chainrule.engines.native.loops import LoopWriter
+from chainrule.engines.native.parallel import emit_parallel, emit_threads
 from chainrule.engines.native.routines import ROUTINES, check_labels
 from chainrule.engines.native.schedule import (
     Group,
@@ -29,6 +31,7 @@ from chainrule.engines.native.schedule import (
     legalize,
     stored_nodes,
 )
+from chainrule.engines.native.sharing import COUNT, ROW_COUNT, STATUS, TABLE, Share, shared_from
 from chainrule.engines.native.sizes import shape_size
 from chainrule.engines.native.target import Target
 from chainrule.engines.native.tiling import ProductSpec
@@ -57,6 +60,8 @@ class Lowered:
     products : list of ProductSpec
         The matrix products, which share scratch memory.
     groups : list of Group
+    shared_from : int or None
+        From how many rows on some group is shared by threads; None if none ever is.
     """
 
     graph: Graph
@@ -67,6 +72,7 @@ class Lowered:
     row_bytes: int
     products: list[ProductSpec]
     groups: list[Group]
+    shared_from: int | None
 
     @property
     def plan(self) -> str:
@@ -74,7 +80,13 @@ class Lowered:
         return "\n".join(f"{number:>3} {group}" for number, group in enumerate(self.groups))
 
 
-def lower(graph: Graph, target: Target, name: str, carried: int | None = None) -> Lowered:
+def lower(
+    graph: Graph,
+    target: Target,
+    name: str,
+    carried: int | None = None,
+    rows: int | None = None,
+) -> Lowered:
     """The function that computes a simplified graph.
 
     Parameters
@@ -85,59 +97,214 @@ def lower(graph: Graph, target: Target, name: str, carried: int | None = None) -
     carried : int, optional
         For a program's step: how many outputs are the next values of the first inputs. The loss
         is the output behind them.
+    rows : int, optional
+        Of a batch, where it is known.
     """
     legal, labels = legalize(graph)
-    writer = _Writer(legal, labels, target, carried)
+    writer = _Writer(legal, labels, target, carried, rows)
     body = writer.write()
-    text = function(name, "ptr %table, i64 %rows, ptr %status", body)
+    step = function(name, "ptr %table, i64 %rows, ptr %status", body)
     return Lowered(
         legal,
-        text,
+        "\n".join([*writer.functions, step]),
         body.declarations,
         [node.payload for node in writer.constants if node.payload is not None],
         writer.memory.fixed,
         writer.memory.rows,
-        writer.scope.products,
+        writer.products,
         writer.groups,
+        min(writer.shared.values(), default=None),
     )
 
 
 class _Writer:
-    """Writes one function."""
+    """Writes one function, and those that its threads share."""
 
     def __init__(
-        self, graph: Graph, labels: Sequence[Labels], target: Target, carried: int | None
+        self,
+        graph: Graph,
+        labels: Sequence[Labels],
+        target: Target,
+        carried: int | None,
+        rows: int | None,
     ) -> None:
-        self.carried = carried
-        self.graph, self.labels, self.emit = graph, labels, Emitter(target)
+        self.graph, self.labels, self.carried = graph, labels, carried
         scheduler = Scheduler(graph)
         self.groups, self.home = scheduler.run(), scheduler.home
-        self.stored = stored_nodes(graph, self.groups, self.home)
-        for group in self.groups:
-            if group.kind is GroupKind.ROUTINE:
-                self.stored[group.nodes[0]] = True
-            self.stored |= {node: True for node in group.nodes if node.op.kind is Kind.REDUCTION}
-        places = dict.fromkeys(node for group in self.groups for node in group.nodes)
-        checked = [self.home(each.node) for each in labels]
-        self.stored |= {node: True for node in checked if node in places}
+        self.stored = self._in_memory()
         found = () if carried is None else waiting(graph, self.groups, self.home, carried)
         self.waiting = dict.fromkeys(found)
         at_once = [node for node in graph.outputs if node not in self.waiting]
         self.memory = memory.assign(self.groups, self.stored, at_once, self.waiting, self.home)
+        self.constants = self._constants()
+        self.places = {
+            node: place
+            for place, node in enumerate([*graph.inputs, *self.constants, *graph.outputs])
+        }
+        starts = {number: shared_from(group, rows) for number, group in enumerate(self.groups)}
+        self.shared = {number: start for number, start in starts.items() if start is not None}
+        self.products: list[ProductSpec] = []
+        self.functions: list[str] = []
+        self.emit = Emitter(target)
+
+    def _in_memory(self) -> dict[Node, bool]:
+        """The nodes whose values are stored."""
+        stored = stored_nodes(self.graph, self.groups, self.home)
+        for group in self.groups:
+            if group.kind is GroupKind.ROUTINE:
+                stored[group.nodes[0]] = True
+            stored |= {node: True for node in group.nodes if node.op.kind is Kind.REDUCTION}
+        computed = dict.fromkeys(node for group in self.groups for node in group.nodes)
+        checked = [self.home(each.node) for each in self.labels]
+        return stored | {node: True for node in checked if node in computed}
+
+    def _constants(self) -> list[Node]:
+        """Those that the function reads from memory."""
         read = [
             x
             for group in self.groups
             if group.kind is not GroupKind.LOOP
             for x in group.nodes[0].operands
         ]
-        in_memory = dict.fromkeys(self.home(x) for x in read)
-        self.constants = [
+        read_from = dict.fromkeys(self.home(x) for x in read)
+        return [
             node
-            for node in graph.nodes
-            if node.payload is not None and (node in in_memory or not is_immediate(node))
+            for node in self.graph.nodes
+            if node.payload is not None and (node in read_from or not is_immediate(node))
         ]
-        self.accesses: dict[Node, Access] = {}
-        self.scope = Scope(self.emit, self.access)
+
+    def write(self) -> Emitter:
+        """The body of the function."""
+        frame = _Frame(self, self.emit)
+        if self.shared:
+            self._write_context(frame)
+        known = -1
+        if self.carried is not None:
+            known = loss_group(self.graph, self.groups, self.carried)
+        for number, group in enumerate(self.groups):
+            if number in self.shared:
+                self._write_shared(number, group)
+            else:
+                self._write_group(frame.scope, group)
+            if number == known:
+                self._leave_if_not_finite(frame)
+        for each in self.labels:
+            check_labels(frame.scope, each.node, each.classes)
+        for node in self.waiting:
+            size = shape_size(node.shape).number * node.dtype.itemsize
+            copy(self.emit, frame.entry(self.places[node]), frame.access(node).pointer, str(size))
+        self.emit.do("ret void")
+        return self.emit
+
+    def _write_group(self, scope: Scope, group: Group) -> None:
+        if group.kind is GroupKind.LOOP:
+            LoopWriter(scope, group, self.stored).write()
+        elif group.kind is GroupKind.ROUTINE:
+            ROUTINES[group.nodes[0].op.name](scope, group.nodes[0])
+        else:
+            write_product_group(scope, group, self.stored)
+
+    def _leave_if_not_finite(self, frame: _Frame) -> None:
+        """Return if the loss of no member is finite."""
+        emit, loss = self.emit, next(iter(self.graph.outputs[self.carried :]))
+        type_ = Vector.of(loss.dtype, 1)
+        count = shape_size(loss.shape).emit(emit)
+        with emit.loop("0", count, carried=[(Vector("i1", 1), "false")]) as member:
+            place = emit.pointer(frame.access(loss).pointer, member.index, type_.element)
+            size = emit.intrinsic("llvm.fabs", type_, emit.load(type_, place))
+            finite = emit.let(f"fcmp olt {type_} {size}, {type_.constant(float('inf'))}")
+            member.following = [emit.let(f"or i1 {member.values[0]}, {finite}")]
+        with emit.when(emit.let(f"xor i1 {member.values[0]}, true")):
+            emit.store(Vector("i64", 1), "1", emit.pointer("%status", "2", "i64"))
+            emit.do("ret void")
+
+    # Groups that threads share
+
+    def _write_context(self, frame: _Frame) -> None:
+        """What the shared groups' functions get: the function's own parameters."""
+        emit = self.emit
+        emit.do("%context = alloca [4 x i64]")
+        emit.do(f"%control = load ptr, ptr {frame.entry_place(CONTROL)}")
+        self.threads = emit_threads(emit, "%control")
+        for word, value in (
+            (TABLE, "ptr %table"),
+            (ROW_COUNT, "i64 %rows"),
+            (STATUS, "ptr %status"),
+        ):
+            emit.do(f"store {value}, ptr {emit.pointer('%context', str(word), 'i64')}")
+
+    def _write_shared(self, number: int, group: Group) -> None:
+        """A group as a function of its own, and the call that shares it."""
+        emit, name = self.emit, f"group_{number}"
+        self.functions.append(self._shared_function(name, group))
+        count, start = self.threads, self.shared[number]
+        if start:
+            many = emit.let(f"icmp sge i64 %rows, {start}")
+            count = emit.let(f"select i1 {many}, i64 {count}, i64 1")
+        emit.do(f"store i64 {count}, ptr {emit.pointer('%context', str(COUNT), 'i64')}")
+        emit_parallel(emit, "%control", count, name, "%context")
+
+    def _shared_function(self, name: str, group: Group) -> str:
+        emit = Emitter(self.emit.target)
+        emit.declarations = self.emit.declarations
+        words = ((TABLE, "ptr", "table"), (ROW_COUNT, "i64", "rows"), (STATUS, "ptr", "status"))
+        for word, kind, own in (*words, (COUNT, "i64", "count")):
+            emit.do(f"%{own} = load {kind}, ptr {emit.pointer('%context', str(word), 'i64')}")
+        frame = _Frame(self, emit, Share("%chunk", "%count"))
+        self._write_group(frame.scope, group)
+        emit.do("ret void")
+        return function(name, "ptr %context, i64 %chunk", emit, linkage="internal")
+
+
+ARENA, ROWS_ARENA, SCRATCH, SCRATCH_SIZE, CONTROL = range(5)  # entries behind the outputs
+
+
+class _Frame:
+    """What one function knows of the table: addresses, which it reads at its beginning."""
+
+    def __init__(self, writer: _Writer, emit: Emitter, share: Share | None = None) -> None:
+        self.writer, self.emit = writer, emit
+        self.accesses = {
+            node: Access.contiguous(self.entry(place), node)
+            for node, place in writer.places.items()
+        }
+        self._read_arena(writer.memory)
+        self._read_scratch(share)
+        self.scope = Scope(emit, self.access, writer.products, share)
+
+    def entry(self, place: int) -> str:
+        """An address in the table."""
+        return self.emit.let(f"load ptr, ptr {self.emit.pointer('%table', str(place), 'ptr')}", "a")
+
+    def entry_place(self, entry: int) -> str:
+        """Where one of the entries behind the outputs is."""
+        nodes = len(self.writer.constants) + len(self.writer.graph.inputs)
+        place = nodes + len(self.writer.graph.outputs) + entry
+        return self.emit.pointer("%table", str(place), "ptr")
+
+    def _read_arena(self, arena: memory.Memory) -> None:
+        emit = self.emit
+        fixed, growing = (
+            emit.let(f"load ptr, ptr {self.entry_place(entry)}") for entry in (ARENA, ROWS_ARENA)
+        )
+        up = emit.let(f"add i64 %rows, {ROW_ALIGNMENT - 1}")
+        rows = emit.let(f"and i64 {up}, {-ROW_ALIGNMENT}")
+        for node, slot in arena.slots.items():
+            offset = (
+                emit.let(f"mul i64 {rows}, {slot.offset}") if slot.of_rows else str(slot.offset)
+            )
+            pointer = emit.pointer(growing if slot.of_rows else fixed, offset, "i8")
+            self.accesses[node] = Access.contiguous(pointer, node)
+
+    def _read_scratch(self, share: Share | None) -> None:
+        """``%scratch``: of this thread."""
+        emit = self.emit
+        first = emit.let(f"load ptr, ptr {self.entry_place(SCRATCH)}")
+        offset = "0"
+        if share is not None:
+            size = emit.let(f"load i64, ptr {self.entry_place(SCRATCH_SIZE)}")
+            offset = emit.integer("mul", size, share.index)
+        emit.do(f"%scratch = getelementptr i8, ptr {first}, i64 {offset}")
 
     def access(self, node: Node) -> Access:
         """Where the elements of a node lie, through views."""
@@ -149,62 +316,3 @@ class _Writer:
             assert found is not None, "legalize copies what no view can show"
             self.accesses[each] = found
         return self.accesses[node]
-
-    def write(self) -> Emitter:
-        """The body of the function."""
-        self._read_table()
-        known = -1
-        if self.carried is not None:
-            known = loss_group(self.graph, self.groups, self.carried)
-        for number, group in enumerate(self.groups):
-            self._write_group(group)
-            if number == known:
-                self._leave_if_not_finite(self.graph.outputs[self.carried])
-        for each in self.labels:
-            check_labels(self.scope, each.node, each.classes)
-        for node in self.waiting:
-            size = shape_size(node.shape).number * node.dtype.itemsize
-            copy(self.emit, self.place[node], self.access(node).pointer, str(size))
-        self.emit.do("ret void")
-        return self.emit
-
-    def _write_group(self, group: Group) -> None:
-        if group.kind is GroupKind.LOOP:
-            LoopWriter(self.scope, group, self.stored).write()
-        elif group.kind is GroupKind.ROUTINE:
-            ROUTINES[group.nodes[0].op.name](self.scope, group.nodes[0])
-        else:
-            write_product_group(self.scope, group, self.stored)
-
-    def _leave_if_not_finite(self, loss: Node) -> None:
-        """Return if the loss of no member is finite."""
-        emit, type_ = self.emit, Vector.of(loss.dtype, 1)
-        count = shape_size(loss.shape).emit(emit)
-        with emit.loop("0", count, carried=[(Vector("i1", 1), "false")]) as member:
-            place = emit.pointer(self.access(loss).pointer, member.index, type_.element)
-            size = emit.intrinsic("llvm.fabs", type_, emit.load(type_, place))
-            finite = emit.let(f"fcmp olt {type_} {size}, {type_.constant(float('inf'))}")
-            member.following = [emit.let(f"or i1 {member.values[0]}, {finite}")]
-        with emit.when(emit.let(f"xor i1 {member.values[0]}, true")):
-            emit.store(Vector("i64", 1), "1", emit.pointer("%status", "2", "i64"))
-            emit.do("ret void")
-
-    def _read_table(self) -> None:
-        emit = self.emit
-        nodes = [*self.graph.inputs, *self.constants, *self.graph.outputs]
-        self.place = {node: self._entry(place) for place, node in enumerate(nodes)}
-        for node, place in self.place.items():
-            self.accesses[node] = Access.contiguous(place, node)
-        fixed, growing = self._entry(len(nodes)), self._entry(len(nodes) + 1)
-        emit.do(f"%scratch = load ptr, ptr {emit.pointer('%table', str(len(nodes) + 2), 'ptr')}")
-        up = emit.let(f"add i64 %rows, {ROW_ALIGNMENT - 1}")
-        rows = emit.let(f"and i64 {up}, {-ROW_ALIGNMENT}")
-        for node, slot in self.memory.slots.items():
-            offset = (
-                emit.let(f"mul i64 {rows}, {slot.offset}") if slot.of_rows else str(slot.offset)
-            )
-            pointer = emit.pointer(growing if slot.of_rows else fixed, offset, "i8")
-            self.accesses[node] = Access.contiguous(pointer, node)
-
-    def _entry(self, place: int) -> str:
-        return self.emit.let(f"load ptr, ptr {self.emit.pointer('%table', str(place), 'ptr')}", "a")

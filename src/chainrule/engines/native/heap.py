@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from chainrule.engines.native.jit import Code
 from chainrule.shapes import Array, Dtype, TensorType, bind_rows, fixed_shape, size_of
 
 CACHE_LINE = 64
+GUARD = "CHAINRULE_GUARD"  # of the environment: a test mode, see guard.py
 
 
 class Heap:
@@ -39,9 +41,21 @@ class Heap:
         fits = array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned
         return array if fits else array.astype(dtype, "C")
 
-    def function(self, code: Code, name: str, entries: Sequence[Entry]) -> Callable[..., int]:
+    def function(
+        self, code: Code, name: str, entries: Sequence[Entry], *, releases_gil: bool = False
+    ) -> Callable[..., int]:
         """A compiled function as Python calls it: ``f(rows, *arguments)`` gives its status."""
-        return CompiledFunction(code, name, entries)
+        return CompiledFunction(code, name, entries, releases_gil=releases_gil)
 
     def check(self) -> None:
         """Raise if code wrote beside an array; an ordinary heap cannot tell."""
+
+
+def default_heap() -> Heap:
+    """An ordinary heap, or one with guards where the environment asks for it."""
+    side = os.environ.get(GUARD)
+    if not side:
+        return Heap()
+    from chainrule.engines.native.guard import GuardedHeap
+
+    return GuardedHeap(side)

@@ -29,26 +29,35 @@ class Layout:
         Sizes of the arena's two parts: fixed, and for each row (rounded up to ROW_ALIGNMENT).
     products : list of ProductSpec
         The matrix products, which share scratch memory.
+    shared_from : int or None
+        From how many rows on threads share some of the work; None if they never do.
     """
 
     constants: list[Array]
     fixed_bytes: int
     row_bytes: int
     products: list[ProductSpec]
+    shared_from: int | None
 
     @classmethod
     def of(cls, lowered: Lowered) -> Layout:
         """The layout of a function that has just been lowered."""
-        return cls(lowered.constants, lowered.fixed_bytes, lowered.row_bytes, lowered.products)
+        return cls(
+            lowered.constants,
+            lowered.fixed_bytes,
+            lowered.row_bytes,
+            lowered.products,
+            lowered.shared_from,
+        )
 
     def scratch(self, target: Target, rows: int) -> int:
-        """Bytes of scratch memory that the products share, for up to so many rows."""
+        """Bytes of scratch memory that one thread needs, for up to so many rows."""
         return max([scratch_bytes(spec, target, rows) for spec in self.products], default=0)
 
-    def work(self, target: Target, rows: int) -> list[int]:
-        """Bytes of the arena's two parts and of scratch memory, for up to so many rows."""
+    def arena(self, rows: int) -> list[int]:
+        """Bytes of the arena's two parts, for up to so many rows."""
         steps = -(-rows // ROW_ALIGNMENT) * ROW_ALIGNMENT
-        return [self.fixed_bytes, steps * self.row_bytes, self.scratch(target, rows)]
+        return [self.fixed_bytes, steps * self.row_bytes]
 
 
 def packed(layout: Layout, graph: Graph, code: bytes) -> bytes:

@@ -61,21 +61,37 @@ class LoopWriter:
 
     def write(self) -> None:
         """Write the loops."""
-        *outer, last = axes_of(self.group, self.accesses)
+        shared = self._first_kept() if self.scope.share else None
+        *outer, last = axes_of(self.group, self.accesses, apart=shared)
         lanes = lanes_of(self.group, self.accesses, last, self.emit)
         parts = pieces(self.emit, last.extent, lanes)
         if not self.reductions:
-            self._nest(outer, [], lambda indices: self._along_last(outer, indices, last, parts))
+            self._outermost(outer, lambda indices: self._along_last(outer, indices, last, parts))
         elif last.reduced:
             kept = [axis for axis in outer if not axis.reduced]
-            self._nest(
-                kept, [], lambda indices: self._reduce_last(outer, kept, indices, last, parts)
+            self._outermost(
+                kept, lambda indices: self._reduce_last(outer, kept, indices, last, parts)
             )
         else:
             kept = [axis for axis in outer if not axis.reduced]
-            self._nest(
-                kept, [], lambda indices: self._reduce_leading(outer, kept, indices, last, parts)
+            self._outermost(
+                kept, lambda indices: self._reduce_leading(outer, kept, indices, last, parts)
             )
+
+    def _first_kept(self) -> int:
+        """The axis that is shared: the first that is not reduced, of more than one element."""
+        reduced = self.group.axes or ()
+        kept = [axis for axis in range(len(self.group.space)) if axis not in reduced]
+        return next((axis for axis in kept if self.group.space[axis] != 1), kept[0])
+
+    def _outermost(self, axes: Sequence[Axis], body: Callable[[list[str]], None]) -> None:
+        """Loops over ``axes``, as far as they are this thread's."""
+        if self.scope.share is None:
+            self._nest(axes, [], body)
+            return
+        begin, end = self.scope.share.part(self.emit, axes[0].extent.emit(self.emit))
+        with self.emit.loop(begin, end) as loop:
+            self._nest(axes[1:], [loop.index], body)
 
     def _nest(
         self, axes: Sequence[Axis], indices: list[str], body: Callable[[list[str]], None]

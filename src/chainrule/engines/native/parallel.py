@@ -83,6 +83,11 @@ def emit_parallel(emit: Emitter, control: str, chunks: int | str, body: str, con
     emit.do(f"call void {run}(ptr {control}, i64 {chunks}, ptr @{body}, ptr {context})")
 
 
+def emit_threads(emit: Emitter, control: str) -> str:
+    """How many threads there are: an i64."""
+    return _word(emit, control, Header.THREADS, "i64")
+
+
 def emit_cancelled(emit: Emitter, control: str) -> str:
     """Whether the program is to end: an i1, to be asked for once in a step."""
     return emit.let(f"icmp ne i64 {_word(emit, control, Header.CANCEL, 'i64')}, 0", "cancelled")
@@ -100,8 +105,8 @@ def text(target: Target) -> str:
         Part("run", f"ptr %control, i64 %chunks, {phase}", _run, linkage="external"),
         Part("publish", f"ptr %control, i64 %chunks, {phase}", _publish, "i64"),
         Part("take", f"ptr %control, i64 %me, i64 %generation, {phase}", _take),
-        Part("wait", "ptr %control, i64 %generation", _wait),
-        Part("look", "ptr %control, i64 %generation, ptr %since", _look),
+        Part("wait", "ptr %control, i64 %generation, i64 %began", _wait),
+        Part("look", "ptr %control, i64 %generation, i64 %began, ptr %since", _look),
         Part("drop_late", "ptr %control, i64 %generation", _drop_late),
         Part("worker", "ptr %control, i64 %me", _worker, linkage="external"),
         Part("rest", "ptr %slot", _rest),
@@ -139,10 +144,11 @@ def _run(emit: _Words) -> None:
         with emit.loop("0", "%chunks") as chunk:
             emit.do(f"call void %function(ptr %context, i64 {chunk.index})")
         emit.do("ret void")
+    began = emit.let("call i64 @now()")
     phase = "ptr %function, ptr %context"
     generation = emit.let(f"call i64 @publish(ptr %control, i64 %chunks, {phase})")
     emit.do(f"call void @take(ptr %control, i64 0, i64 {generation}, {phase})")
-    emit.do(f"call void @wait(ptr %control, i64 {generation})")
+    emit.do(f"call void @wait(ptr %control, i64 {generation}, i64 {began})")
     emit.do("ret void")
 
 
@@ -229,12 +235,15 @@ def _wait(emit: _Words) -> None:
         emit.do("call void @pause()")
         turn = emit.binary("and", emit.increase(turns), LOOKS - 1)
         with emit.when(emit.binary("icmp eq", turn, 0)):
-            emit.do(f"call void @look(ptr %control, i64 %generation, ptr {since})")
+            emit.do(f"call void @look(ptr %control, i64 %generation, i64 %began, ptr {since})")
     emit.do("ret void")
 
 
 def _look(emit: _Words) -> None:
-    """Note when waiting began; drop late helpers once, and from then on let them run."""
+    """Note when waiting began; drop late helpers once, and from then on let them run.
+
+    A helper may take as long again as number 0 took for its own part, and some patience more.
+    """
     since = emit.load(I64, "%since")
     with emit.when(emit.binary("icmp slt", since, 0)):
         emit.do("call void @yield()")
@@ -244,7 +253,8 @@ def _look(emit: _Words) -> None:
         emit.store(I64, now, "%since")
         emit.do("ret void")
     waited = emit.binary("sub", now, since)
-    patience = emit.get("%control", Header.PATIENCE)
+    worked = emit.binary("sub", since, "%began")
+    patience = emit.binary("add", emit.get("%control", Header.PATIENCE), worked)
     with emit.when(emit.binary("icmp sgt", waited, patience)):
         emit.do("call void @drop_late(ptr %control, i64 %generation)")
         emit.store(I64, "-1", "%since")
@@ -269,12 +279,15 @@ def _drop_late(emit: _Words) -> None:
 
 
 def _next_rest(emit: _Words, slot: str, now: str) -> str:
-    """Twice the last rest if that has not been over for long, up to the longest one."""
+    """Twice the last rest if that has hardly been over, up to the longest one.
+
+    What keeps a processor busy takes it again at once; a moment of the system's own does not.
+    """
     last, resume = emit.get(slot, Slot.REST), emit.get(slot, Slot.RESUME)
     shortest = emit.get("%control", Header.REST)
     longest = emit.get("%control", Header.LONGEST_REST)
     over = emit.binary("sub", now, resume)
-    long_ago = emit.binary("icmp sgt", over, longest)
+    long_ago = emit.binary("icmp sgt", over, shortest)
     twice = emit.intrinsic("llvm.smin", I64, emit.binary("shl", last, 1), longest)
     longer = emit.intrinsic("llvm.smax", I64, twice, shortest)
     return emit.let(f"select i1 {long_ago}, i64 {shortest}, i64 {longer}")

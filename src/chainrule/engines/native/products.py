@@ -173,13 +173,21 @@ class _Small(_Writer):
 
     def write(self) -> None:
         """Panel by panel, in each row block by row block."""
-        packed = self.emit.pointer(self.scratch, str(tile_bytes(self.tile)), "i8")
-        packed = packed if self.plan.pack_b else None
-        if packed is not None:
-            self._pack_b(self.b, (str(self.spec.n), self.k), packed)
+        packed: str | None = None
+        if self.plan.pack_b:
+            packed = self.emit.pointer(self.scratch, str(tile_bytes(self.tile)), "i8")
+            self._pack_panels(packed)
         for first, last, masks in self._strips():
             with self.emit.loop(*self._within(first, last)) as panel:
                 self._write_panel(panel.index, masks, packed)
+
+    def _pack_panels(self, place: str) -> None:
+        """B in panels, as far as it is needed here."""
+        emit, columns = self.emit, str(self.tile.columns)
+        begin, end = (emit.integer("mul", panel, columns) for panel in self.panels)
+        count = emit.integer("sub", emit.integer("smin", end, str(self.spec.n)), begin)
+        b = self.b.at(emit, self.type.element, "0", begin)
+        self._pack_b(b, (emit.integer("smax", count, "0"), self.k), place)
 
     def _write_panel(self, panel: str, masks: Sequence[str | None], packed: str | None) -> None:
         emit, element = self.emit, self.type.element
@@ -187,7 +195,8 @@ class _Small(_Writer):
         if packed is None:
             b, read = self.b.at(emit, element, "0", column), masks
         else:
-            b, read = self._packed_b(packed, panel, self.k), [None] * len(masks)
+            number = emit.integer("sub", panel, self.panels[0])
+            b, read = self._packed_b(packed, number, self.k), [None] * len(masks)
         for begin, end, height in row_blocks(emit, *self.rows, self._heights()):
             tile = Tile(self.type, height, len(masks))
             with emit.loop(begin, end, height) as row:

@@ -4,7 +4,8 @@ While it runs, subnormal numbers are flushed to zero: the moments of dead units 
 arithmetic on them is many times slower.
 
 ``run(ptr places, i64 first_epoch, i64 epochs)``, where ``places`` holds addresses and numbers in
-the order of :data:`FIELDS`. A step reads the carried values and writes the next ones in their place.
+the order of :data:`FIELDS`. A step reads the carried values and writes the next ones in their
+place.
 """
 
 from __future__ import annotations

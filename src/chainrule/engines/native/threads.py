@@ -29,7 +29,7 @@ from chainrule.shapes import Array
 VARIABLE = "CHAINRULE_THREADS"
 MOST = 256
 PATIENCE = 100_000  # nanoseconds
-REST, LONGEST_REST = 50_000_000, 400_000_000  # nanoseconds
+REST, LONGEST_REST = 20_000_000, 400_000_000  # nanoseconds
 
 _ALIGNMENT = 128  # bytes: processors fetch cache lines in pairs
 
@@ -202,6 +202,12 @@ def team(threads: int | None = None) -> Iterator[Control]:
             pool.close()
     finally:
         lock.release()
+
+
+@cache
+def alone() -> Control:
+    """The control block of one thread without helpers."""
+    return Control(1)
 
 
 def thread_count(asked: int | None = None) -> int:

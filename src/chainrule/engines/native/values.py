@@ -7,6 +7,7 @@ from collections.abc import Callable
 from chainrule.engines.native.access import Access
 from chainrule.engines.native.emitter import Emitter, Vector
 from chainrule.engines.native.lowering import ROWS_OF_TABLE, Site, register_type
+from chainrule.engines.native.sharing import Share
 from chainrule.engines.native.tiling import ProductSpec
 from chainrule.graph.node import Node
 from chainrule.ops.build import ROW_COUNT
@@ -22,12 +23,18 @@ class Scope:
         ``access(node)``: the node's :class:`Access`.
     products : list of ProductSpec
         The matrix products that need scratch memory at ``%scratch``.
+    share : Share or None
+        The part of the work that the function does; None for all.
     """
 
-    def __init__(self, emit: Emitter, access: Callable[[Node], Access]) -> None:
-        self.emit = emit
-        self.access = access
-        self.products: list[ProductSpec] = []
+    def __init__(
+        self,
+        emit: Emitter,
+        access: Callable[[Node], Access],
+        products: list[ProductSpec],
+        share: Share | None = None,
+    ) -> None:
+        self.emit, self.access, self.products, self.share = emit, access, products, share
 
 
 def is_immediate(node: Node) -> bool:

@@ -4,7 +4,109 @@ from __future__ import annotations
 
 from chainrule.explain.page import Page
 
+GATES = {"AND": "0001", "OR": "0111", "XOR": "0110", "XNOR": "1001"}
+CORNERS = ("00", "01", "10", "11")
+
+SLOPES = {  # of the activations, at -inf and +inf
+    "sign": ("0", "0"), "identity": ("1", "1"), "logistic": ("0", "0"), "tanh": ("0", "0"),
+    "hard tanh": ("0", "0"), "hard sigmoid": ("0", "0"), "ReLU": ("0", "1"),
+    "leaky ReLU": ("0.01", "1"), "PReLU": ("0.25", "1"), "ELU": ("0", "1"),
+    "SELU": ("0", "1.0507"), "CELU": ("0", "1"), "softplus": ("0", "1"), "softsign": ("0", "0"),
+    "GELU": ("0", "1"), "GELU, tanh": ("0", "1"), "SiLU": ("0", "1"), "Mish": ("0", "1"),
+}  # fmt: skip
+
 PAGES: tuple[Page, ...] = (
+    Page(
+        id="A1",
+        name="least-squares",
+        claim="House prices by the closed form and by gradient descent: the same coefficients.",
+        slide="Example of house price; least square estimation",
+        formula="L(β) = 1/2 Σᵢ (xᵢᵀβ − yᵢ)² / n\nβ̂ = (XᵀX)⁻¹ Xᵀy",
+        expected={
+            "beta0": "-23.218574", "beta1": "0.05061840", "beta2": "90.813312",
+            "beta3": "46.193838", "squared error sum": "13.96985",
+            "steps to 1e-6 at rate 0.1": "880 ± 1 %", "steps to 1e-6 at rate 0.778": "122 ± 1",
+            "reaches 1e-6 at rate 0.82": "0", "largest rate, standardised": "0.8156",
+            "largest rate, raw": "4.2e-7 ± 1 %", "condition number, raw": "13801 ± 0.5",
+            "duplicate column: descent from 0 less minimum-norm": "<= 1e-9",
+            "200000 x 500: greatest error in standard errors": "<= 5",
+            "likeliest less least squares": "<= 1e-9",
+        },
+        slip="What it calls the mean squared error carries a factor 1/2.",
+        experiment="rates=0.5,0.81,0.8157: the last two look alike, and only one of them arrives.",
+    ),
+    Page(
+        id="A2",
+        name="bias-variance",
+        claim="Expected squared error is bias² + variance + noise, and measuring it says the same.",
+        slide="Bias-variance trade-off",
+        formula="E_D,ε[(y − f̂(x; D))²] = Bias_D[f̂(x; D)]² + Var_D[f̂(x; D)] + σ²",
+        expected={
+            "noise": "0.09",
+            "variance, degree 1": "0.0090 ± 5 %", "variance, degree 2": "0.0135 ± 5 %",
+            "variance, degree 3": "0.0180 ± 5 %", "variance, degree 9": "0.0450 ± 5 %",
+            "bias^2, degree 1": "0.231", "bias^2, degree 2": "0.231", "bias^2, degree 3": "0.006",
+            "bias^2, degree 9": "< 1e-4",
+            **{f"standard errors between sum and measured, degree {d}": "<= 3"
+               for d in (1, 2, 3, 9)},
+            "bias^2, degree 1, with 80 points": ">= 0.2",
+            "variance, degree 1, with 80 points": "0.00225 ± 5 %",
+        },
+        questions={
+            "Linear, quadratic, cubic: which is too stiff, which too supple?":
+            "The linear and the quadratic fit miss sin(πx) by 0.231 however many sets one draws;"
+            " the cubic leaves 0.006; degree 9 leaves nothing and pays with five times the"
+            " variance of the linear fit."
+        },
+        experiment="n=80: the variance falls to a quarter, the bias stays.",
+    ),
+    Page(
+        id="A5",
+        name="softmax-temperature",
+        claim="A low temperature picks one class, a high one gives all the same chance.",
+        slide="Softmax with different temperature",
+        formula="p(y = k; β) = e^(f_k(x)/τ) / Σ_j e^(f_j(x)/τ)",
+        expected={
+            "p1 at T=1": "0.598", "p2 at T=1": "0.220", "p3 at T=1": "0.0895",
+            "p4 at T=1": "0.0810", "p5 at T=1": "0.0110",
+            "entropy at T=0.5": "0.529", "entropy at T=1": "1.109", "entropy at T=2": "1.439",
+            "entropy at T=10": "1.601",
+            "finite in float32 at T=0.01": "1", "naive form finite in float32 at T=0.01": "0",
+            "finite in float64 at T=0.001": "1", "naive form finite in float64 at T=0.001": "0",
+        },
+        slip="Its program draws with plt, which it never imports.",
+        questions={
+            "Why we need to minus max?":
+            "A common shift cancels in the quotient, and the largest exponent becomes 0: exp no"
+            " longer overflows. Without it 2/0.01 = 200 is too much for float32, and 2/0.001 for"
+            " float64."
+        },
+        experiment="T=0.05: the first class takes all, and the entropy is gone.",
+    ),
+    Page(
+        id="A7",
+        name="boolean-gates",
+        claim="One unit computes AND or OR; XOR needs a unit that reads both.",
+        slide="Boolean operations",
+        formula="AND: fires where w₁x₁ + w₂x₂ ≥ θ, with w₁ = w₂ = 1, θ = 2\nXOR = OR and not AND",
+        expected={
+            **{f"{gate} of {corner}": bit
+               for gate, bits in GATES.items() for corner, bit in zip(CORNERS, bits, strict=True)},
+            "best single unit on AND": "1", "best single unit on OR": "1",
+            "best single unit on XOR": "0.75", "best single unit on XNOR": "0.75",
+            "sum of the inequalities, w1": "0", "sum of the inequalities, w2": "0",
+            "sum of the inequalities, theta": "0",
+        },
+        slip="“θ negative” leaves θ = 0 unargued; adding the four inequalities covers both: with"
+        " multipliers (1, 1, 1, 1) they say 0 > 0.",
+        questions={
+            "Can one unit compute XOR?":
+            "No: 0 < θ, w₁ ≥ θ, w₂ ≥ θ and w₁ + w₂ < θ add up to 0 < 0. The best it can do is"
+            " three corners of four."
+        },
+        experiment="theta=1: the unit of AND becomes OR. Which weights and theta make NAND?",
+        decks="AB",
+    ),
     Page(
         id="A8",
         name="decision-boundary",
@@ -14,5 +116,68 @@ PAGES: tuple[Page, ...] = (
         expected={"parameters": "151", "training points": "500", "test points": "1000",
                   "test accuracy": ">= 0.99"},
         experiment="noise=0.3: the moons overlap, and no network can be right everywhere.",
+    ),
+    Page(
+        id="A9",
+        name="activations",
+        claim="Saturating activations lose their derivative on both sides, the others keep one.",
+        slide="Non-linearities: old school, saturating; new school, non-saturating",
+        formula="x = σ(s);  saturating: σ'(s) → 0 at +∞ and at −∞",
+        expected={
+            **{f"{name}: f' at {side}": slope for name, slopes in SLOPES.items()
+               for side, slope in zip(("-inf", "+inf"), slopes, strict=True)},
+            **{f"{name}: error of f'": "<= 1e-7" for name in SLOPES},
+            "saturating": "6",
+        },
+        experiment="far=5: how far out does the derivative of each still help?",
+        decks="AB",
+    ),
+    Page(
+        id="A10",
+        name="chain-rule",
+        claim="The chain rule as symbols and as numbers; where paths meet again, they add up.",
+        slide="Backpropagation: chain rule example",
+        formula="y = w₂ e^(w₁x):  ∂y/∂w₂ = e^(w₁x),  ∂y/∂w₁ = w₂ e^(w₁x) x\n"
+        "f = xyz with x = r, y = rs, z = s:  df/du = ∂f/∂r dr/du + ∂f/∂s ds/du",
+        expected={
+            "dy/dw1 - w2 x exp(w1 x)": "<= 1e-12", "dy/dw2 - exp(w1 x)": "<= 1e-12",
+            "d sin(x^2)/dx - 2 x cos(x^2)": "<= 1e-12",
+            "f": "36", "df/dr": "36", "df/ds": "24", "df/dr - 2 r s^2": "0",
+            "df/ds - 2 r^2 s": "0", "df/du": "144", "df/dr dr/du + df/ds ds/du": "144",
+        },
+        questions={
+            "Evaluate the parameter derivatives ∂y/∂w₁, ∂y/∂w₂.":
+            "∂y/∂w₂ = e^(w₁x) and ∂y/∂w₁ = w₂ e^(w₁x) x; see the numbers above."
+        },
+        experiment="r=0: one derivative vanishes, and the other too. Why?",
+        decks="AD",
+    ),
+    Page(
+        id="A12",
+        name="symbol-to-symbol",
+        claim="The derivative of f(f(f(w))) is a graph again; storing values saves computing f.",
+        slide="Figure 6.10: the symbol-to-symbol approach to computing derivatives",
+        formula="∂z/∂w = f'(y) f'(x) f'(w) = f'(f(f(w))) f'(f(w)) f'(w)",
+        expected={
+            "f computed for dz/dw, chain of 3, stored": "2",
+            "f computed for dz/dw, chain of 3, recomputed": "3",
+            "f computed for dz/dw, chain of 10, stored": "9",
+            "f computed for dz/dw, chain of 10, recomputed": "45",
+            **{f"error of derivative {k}": "<= 1e-6" for k in (1, 2, 3)},
+        },
+        experiment="long=20: what is stored grows by 10, what is computed anew by 145.",
+    ),
+    Page(
+        id="A15",
+        name="linear-collapse",
+        claim="Layers without a non-linearity are one linear map: the product of their matrices.",
+        slide="The non-linearities are essential",
+        formula="y = W_L ⋯ W₂ W₁ x = W x",
+        expected={"largest difference": "<= 1e-12", "rank of the product": "2"},
+        questions={
+            "What does depth buy without non-linearities?":
+            "Nothing: a product of matrices is a matrix, of no higher rank than the narrowest."
+        },
+        experiment="width=1: the product has rank 1, and the plane falls onto a line.",
     ),
 )  # fmt: skip

@@ -13,6 +13,31 @@ NEURON_LEAVES = {"df/dw0": "-0.20", "df/dx0": "0.39", "df/dw1": "-0.39", "df/dx1
 
 PAGES: tuple[Page, ...] = (
     Page(
+        id="C1",
+        name="softmax-classifier",
+        claim="The softmax loss looks at one number only: the probability of the true class.",
+        slide="Recap: loss function; softmax classifier (multinomial logistic regression)",
+        formula="L_i = −log(e^(s_{y_i}) / Σ_j e^(s_j)),  s = f(x_i; W) = W x_i + b",
+        expected={
+            "highest score of image 1": "8.02", "highest class of image 1 is dog": "1",
+            "highest score of image 2": "6.04", "highest class of image 2 is automobile": "1",
+            "highest score of image 3": "6.14", "highest class of image 3 is truck": "1",
+            "loss of image 1": "5.170", "loss of image 2": "0.577", "loss of image 3": "11.294",
+            "mean loss": "5.681", "exp(s1)": "24.5", "exp(s2)": "164.0", "exp(s3)": "0.18",
+            "p1": "0.13", "p2": "0.87", "p3": "0.00", "loss of class 1": "2.0404",
+            "with a logarithm to base 10": "0.89",
+        },
+        slip="Its loss 0.89 is a logarithm to base 10; the natural one gives 2.0404.",
+        questions={
+            "Define a loss function that quantifies our unhappiness with the scores.":
+            "The mean of −log p of the true classes: 5.681 here, mostly for the frog, whose"
+            " probability is 0.00001.",
+            "Come up with a way of finding the parameters that minimize the loss.":
+            "Gradient descent: see gradient-descent (C2).",
+        },
+        experiment="scores=3.2,5.1,-1.7 true=1: the loss of the class that already wins.",
+    ),
+    Page(
         id="C3",
         name="circuit",
         claim="Values go forwards through the circuit, derivatives come back.",

@@ -1,0 +1,185 @@
+"""Tables as arrays for a network: learned from the training rows, the same ever after."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.data.encoders import ENCODERS, FLAGS, RECORDS, Block, ColumnEncoder
+from chainrule.data.frames import Frame
+from chainrule.data.scaling import State, scaling_of
+from chainrule.data.schema import Schema
+from chainrule.errors import DataError, FileFormatError
+from chainrule.nn import records
+from chainrule.shapes import FLOAT32, INT64, Array
+
+MOST_SCALED = 1e30  # float32 holds it, and its square fits into float64
+
+
+class Encoded(NamedTuple):
+    """Rows as a network takes them.
+
+    Attributes
+    ----------
+    X : (n, numbers + plain + categories) float32
+        Scaled numbers, then numbers near 0 and 1, then category numbers.
+    flags : dict of str to (n,) bool
+        For each of :data:`chainrule.data.encoders.FLAGS`, the rows where a column raised it.
+    """
+
+    X: Array
+    flags: dict[str, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class TableEncoder:
+    """How a table becomes an array.
+
+    Attributes
+    ----------
+    schema : Schema
+    encoders : tuple of ColumnEncoder
+        One for each column that is learned from.
+    scaling : str
+        A name of :data:`chainrule.data.scaling.SCALINGS`.
+    state : dict of arrays
+        What the scaling learned.
+    """
+
+    schema: Schema
+    encoders: tuple[ColumnEncoder, ...]
+    scaling: str
+    state: State
+
+    @classmethod
+    def fit(cls, schema: Schema, frame: Frame, scaling: str = "robust") -> TableEncoder:
+        """Learn from training rows.
+
+        Raises
+        ------
+        DataError
+            If no column is left to learn from, or the frame lacks one.
+
+        Examples
+        --------
+        >>> from chainrule.data.frames import as_frame
+        >>> from chainrule.data.schema import infer_schema
+        >>> frame = as_frame({"x": [1.0, None, 3.0, 5.0], "kind": ["a", "b", "b", "a"]})
+        >>> encoder = TableEncoder.fit(infer_schema(frame), frame)
+        >>> encoder.encode(frame).X.tolist()
+        [[-2.0, 0.0, 1.0], [0.0, 1.0, 2.0], [0.0, 0.0, 2.0], [2.0, 0.0, 1.0]]
+        >>> encoder.encode(as_frame({"kind": ["c"], "x": [9.0]})).flags["unknown"].tolist()
+        [True]
+        """
+        scaler = scaling_of(scaling)
+        encoders = tuple([ENCODERS[spec.kind].fit(spec, frame[spec.name]) for spec in schema.used])
+        if not encoders:
+            reasons = "; ".join(f"{c.name}: {c.note or c.kind}" for c in schema.columns[:5])
+            raise DataError(f"no column is left to learn from ({reasons or 'there is none'})")
+        numbers = _joined([each.encode(frame[each.name]) for each in encoders]).numbers
+        return cls(schema, encoders, scaling, scaler.learn(numbers) if numbers.size else {})
+
+    def encode(self, frame: Frame) -> Encoded:
+        """The rows of a table that has the columns, in any order, and perhaps others.
+
+        Raises
+        ------
+        DataError
+            If a column is missing.
+        """
+        for each in self.encoders:
+            if each.name not in frame:
+                raise DataError(f"{frame.source}: {_lacking(each.name, frame.names)}")
+        block = _joined([each.encode(frame[each.name]) for each in self.encoders])
+        scaled = block.numbers
+        if scaled.size:
+            with np.errstate(over="ignore"):
+                scaled = scaling_of(self.scaling).apply(block.numbers, self.state)
+        near = np.clip(scaled, -MOST_SCALED, MOST_SCALED)
+        X = np.concatenate([near, block.plain, block.codes], axis=1).astype(FLOAT32)
+        return Encoded(X, block.flags)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the columns of the array are called."""
+        pairs = [each.names for each in self.encoders]
+        numbers = [name for pair in pairs for name in pair[0]]
+        plain = [name for pair in pairs for name in pair[1]]
+        return (*numbers, *plain, *[each.name for each in self.encoders if each.levels])
+
+    @property
+    def n_numbers(self) -> int:
+        """How many columns of the array are scaled numbers: they come first."""
+        return sum(len(each.names[0]) for each in self.encoders)
+
+    @property
+    def n_plain(self) -> int:
+        """How many columns follow that are near 0 and 1 by nature."""
+        return sum(len(each.names[1]) for each in self.encoders)
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """How many category numbers each of the last columns has."""
+        return tuple([each.levels for each in self.encoders if each.levels])
+
+    # As JSON and arrays
+
+    def packed(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """What a file holds."""
+        return {
+            "schema": self.schema.to_json(),
+            "encoders": [records.encode(each) for each in self.encoders],
+            "scaling": self.scaling,
+        }, self.state
+
+    @classmethod
+    def unpacked(cls, facts: Mapping[str, Any], state: State) -> TableEncoder:
+        """The encoder that :meth:`packed` took apart.
+
+        Raises
+        ------
+        FileFormatError, UnknownNameError
+            If its parts do not fit together.
+        """
+        encoders = tuple(
+            [
+                records.decode(_with_records(each), RECORDS, "column encoder")
+                for each in facts["encoders"]
+            ]
+        )
+        found = cls(Schema.from_json(facts["schema"]), encoders, facts["scaling"], dict(state))
+        if [each.name for each in encoders] != [column.name for column in found.schema.used]:
+            raise FileFormatError("its encoders are not those of its columns")
+        probe = np.zeros((1, found.n_numbers))
+        if probe.size and scaling_of(found.scaling).apply(probe, found.state).shape != probe.shape:
+            raise FileFormatError("its scaling does not fit its columns")
+        return found
+
+
+def _with_records(described: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with the records inside them made."""
+    return {
+        name: records.decode(value, RECORDS, "notation") if isinstance(value, dict) else value
+        for name, value in described.items()
+    }
+
+
+def _joined(blocks: list[Block]) -> Block:
+    flags = {
+        name: np.any([block.flags[name] for block in blocks if name in block.flags], axis=0)
+        if any(name in block.flags for block in blocks)
+        else np.zeros(len(blocks[0].plain), bool)
+        for name in FLAGS
+    }
+    parts = [np.concatenate([block[place] for block in blocks], axis=1) for place in range(3)]
+    return Block(parts[0], parts[1], parts[2].astype(INT64), flags)
+
+
+def _lacking(name: str, names: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"; is it called {close[0]!r} here?" if close else ""
+    return f"the model needs the column {name!r}, which the table lacks{hint}"

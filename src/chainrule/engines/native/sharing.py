@@ -1,0 +1,79 @@
+"""Work that threads share: which groups are worth it, and which part of one is whose.
+
+Outputs are split, never sums: every element is computed by one thread in the order in which one
+thread alone would, so that a result does not depend on how many there are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chainrule.engines.native.emitter import Emitter
+from chainrule.engines.native.schedule import Group, GroupKind
+from chainrule.graph.cost import node_operations
+from chainrule.graph.op import Kind
+from chainrule.shapes import ROWS
+
+WORTH = 150_000  # operations: about 2 microseconds, several times what waiting for each other costs
+LOOP_FACTOR = 4  # an operation of a loop over this many of a product
+USUAL_ROWS = 1024  # taken for the number of rows where no batch is known
+PANELS = 8  # from so many on, products are split by columns, else where it comes out even
+
+TABLE, ROW_COUNT, STATUS, COUNT = range(4)  # words of the context that a shared group's code gets
+
+
+@dataclass(frozen=True)
+class Share:
+    """One of ``count`` parts of a group's work: i64 operands."""
+
+    index: str
+    count: str
+
+    def part(self, emit: Emitter, extent: str, step: int = 1) -> tuple[str, str]:
+        """Where this part of [0, extent) begins and ends, in whole steps."""
+        steps = emit.integer("sdiv", emit.integer("add", extent, str(step - 1)), str(step))
+        following = emit.integer("add", self.index, "1")
+        begin, end = (
+            emit.integer("mul", self._cut(emit, steps, at), str(step))
+            for at in (self.index, following)
+        )
+        return begin, emit.integer("smin", end, extent)
+
+    def _cut(self, emit: Emitter, steps: str, at: str) -> str:
+        return emit.integer("sdiv", emit.integer("mul", steps, at), self.count)
+
+
+def work(group: Group, rows: int) -> int:
+    """Operations of a group, weighted by how long they take."""
+    found = 0
+    for node in group.nodes:
+        factor = 1 if node.op.kind is Kind.CONTRACTION else LOOP_FACTOR
+        found += factor * node_operations(node, rows)
+    return found
+
+
+def shared_from(group: Group, rows: int | None) -> int | None:
+    """From how many rows on a group is shared; None if it is not.
+
+    Parameters
+    ----------
+    group : Group
+    rows : int or None
+        Of a batch; None if not known.
+    """
+    if not _divides(group) or work(group, rows or USUAL_ROWS) < WORTH:
+        return None
+    return -(-WORTH // max(1, work(group, 1))) if _grows(group) else 0
+
+
+def _grows(group: Group) -> bool:
+    return any(ROWS in x.shape for node in group.nodes for x in (node, *node.operands))
+
+
+def _divides(group: Group) -> bool:
+    """Whether a group's results can be computed in parts."""
+    if group.kind is GroupKind.PRODUCT:
+        return group.nodes[0].dtype.kind == "f"
+    reduced = group.axes or ()
+    kept = [axis for axis, extent in enumerate(group.space) if axis not in reduced and extent != 1]
+    return group.kind is GroupKind.LOOP and bool(kept) and kept[0] < len(group.space) - 1

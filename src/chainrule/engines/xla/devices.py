@@ -1,0 +1,119 @@
+"""Where arrays lie: the devices of a training, as a grid of rows by units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from chainrule.engines.xla.library import first_sentence, jax
+from chainrule.errors import EngineError, ParameterError
+from chainrule.shapes import Array
+
+PLATFORMS: Final = ("cpu", "gpu", "tpu")
+PRECISIONS: Final = ("float32", "tf32", "bfloat16")
+RESIDENT_SHARE: Final = 0.5  # of a device's memory may be data sets; the rest is for training
+
+
+def available(platform: str | None) -> list[Any]:
+    """The devices of a kind, in all processes; those that JAX prefers where none is named.
+
+    Raises
+    ------
+    EngineError
+        If there are none, or they cannot be used.
+    """
+    try:
+        found: list[Any] = jax.devices(platform)
+    except RuntimeError as reason:
+        named = "devices" if platform is None else f"device {platform!r}"
+        raise EngineError(
+            f"there is no {named} that JAX can use ({first_sentence(reason)}); leave device out,"
+            " or install the JAX that is made for it"
+        ) from reason
+    return found
+
+
+@dataclass(frozen=True)
+class Devices:
+    """A grid of devices: the rows of a batch are divided along one axis, units along the other.
+
+    Attributes
+    ----------
+    mesh : jax.sharding.Mesh
+        With the axes ``rows`` and ``units``.
+    """
+
+    mesh: Any
+
+    @classmethod
+    def chosen(cls, platform: str | None, count: int | None, units: int) -> Devices:
+        """So many devices of a kind, all if None, ``units`` of them for each part of the rows.
+
+        Raises
+        ------
+        EngineError
+            If there are fewer.
+        ParameterError
+            If they cannot be divided by ``units``, or processes would be left without any.
+        """
+        found = available(platform)
+        if count is not None and count > len(found):
+            raise EngineError(
+                f"{count} devices were asked for, and JAX finds {len(found)} of kind"
+                f" {found[0].platform!r}; ask for fewer, or leave devices out"
+            )
+        if count is not None and count < len(found) and jax.process_count() > 1:
+            raise ParameterError("several processes use all their devices; leave devices out")
+        kept = found[:count]
+        if len(kept) % units:
+            raise ParameterError(f"{len(kept)} devices cannot be divided by split_units={units}")
+        grid = np.array(kept).reshape(-1, units)
+        return cls(jax.sharding.Mesh(grid, ("rows", "units")))
+
+    @property
+    def count(self) -> int:
+        """How many there are, in all processes."""
+        return int(self.mesh.size)
+
+    @property
+    def local(self) -> Any:
+        """One that belongs to this process."""
+        return self.mesh.local_devices[0]
+
+    def _sharding(self, *axes: str | None) -> Any:
+        return jax.sharding.NamedSharding(self.mesh, jax.sharding.PartitionSpec(*axes))
+
+    @property
+    def everywhere(self) -> Any:
+        """The same array on every device."""
+        return self._sharding()
+
+    @property
+    def by_rows(self) -> Any:
+        """The first axis divided among the devices."""
+        return self._sharding("rows")
+
+    def by_units(self, shape: tuple[int, ...]) -> Any:
+        """The last axis divided, where it can be; this is how parameters and moments lie."""
+        units = self.mesh.shape["units"]
+        if units == 1 or not shape or shape[-1] % units:
+            return self.everywhere
+        return self._sharding(*(None,) * (len(shape) - 1), "units")
+
+    def put(self, array: Array, sharding: Any) -> Any:
+        """An array on the devices; each process copies the parts that lie on its own."""
+        return jax.make_array_from_callback(array.shape, sharding, lambda part: array[part])
+
+    def fetch(self, arrays: Sequence[Any]) -> list[Array]:
+        """The values of arrays, in every process."""
+        if not all(array.is_fully_replicated for array in arrays):
+            arrays = jax.jit(list, out_shardings=self.everywhere)(list(arrays))
+        return [np.array(array.addressable_data(0)) for array in arrays]
+
+    def resident_bytes(self) -> int | None:
+        """How large data sets may be on each device; None where nothing limits them."""
+        limit = (self.local.memory_stats() or {}).get("bytes_limit")
+        return None if limit is None else int(limit * RESIDENT_SHARE)

@@ -1,0 +1,196 @@
+"""Mini-batch training of estimators: epochs of a compiled program, and when to stop them."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.engines.base import Outcome
+from chainrule.engines.registry import get_engine
+from chainrule.estimators.machine import Machine, snapshot_from
+from chainrule.graph.tree import flatten, unflatten
+from chainrule.optim import Optimizer
+from chainrule.shapes import Array
+from chainrule.training.methods import CALL_SECONDS
+from chainrule.training.snapshot import Snapshot
+
+WARM_UP_SECONDS = 0.1  # about what making machine code takes
+
+
+@dataclass
+class Memory:
+    """What an optimizer remembers between calls of ``fit`` and ``partial_fit``.
+
+    Attributes
+    ----------
+    rule : Optimizer
+    state : tree of arrays
+    learning_rate : float
+        The rate of the next step, before a rule's own corrections.
+    seed : int
+        For orders of rows and masks of dropout.
+    epochs : int
+        How many have run.
+    seconds : float
+        What they would have taken on the reference engine, by estimate.
+    """
+
+    rule: Optimizer
+    state: Any
+    learning_rate: float
+    seed: int
+    epochs: int = 0
+    seconds: float = 0.0
+
+    def copy(self) -> Memory:
+        """Another one, so that a training that fails leaves this one as it was."""
+        return replace(self)
+
+
+class Epochs(NamedTuple):
+    """What some epochs gave.
+
+    Attributes
+    ----------
+    losses : (epochs,) or (epochs, members) float64
+        The mean over rows, with the penalty, in scikit-learn's units.
+    norms : (epochs,) float64
+        The gradient's mean norm.
+    finite : bool
+        Whether the last of them came to its end.
+    """
+
+    losses: Array
+    norms: Array
+    finite: bool
+
+
+class Descent:
+    """Epochs of mini-batch steps.
+
+    A training begins on the reference engine, which starts at once, and changes to the one asked
+    for after WARM_UP_SECONDS of estimated work, unless no more than that can be left. The estimate
+    knows shapes only, no clock: the same training always changes at the same epoch.
+
+    Parameters
+    ----------
+    machine : Machine
+    carried : tree of arrays
+        Without the optimizer's state, which ``memory`` has.
+    rows : list of arrays
+        Features, targets, and weights if there are any.
+    memory : Memory
+        Updated with every call.
+    batch : int
+    shuffle : bool
+    members : int or None
+    engine : str or None
+    units : float
+        How many of the loss's units are one of scikit-learn's.
+    most : int
+        Epochs there can be.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        carried: Any,
+        rows: Sequence[Array],
+        memory: Memory,
+        *,
+        batch: int,
+        shuffle: bool,
+        members: int | None,
+        engine: str | None,
+        units: float,
+        most: int,
+    ) -> None:
+        self.rows, self.memory, self.members, self.units = rows, memory, members, units
+        self.carried = {**carried, "optimizer": memory.state}
+        made = machine.program(memory.rule, self.carried, rows, members, batch)
+        self.program = replace(made, shuffled=shuffle and batch < len(rows[0]))
+        self._estimate = machine.epoch_seconds(self.program, len(rows[0]))
+        self._wanted = engine
+        all_of_it = most * self._estimate <= 2 * WARM_UP_SECONDS
+        self._warm_up = (2 if all_of_it else 1) * WARM_UP_SECONDS
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The network as it is now."""
+        return snapshot_from(self.carried, self.members)
+
+    @property
+    def engine(self) -> str | None:
+        """The engine of the next epoch."""
+        return "reference" if self._warm_up_left > 0 else self._wanted
+
+    @property
+    def _warm_up_left(self) -> int:
+        return max(0, int((self._warm_up - self.memory.seconds) / self._estimate))
+
+    def run(self, most: int) -> Epochs:
+        """Run some epochs, at least one and at most ``most``."""
+        count = max(1, min(most, self._warm_up_left or int(CALL_SECONDS / self._estimate)))
+        engine, memory = get_engine(self.engine), self.memory
+        scale = np.full_like(memory.state["scale"], memory.learning_rate)
+        self.carried["optimizer"] = {**memory.state, "scale": scale}
+        epochs = range(memory.epochs, memory.epochs + count)
+        outcome = engine.run(
+            self.program, flatten(self.carried), self.rows, seed=memory.seed, epochs=epochs
+        )
+        self.carried = unflatten(self.carried, outcome.carried)
+        memory.state = self.carried["optimizer"]
+        memory.epochs += count
+        memory.seconds += count * self._estimate
+        return self._read(outcome)
+
+    def _read(self, outcome: Outcome) -> Epochs:
+        loss, _, penalty, norm, _ = outcome.records
+        bounds = np.array(self.program.bounds(len(self.rows[0])))
+        shares = (bounds[:, 1] - bounds[:, 0]) / len(self.rows[0])
+        total = loss.astype(np.float64) / self.units + penalty
+        losses = np.tensordot(total, shares, (1, 0))
+        return Epochs(losses, norm.reshape(len(norm), -1).mean(axis=1), outcome.finite)
+
+
+@dataclass
+class Patience:
+    """Counts epochs in a row that were not better than the best one by more than ``tol``.
+
+    Attributes
+    ----------
+    tol : float
+    limit : int or infinity
+        More such epochs than this, and the patience is at its end.
+    best : float
+        The smallest value so far.
+    count : int
+    """
+
+    tol: float
+    limit: float
+    best: float = math.inf
+    count: int = 0
+
+    def observe(self, value: float) -> bool:
+        """Take in the value of an epoch; whether it is the best."""
+        self.count = self.count + 1 if value > self.best - self.tol else 0
+        better = value < self.best
+        if better:
+            self.best = value
+        return better
+
+    @property
+    def ended(self) -> bool:
+        """Whether there were too many."""
+        return self.count > self.limit
+
+    @property
+    def least(self) -> int:
+        """How many epochs there must be before it can end."""
+        return sys.maxsize if self.limit == math.inf else max(1, int(self.limit) + 1 - self.count)

@@ -1,0 +1,297 @@
+"""One call of ``fit``: from rows and a network to the attributes of a fitted estimator."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from chainrule.errors import DataError
+from chainrule.estimators import layout
+from chainrule.estimators.course import Course, Record, Rules
+from chainrule.estimators.descent import WARM_UP_SECONDS, Descent, Memory, Patience
+from chainrule.estimators.lbfgs import Found, Search
+from chainrule.estimators.lbfgs import search as search_minimum
+from chainrule.estimators.machine import (
+    Machine,
+    carried_from,
+    first_state,
+    snapshot_from,
+)
+from chainrule.estimators.reporting import Reporter
+from chainrule.estimators.rules import RateInVelocity, UncorrectedEpsilonAdam
+from chainrule.estimators.scores import scorer_for
+from chainrule.optim import Optimizer
+from chainrule.optim.schedules import Schedule
+from chainrule.shapes import Array
+from chainrule.training.snapshot import Snapshot
+
+BATCH = 200  # rows, where batch_size is "auto"
+
+
+class Job(NamedTuple):
+    """What is fitted.
+
+    Attributes
+    ----------
+    estimator : Multilayer
+        Its settings are read, and its attributes where a training goes on; nothing is written.
+    machine : Machine
+    goal : Goal
+    network : Snapshot
+        Where the training starts.
+    reporter : Reporter
+    first : bool
+        Whether it goes on from no earlier call.
+    """
+
+    estimator: Any
+    machine: Machine
+    goal: layout.Goal
+    network: Snapshot
+    reporter: Reporter
+    first: bool
+
+    def attributes(self, network: Snapshot) -> dict[str, Any]:
+        """What makes an estimator ready to predict."""
+        found = layout.attributes_of(self.machine.architecture, network)
+        return {
+            **found,
+            "n_layers_": len(found["coefs_"]) + 1,
+            "n_outputs_": outputs_of(self.goal),
+            "out_activation_": self.goal.activation,
+        }
+
+
+def outputs_of(goal: layout.Goal) -> int:
+    """``n_outputs_``: columns of targets, or classes."""
+    return goal.loss.target_width(goal.outputs)
+
+
+# Mini-batches
+
+
+def descend(
+    job: Job,
+    rows: list[Array],
+    held_out: list[Array] | None,
+    generator: np.random.RandomState,
+    once: bool,
+) -> dict[str, Any]:
+    """Train by mini-batches; the attributes that follow.
+
+    Parameters
+    ----------
+    job : Job
+    rows : list of arrays
+    held_out : list of arrays or None
+        Validation rows of the user's own.
+    generator : RandomState
+    once : bool
+        Whether to stop after one epoch.
+    """
+    estimator, network = job.estimator, job.network
+    if estimator.early_stopping and held_out is None:
+        rows, held_out = divided(estimator, rows, generator)
+    scored = held_out is not None
+    record = _record(estimator, job.first, scored)
+    memory = _memory(estimator, network, generator, once and not job.first)
+    descent = Descent(
+        job.machine,
+        carried_from(network, estimator.alpha),
+        rows,
+        memory,
+        batch=batch_of(estimator.batch_size, len(rows[0])),
+        shuffle=estimator.shuffle,
+        members=network.members,
+        engine=estimator.engine,
+        units=job.goal.units,
+        most=estimator.max_iter,
+    )
+    score = None if held_out is None else scorer_for(estimator, held_out, job.machine)
+    course = Course(descent, record, _rules(estimator, once), job.reporter, job.attributes, score)
+    course.run()
+    found = _best_restart(estimator, course)
+    return {**job.attributes(found), **_attributes(course, scored), "_optimizer": memory}
+
+
+def divided(
+    estimator: Any, rows: list[Array], generator: np.random.RandomState
+) -> tuple[list[Array], list[Array]]:
+    """Training rows and validation rows: scikit-learn's own division for a generator."""
+    parts = train_test_split(
+        *rows,
+        random_state=generator,
+        test_size=estimator.validation_fraction,
+        stratify=estimator._stratify(rows[1]),
+    )
+    train, held_out = parts[0::2], parts[1::2]
+    if len(held_out[0]) < 2:
+        raise DataError(
+            "The validation set is too small. Increase 'validation_fraction' or the size of your"
+            " dataset."
+        )
+    return train, held_out
+
+
+def batch_of(batch_size: Any, rows: int) -> int:
+    """Rows a step."""
+    if batch_size == "auto":
+        return min(BATCH, rows)
+    if batch_size > rows:
+        warnings.warn(
+            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
+            stacklevel=5,
+        )
+    return min(int(batch_size), rows)
+
+
+def rule_of(estimator: Any) -> Optimizer:
+    """The update rule, its rate 1: the rate is carried along."""
+    if isinstance(estimator.solver, Optimizer):
+        return estimator.solver
+    schedule = estimator.learning_rate
+    settings = {
+        "learning_rate": schedule if isinstance(schedule, Schedule) else 1.0,
+        "clip_norm": estimator.clip_norm,
+        "clip_value": estimator.clip_value,
+    }
+    if estimator.solver == "sgd":
+        momentum, nesterov = float(estimator.momentum), bool(estimator.nesterovs_momentum)
+        return RateInVelocity(momentum=momentum, nesterov=nesterov, **settings)
+    betas = float(estimator.beta_1), float(estimator.beta_2)
+    return UncorrectedEpsilonAdam(betas=betas, epsilon=float(estimator.epsilon), **settings)
+
+
+def _memory(
+    estimator: Any, network: Snapshot, generator: np.random.RandomState, goes_on: bool
+) -> Memory:
+    """A new optimizer, or the one that ``partial_fit`` goes on with."""
+    if goes_on and hasattr(estimator, "_optimizer"):
+        return cast("Memory", estimator._optimizer).copy()
+    rule = rule_of(estimator)
+    own_rate = isinstance(estimator.solver, Optimizer) or isinstance(rule.learning_rate, Schedule)
+    rate = 1.0 if own_rate else float(estimator.learning_rate_init)
+    seed = int(generator.randint(layout.SEEDS))
+    return Memory(rule, first_state(rule, network), rate, seed)
+
+
+def _rules(estimator: Any, once: bool) -> Rules:
+    schedule = estimator.learning_rate
+    falls = estimator.solver == "sgd" and not isinstance(schedule, Schedule)
+    return Rules(
+        max_iter=estimator.max_iter,
+        schedule=schedule if falls else "constant",
+        rate=estimator.learning_rate_init,
+        power=estimator.power_t,
+        once=once,
+        seconds=estimator.time_limit,
+        verbose=int(estimator.verbose),
+    )
+
+
+def _record(estimator: Any, first: bool, scored: bool) -> Record:
+    """What earlier calls left behind."""
+    patience = Patience(estimator.tol, estimator.n_iter_no_change)
+    if first:
+        return Record(patience)
+    best = getattr(estimator, "best_validation_score_" if scored else "best_loss_", None)
+    if best is not None:
+        patience.best = -best if scored else best
+        patience.count = getattr(estimator, "_no_improvement_count", 0)
+    history = getattr(estimator, "history_", {})
+    return Record(
+        patience,
+        losses=list(getattr(estimator, "loss_curve_", ())),
+        scores=list(getattr(estimator, "validation_scores_", None) or ()),
+        norms=list(history.get("gradient_norm", ())),
+        rates=list(history.get("learning_rate", ())),
+        rows=getattr(estimator, "t_", 0),
+    )
+
+
+def _best_restart(estimator: Any, course: Course) -> Snapshot:
+    """The network; of several restarts the best one's."""
+    network, record = course.network, course.record
+    if estimator.restarts == 1 or network.members is None:
+        return network
+    worth = -record.latest if record.bests is None else record.bests
+    return network.member(int(np.argmax(np.nan_to_num(worth, nan=-np.inf))))
+
+
+def _attributes(course: Course, scored: bool) -> dict[str, Any]:
+    record, patience = course.record, course.record.patience
+    history = {"loss": record.losses, "gradient_norm": record.norms, "learning_rate": record.rates}
+    if scored:
+        history["validation_score"] = record.scores
+    return {
+        "loss_": record.losses[-1] if record.losses else math.nan,
+        "loss_curve_": record.losses,
+        "best_loss_": None if scored else patience.best,
+        "validation_scores_": record.scores if scored else None,
+        "best_validation_score_": -patience.best if scored else None,
+        "n_iter_": record.iterations,
+        "t_": record.rows,
+        "history_": {name: np.array(column) for name, column in history.items()},
+        "_no_improvement_count": patience.count,
+        "_prediction_engine": course.descent.engine,
+    }
+
+
+# L-BFGS
+
+
+def search(job: Job, rows: list[Array]) -> dict[str, Any]:
+    """Train by L-BFGS, each member by itself; the attributes that follow."""
+    count = job.network.members
+    singles = [job.network.member(each) for each in range(count or 1)]
+    engine = _engine_for(job, rows)
+    found = [_searched(job, network, rows, engine) for network in singles]
+    if job.estimator.restarts > 1:
+        found = [min(found, key=lambda each: each.value)]
+    networks = [
+        snapshot_from({"parameters": each.parameters, "states": single.states}, None)
+        for each, single in zip(found, singles, strict=False)
+    ]
+    several = len(networks) > 1
+    return {
+        **job.attributes(Snapshot.of_members(networks) if several else networks[0]),
+        "loss_": float(np.mean([each.value for each in found])),
+        "n_iter_": max(each.iterations for each in found),
+        "t_": 0,
+        "_prediction_engine": engine,
+    }
+
+
+def _searched(job: Job, network: Snapshot, rows: list[Array], engine: str | None) -> Found:
+    estimator = job.estimator
+    limits = Search(estimator.max_iter, estimator.max_fun, estimator.tol)
+
+    def report(parameters: Any, value: float) -> bool:
+        if estimator.verbose:
+            print(f"loss = {value:.8f}")
+        return job.reporter.iteration(
+            lambda: job.attributes(network._replace(parameters=parameters))
+        )
+
+    carried = carried_from(network, estimator.alpha)
+    found = search_minimum(job.machine, carried, rows, limits, report, engine)
+    if not all(
+        np.isfinite(leaf).all() for leaf in network._replace(parameters=found.parameters).leaves
+    ):
+        raise DataError(
+            "Solver produced non-finite parameter weights. The input data may contain large"
+            " values and need to be preprocessed."
+        )
+    return found
+
+
+def _engine_for(job: Job, rows: list[Array]) -> str | None:
+    """The reference engine for a search that ends before machine code would be there."""
+    carried = carried_from(job.network.member(0), job.estimator.alpha)
+    evaluation = job.machine.evaluation_seconds(carried, rows)
+    small = evaluation * job.estimator.max_iter <= WARM_UP_SECONDS
+    return "reference" if small else job.estimator.engine

@@ -1,0 +1,337 @@
+"""From an estimator's settings to layers, and from its fitted attributes to their arrays."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.errors import ParameterError
+from chainrule.estimators.machine import Blueprint, Machine, Template, machine_for
+from chainrule.estimators.risk import Mirrored, Monotonic, Risk
+from chainrule.networks import Network
+from chainrule.networks.architecture import Architecture
+from chainrule.nn import activations
+from chainrule.nn.activations import Sigmoid
+from chainrule.nn.base import Layer
+from chainrule.nn.dropout import Dropout
+from chainrule.nn.layers import Activation, Linear
+from chainrule.nn.losses import Loss
+from chainrule.nn.normalization import BatchNorm
+from chainrule.ops import random
+from chainrule.shapes import Array, Dtype
+from chainrule.training.snapshot import Snapshot, Tree
+from chainrule.training.steps import Regularization
+
+LOGISTIC = "logistic"  # what scikit-learn calls the sigmoid
+SEEDS = 2**31 - 1  # as many as a RandomState can draw on every platform
+
+
+class Goal(NamedTuple):
+    """What is minimised.
+
+    Attributes
+    ----------
+    loss : Loss
+    scale : float
+        The factor on the loss's mean over rows and outputs.
+    units : float
+        How many units of the scaled loss are one of scikit-learn's.
+    outputs : int
+        Units of the last linear layer.
+    activation : str
+        ``out_activation_``
+    ending : sequence of Layer
+        What follows the last linear layer.
+    """
+
+    loss: Loss
+    scale: float
+    units: float
+    outputs: int
+    activation: str
+    ending: Sequence[Layer]
+
+
+@dataclass(frozen=True)
+class Glorot:
+    """Weights and biases uniform within sqrt(factor / (inputs + outputs)), drawn by NumPy.
+
+    scikit-learn's numbers for the same ``random_state``; its factor is 2 after the logistic
+    activation and else 6 (X. Glorot and Y. Bengio 2010, Understanding the difficulty of training
+    deep feedforward neural networks, equation 16).
+    """
+
+    factor: float = 6.0
+
+    @classmethod
+    def before(cls, activation: Any) -> Glorot:
+        """What suits an activation."""
+        return cls(2.0 if isinstance(activation, Sigmoid) else 6.0)
+
+    def __call__(self, key: Any, shape: tuple[int, ...], dtype: Dtype) -> Array:
+        """Zeros, which :meth:`draw` replaces."""
+        return np.zeros(shape, dtype)
+
+    def draw(
+        self, n_in: int, n_out: int, dtype: Dtype, generator: np.random.RandomState
+    ) -> dict[str, Array]:
+        """Values of a linear layer."""
+        bound = math.sqrt(self.factor / (n_in + n_out))
+        shapes = {"W": (n_in, n_out), "b": (n_out,)}
+        return {
+            name: generator.uniform(-bound, bound, shape).astype(dtype)
+            for name, shape in shapes.items()
+        }
+
+
+def activation_of(name: Any) -> Any:
+    """The activation of a name, scikit-learn's names included; records and functions as they are.
+
+    >>> activation_of("logistic"), activation_of("leaky_relu")
+    (Sigmoid(), LeakyReLU(slope=0.01))
+    """
+    return Sigmoid() if isinstance(name, str) and name == LOGISTIC else activations.get(name)
+
+
+def sizes_of(hidden_layer_sizes: Any) -> tuple[int, ...]:
+    """The widths of the hidden layers.
+
+    Raises
+    ------
+    ParameterError
+        If one is no int >= 1.
+    """
+    given = hidden_layer_sizes
+    sizes = list(given) if hasattr(given, "__iter__") else [given]
+    if not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
+        raise ParameterError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    return tuple(map(int, sizes))
+
+
+def for_each(values: Any, count: int, name: str) -> list[Any]:
+    """A setting for each hidden layer, from one for all or one for each.
+
+    Raises
+    ------
+    ParameterError
+        If there are as many values as neither.
+    """
+    if not isinstance(values, (list, tuple)) or len(values) == 1:
+        return [values[0] if isinstance(values, (list, tuple)) else values] * count
+    if len(values) != count:
+        raise ParameterError(
+            f"{name} must be one for all {count} hidden layers or one for each, got {len(values)}"
+        )
+    return list(values)
+
+
+def hidden_layers(
+    n_in: int,
+    sizes: Sequence[int],
+    *,
+    activation: Any,
+    dropout: Any,
+    batch_norm: bool,
+    mirrored: bool,
+) -> list[Layer]:
+    """Linear, batch norm, activation and dropout for each hidden layer, as far as asked for."""
+    functions = map(activation_of, for_each(activation, len(sizes), "activation"))
+    shares = for_each(dropout, len(sizes), "dropout")
+    layers: list[Layer] = []
+    for place, (width, function, share) in enumerate(zip(sizes, functions, shares, strict=True), 1):
+        layers.append(Linear(n_in, width, weights=Glorot.before(function), name=f"hidden{place}"))
+        if batch_norm:
+            layers.append(BatchNorm(width, name=f"batchnorm{place}"))
+        applied = Mirrored(_rising(function), width) if mirrored else function
+        layers.append(Activation(applied, name=f"activation{place}"))
+        if share:
+            layers.append(Dropout(share, name=f"dropout{place}"))
+        n_in = width
+    return layers
+
+
+def _rising(function: Any) -> Any:
+    """The activation, which must never fall."""
+    if (np.diff(function(np.linspace(-8.0, 8.0, 4001))) < 0).any():
+        raise ParameterError(
+            f"monotonic_cst needs activations that never fall, and {function!r} does; use relu,"
+            " tanh, logistic or softplus"
+        )
+    return function
+
+
+def own_layers(layers: Sequence[Any]) -> list[Layer]:
+    """New layers with the settings of ``layers``, which stay as they are.
+
+    Raises
+    ------
+    ParameterError
+        If something is no layer.
+    """
+    for layer in layers:
+        if not isinstance(layer, Layer):
+            raise ParameterError(f"layers must be a list of chainrule.nn layers, got {layer!r}")
+    return [_drawn_later(Template.of(layer).make()) for layer in layers]
+
+
+def _drawn_later(layer: Layer) -> Layer:
+    """The layer, its weights drawn as scikit-learn does unless it says how itself."""
+    if isinstance(layer, Linear) and layer.weights is None and layer.bias:
+        return replace(layer, weights=Glorot())
+    return layer
+
+
+def width_of(layers: Sequence[Layer], n_in: int, dtype: Dtype) -> int:
+    """How many features hidden layers give to the output layer."""
+    if not layers:
+        return n_in
+    return Architecture([Template.of(layer).make() for layer in layers], dtype).n_out((n_in,))
+
+
+def machine_of(estimator: Any, goal: Goal, n_in: int, dtype: Dtype) -> Machine:
+    """The machine that an estimator's settings describe.
+
+    Parameters
+    ----------
+    estimator : Multilayer
+    goal : Goal
+    n_in : int
+        Features.
+    dtype : element type
+    """
+    signs = signs_of(estimator.monotonic_cst, n_in)
+    hidden = _hidden(estimator, n_in, mirrored=signs is not None)
+    activation = estimator.activation
+    last = activation[-1] if isinstance(activation, (list, tuple)) else activation
+    weights = Glorot.before(activation_of(last))
+    output = Linear(width_of(hidden, n_in, dtype), goal.outputs, weights=weights, name="output")
+    regularization = Regularization() if signs is None else Monotonic(signs=signs)
+    probabilities = any(getattr(layer, "probabilities", False) for layer in goal.ending)
+    risk = Risk(goal.loss, probabilities, regularization, goal.scale)
+    templates = map(Template.of, [*hidden, output, *goal.ending])
+    return machine_for(Blueprint(tuple(templates), dtype, risk))
+
+
+def _hidden(estimator: Any, n_in: int, mirrored: bool) -> list[Layer]:
+    if estimator.layers is not None:
+        return own_layers(estimator.layers)
+    return hidden_layers(
+        n_in,
+        sizes_of(estimator.hidden_layer_sizes),
+        activation=estimator.activation,
+        dropout=estimator.dropout,
+        batch_norm=estimator.batch_norm,
+        mirrored=mirrored,
+    )
+
+
+def signs_of(constraints: Any, n_in: int) -> tuple[int, ...] | None:
+    """1, -1 or 0 for each feature.
+
+    Raises
+    ------
+    ParameterError
+        If there is not one for each feature.
+    """
+    if constraints is None:
+        return None
+    signs = np.asarray(constraints)
+    if signs.shape != (n_in,) or not np.isin(signs, (-1, 0, 1)).all():
+        raise ParameterError(
+            f"monotonic_cst must be 1, -1 or 0 for each of {n_in} features, got {constraints!r}"
+        )
+    return tuple(signs.astype(int).tolist())
+
+
+# Arrays
+
+
+def linear_layers(architecture: Architecture) -> list[Linear]:
+    """The layers whose weights are ``coefs_``."""
+    return [layer for layer in architecture.layers if isinstance(layer, Linear)]
+
+
+def drawn(machine: Machine, generator: np.random.RandomState) -> Snapshot:
+    """The first values of a network.
+
+    Layers of scikit-learn's kind take its numbers from the generator; others take keys that do
+    not move it.
+    """
+    architecture = machine.architecture
+    parameters: Tree = {}
+    for layer in linear_layers(architecture):
+        if isinstance(layer.weights, Glorot):
+            sizes = (layer.n_in, layer.n_out, architecture.dtype)
+            parameters[str(layer.name)] = layer.weights.draw(*sizes, generator)
+    others = architecture.draw(random.key(int(copy.deepcopy(generator).randint(SEEDS))))
+    parameters = {**others.parameters, **parameters}
+    projection = machine.risk.regularization
+    if isinstance(projection, Monotonic):
+        weights = projection.mirrored(architecture.penalized(parameters))
+        parameters = architecture.with_penalized(parameters, weights)
+    return others._replace(parameters=parameters)
+
+
+def drawn_many(machine: Machine, generator: np.random.RandomState, count: int) -> Snapshot:
+    """The first values of one network, or of many."""
+    singles = [drawn(machine, generator) for _ in range(count)]
+    return singles[0] if count == 1 else Snapshot.of_members(singles)
+
+
+def attributes_of(architecture: Architecture, snapshot: Snapshot) -> dict[str, Any]:
+    """``coefs_``, ``intercepts_``, and in ``other_arrays_`` what other layers own or carry."""
+    linear = [str(layer.name) for layer in linear_layers(architecture)]
+    own = [snapshot.parameters[name] for name in linear]
+    rest = {name: part for name, part in snapshot.parameters.items() if name not in linear and part}
+    return {
+        "coefs_": [part["W"] for part in own],
+        "intercepts_": [part["b"] for part in own if "b" in part],
+        "other_arrays_": {"parameters": rest, "states": _filled(snapshot.states)},
+    }
+
+
+def _filled(tree: Tree) -> Tree:
+    return {name: part for name, part in tree.items() if part}
+
+
+def snapshot_of(architecture: Architecture, estimator: Any, members: int | None) -> Snapshot:
+    """The network that the fitted attributes of an estimator describe."""
+    coefs, intercepts = iter(estimator.coefs_), iter(estimator.intercepts_)
+    others = getattr(estimator, "other_arrays_", {"parameters": {}, "states": {}})
+    empty: Tree = {str(layer.name): {} for layer in architecture.layers}
+    parameters: Tree = {**empty, **others["parameters"]}
+    for layer in linear_layers(architecture):
+        own = {"W": _typed(next(coefs), architecture.dtype)}
+        if layer.bias:
+            own["b"] = _typed(next(intercepts), architecture.dtype)
+        parameters[str(layer.name)] = own
+    return Snapshot(parameters, {**empty, **others["states"]}, members)
+
+
+def _typed(array: Any, dtype: Dtype) -> Array:
+    return np.ascontiguousarray(array, dtype)
+
+
+def dense(X: Any, dtype: Dtype) -> Array:
+    """Rows in memory one after the other, of the network's type."""
+    return np.ascontiguousarray(X.toarray() if hasattr(X, "toarray") else X, dtype)
+
+
+def network(architecture: Architecture, snapshot: Snapshot) -> Network:
+    """A network that stands on its own."""
+    layers = [Template.of(layer).make() for layer in architecture.layers]
+    plain = [
+        replace(layer, weights=None)
+        if isinstance(layer, Linear) and isinstance(layer.weights, Glorot)
+        else layer
+        for layer in layers
+    ]
+    found = Network(plain, seed=0, dtype=architecture.dtype)
+    found.publish(snapshot)
+    return found

@@ -1,0 +1,235 @@
+"""What multi-layer perceptrons share: settings, fitting, attributes."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
+
+from chainrule.errors import DataError, ParameterError
+from chainrule.estimators import fitting, layout
+from chainrule.estimators.kinds import (
+    COUNT_OR_INFINITY,
+    VERBOSITY,
+    Either,
+    InstanceOf,
+    Sequence,
+    checked,
+)
+from chainrule.estimators.machine import Machine
+from chainrule.estimators.reporting import CallbackSupportMixin, Reporter
+from chainrule.optim import Optimizer
+from chainrule.optim.schedules import Schedule
+from chainrule.optim.settings import (
+    BELOW_ONE,
+    COUNT,
+    FLAG,
+    FROM_ZERO,
+    POSITIVE,
+    UNIT,
+    Choice,
+    Optional,
+    setting,
+)
+from chainrule.shapes import Array, Dtype, as_dtype
+from chainrule.training.data import as_weights
+from chainrule.training.snapshot import Snapshot
+
+SOLVER = Either(Choice(("lbfgs", "sgd", "adam")), InstanceOf(Optimizer))
+SCHEDULE = Either(Choice(("constant", "invscaling", "adaptive")), InstanceOf(Schedule))
+FLOATS = (np.float64, np.float32)
+
+
+@dataclass(eq=False, repr=False)
+class Multilayer(CallbackSupportMixin, BaseEstimator):
+    """What the classifier and the regressor share.
+
+    Every parameter of theirs but the first ones is a field here; see :class:`MLPClassifier`.
+    """
+
+    _: KW_ONLY
+    solver: Any = setting(SOLVER, "adam")
+    alpha: float = setting(FROM_ZERO, 0.0001)
+    batch_size: Any = setting(Either(Choice(("auto",)), COUNT), "auto")
+    learning_rate: Any = setting(SCHEDULE, "constant")
+    learning_rate_init: float = setting(POSITIVE, 0.001)
+    power_t: float = setting(FROM_ZERO, 0.5)
+    max_iter: int = setting(COUNT, 200)
+    shuffle: bool = setting(FLAG, True)
+    random_state: Any = None
+    tol: float = setting(FROM_ZERO, 1e-4)
+    verbose: Any = setting(VERBOSITY, False)
+    warm_start: bool = setting(FLAG, False)
+    momentum: float = setting(UNIT, 0.9)
+    nesterovs_momentum: bool = setting(FLAG, True)
+    early_stopping: bool = setting(FLAG, False)
+    validation_fraction: float = setting(BELOW_ONE, 0.1)
+    beta_1: float = setting(BELOW_ONE, 0.9)
+    beta_2: float = setting(BELOW_ONE, 0.999)
+    epsilon: float = setting(POSITIVE, 1e-8)
+    n_iter_no_change: Any = setting(COUNT_OR_INFINITY, 10)
+    max_fun: int = setting(COUNT, 15000)
+    layers: Any = None
+    dropout: Any = setting(Sequence(BELOW_ONE), 0.0)
+    batch_norm: bool = setting(FLAG, False)
+    monotonic_cst: Any = None
+    clip_norm: float | None = setting(Optional(POSITIVE), None)
+    clip_value: float | None = setting(Optional(POSITIVE), None)
+    scoring: Any = None
+    time_limit: float | None = setting(Optional(POSITIVE), None)
+    members: int = setting(COUNT, 1)
+    restarts: int = setting(COUNT, 1)
+    dtype: str | None = setting(Optional(Choice(("float32", "float64"))), None)
+    engine: str | None = None
+
+    # What the classifier and the regressor say
+
+    def _validated(self, X: Any, y: Any, first: bool, incremental: bool) -> tuple[Any, Array]:
+        """Features and targets as the graph takes them; what is learned of classes is kept."""
+        raise TypeError(f"{type(self).__name__} must say what its targets are")
+
+    def _encoded(self, y: Any) -> Array:
+        """Targets as the graph takes them, (n, k) or labels (n,), of classes that are known."""
+        raise TypeError(f"{type(self).__name__} must say what its targets are")
+
+    def _decoded(self, y: Array) -> Any:
+        """Encoded targets as people give them."""
+        raise TypeError(f"{type(self).__name__} must say what its targets are")
+
+    def _goal(self, outputs: int) -> layout.Goal:
+        """What is minimised for ``n_outputs_`` outputs."""
+        raise TypeError(f"{type(self).__name__} must say what it minimises")
+
+    def _score_of(self, output: Array, y: Array, weights: Array | None) -> float:
+        """The score of outputs (n, k), the greater the better."""
+        raise TypeError(f"{type(self).__name__} must say how it is scored")
+
+    def _factors(self, y: Any) -> Array | None:
+        """A factor on the weight of each row; None for none."""
+        return None
+
+    def _stratify(self, y: Array) -> Array | None:
+        """What validation rows are drawn evenly from."""
+        return None
+
+    # Fitting
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        validation: tuple[Any, Any, Any] = (None, None, None),
+        incremental: bool = False,
+    ) -> Self:
+        checked(self)
+        self._refuse(incremental)
+        first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        features, targets = self._validated(X, y, first, incremental)
+        generator = generator_from(self.random_state)
+        goal = self._goal(self._count_outputs(targets))
+        machine = layout.machine_of(
+            self, goal, features.shape[1], as_dtype(self.dtype or features.dtype)
+        )
+        rows = self._rows(features, targets, sample_weight, self._factors(y), machine)
+        network = (
+            layout.drawn_many(machine, generator, max(self.members, self.restarts))
+            if first
+            else self._network(machine)
+        )
+        extra = {} if sample_weight is None else {"sample_weight": sample_weight}
+        job = fitting.Job(
+            self, machine, goal, network, Reporter(self, X, y, extra, self.max_iter), first
+        )
+        if self.solver == "lbfgs":
+            found = fitting.search(job, rows)
+        else:
+            held_out = self._held_out(*validation, machine)
+            found = fitting.descend(job, rows, held_out, generator, once=incremental)
+        self.__dict__.update(found)
+        job.reporter.end(lambda: found)
+        return self
+
+    def _refuse(self, incremental: bool) -> None:
+        if self.members > 1 and self.restarts > 1:
+            raise ParameterError("choose members (keep all) or restarts (keep the best), not both")
+        if incremental and self.early_stopping:
+            raise ParameterError("partial_fit does not support early_stopping=True")
+        if self.monotonic_cst is not None and (self.solver == "lbfgs" or self.batch_norm):
+            raise ParameterError(
+                "monotonic_cst holds weights to signs after each step, which solver='lbfgs' and"
+                " batch_norm=True cannot do; use solver='adam' without batch norm"
+            )
+
+    def _count_outputs(self, targets: Array) -> int:
+        return targets.shape[1] if targets.ndim == 2 else len(self.classes_)
+
+    def _rows(
+        self, X: Any, y: Array, sample_weight: Any, factors: Array | None, machine: Machine
+    ) -> list[Array]:
+        """Features, targets, and weights if there are any, as the graph takes them."""
+        dtype = machine.architecture.dtype
+        rows = [layout.dense(X, dtype), y if y.ndim == 1 else y.astype(dtype, copy=False)]
+        weights = None if sample_weight is None else weights_from(sample_weight, len(y), dtype)
+        if factors is not None:
+            weights = factors if weights is None else factors * weights
+        return rows if weights is None else [*rows, weights.astype(dtype)]
+
+    def _held_out(self, X: Any, y: Any, weights: Any, machine: Machine) -> list[Array] | None:
+        """Validation rows of the user's own."""
+        if X is None:
+            return None
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=FLOATS, reset=False)
+        return self._rows(X, self._encoded(y), weights, None, machine)
+
+    def _drawn(self, machine: Machine, generator: np.random.RandomState) -> Snapshot:
+        """The network, or the networks, that a training starts from."""
+        return layout.drawn_many(machine, generator, max(self.members, self.restarts))
+
+    def _network(self, machine: Machine) -> Snapshot:
+        """The network that the attributes describe."""
+        first = np.asarray(self.coefs_[0])
+        members = len(first) if first.ndim == 3 else None
+        return layout.snapshot_of(machine.architecture, self, members)
+
+    # Use
+
+    def _output(self, X: Any, check_input: bool = True) -> Array:
+        """The outputs for rows, (n, outputs): of many members (members, n, outputs)."""
+        check_is_fitted(self, "coefs_")
+        if check_input:
+            X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=FLOATS, reset=False)
+        dtype = as_dtype(np.asarray(self.coefs_[0]).dtype)
+        machine = layout.machine_of(self, self._goal(self.n_outputs_), X.shape[1], dtype)
+        engine = getattr(self, "_prediction_engine", self.engine)
+        output, _ = machine.evaluate(self._network(machine), [layout.dense(X, dtype)], engine)
+        return output
+
+    @property
+    def network_(self) -> Any:
+        """The fitted network as a :class:`chainrule.Network`: to look at, to save, to explain."""
+        check_is_fitted(self, "coefs_")
+        dtype = as_dtype(self.coefs_[0].dtype)
+        machine = layout.machine_of(self, self._goal(self.n_outputs_), self.n_features_in_, dtype)
+        return layout.network(machine.architecture, self._network(machine))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def generator_from(random_state: Any) -> np.random.RandomState:
+    """scikit-learn's generator, but for None one of its own: the global one is left alone."""
+    return np.random.RandomState() if random_state is None else check_random_state(random_state)
+
+
+def weights_from(sample_weight: Any, rows: int, dtype: Dtype) -> Array:
+    """The weight of each row, from one for each or one for all."""
+    given = np.asarray(sample_weight, np.float64)
+    if given.size and not given.any():
+        raise DataError("the sample weights are all zero; nothing can be learned or measured")
+    return as_weights(np.full(rows, given) if given.ndim == 0 else given, rows, dtype)
