@@ -14,8 +14,8 @@ import pytest
 pytest.importorskip("llvmlite", reason="the native engine needs llvmlite")
 
 from chainrule.engines.native.engine import NativeEngine
-from chainrule.engines.native.guard import SIDES, GuardedHeap
-from chainrule.engines.native.heap import GUARD, Heap
+from chainrule.engines.native.guard import SIDES, VARIABLE, GuardedHeap
+from chainrule.engines.native.heap import Heap
 from chainrule.errors import ParameterError
 from chainrule.shapes import FLOAT32
 from tests.engines.native.test_laws import NARROWER, runs_here
@@ -108,10 +108,10 @@ def test_arrays_are_forgotten_when_they_are_gone() -> None:
 
 def test_the_environment_asks_for_guards(monkeypatch: pytest.MonkeyPatch) -> None:
     assert type(NativeEngine().heap) is Heap
-    monkeypatch.setenv(GUARD, "start")
+    monkeypatch.setenv(VARIABLE, "start")
     found = NativeEngine().heap
     assert isinstance(found, GuardedHeap) and found.side == "start"
-    monkeypatch.setenv(GUARD, "both")
+    monkeypatch.setenv(VARIABLE, "both")
     with pytest.raises(ParameterError, match="'end' or 'start', not 'both'"):
         NativeEngine()
 

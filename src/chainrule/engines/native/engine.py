@@ -19,7 +19,8 @@ from chainrule.engines.native.build import (
     write_training,
 )
 from chainrule.engines.native.call import ArrayArgument, Entry, Fixed, Number, Work
-from chainrule.engines.native.heap import Heap, default_heap
+from chainrule.engines.native.guard import default_heap
+from chainrule.engines.native.heap import Heap
 from chainrule.engines.native.program import FIELDS
 from chainrule.engines.native.sizes import shape_size
 from chainrule.engines.native.target import Target, host
