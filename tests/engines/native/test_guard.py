@@ -44,7 +44,7 @@ def check(*arguments: str) -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("work", ["graphs", "networks"])
+@pytest.mark.parametrize("work", ["graphs", "products", "networks"])
 def test_plans_stay_inside_their_buffers(work: str, side: str) -> None:
     check("host", side, work)
 
@@ -56,7 +56,7 @@ def test_operations_stay_inside_their_buffers(side: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("work", ["operations", "graphs", "networks"])
+@pytest.mark.parametrize("work", ["operations", "graphs", "products", "networks"])
 @pytest.mark.parametrize("target", NARROWER, ids=lambda target: target.name)
 def test_code_for_narrower_processors_stays_inside(target, work: str) -> None:
     if not runs_here(target):
