@@ -48,6 +48,7 @@ from chainrule.explain.shown import Shown, agrees
 from chainrule.explain.svg import format_number
 from chainrule.explain.symbols import symbols
 from chainrule.explain.system import System
+from chainrule.explain.uncertainty import Uncertainty, logits, uncertainty, unit_maps
 from chainrule.explain.worksheet import Worksheet, worksheet
 
 __all__ = [
@@ -78,6 +79,7 @@ __all__ = [
     "Surface",
     "System",
     "Threads",
+    "Uncertainty",
     "Worksheet",
     "agrees",
     "bootstrap",
@@ -101,6 +103,7 @@ __all__ = [
     "hidden_outputs",
     "hidden_space",
     "ledger",
+    "logits",
     "loss_landscape",
     "loss_of_parameters",
     "plane_panel",
@@ -110,5 +113,7 @@ __all__ = [
     "second_derivative_test",
     "separating_plane",
     "symbols",
+    "uncertainty",
+    "unit_maps",
     "worksheet",
 ]
