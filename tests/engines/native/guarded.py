@@ -43,8 +43,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 def operations(engine: NativeEngine) -> Work:
     """Every operation on its own samples."""
+    dtypes = (FLOAT32, FLOAT64) if engine.target is host() else (FLOAT32,)
     for name in OPERATIONS:
-        for dtype in (FLOAT32, FLOAT64):
+        for dtype in dtypes:
             for sample in samples(name, dtype):
                 leaves = sample.leaves()
                 graph = Graph(leaves, (sample.on(leaves),))
