@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from chainrule.engines.base import BoundedCache, Executable, Outcome, Program, rows_of
-from chainrule.engines.native.build import (
-    FUNCTION,
-    RUNNER,
-    build,
-    program_kind,
-    write_graph,
-    write_training,
-)
+from chainrule.engines.native.build import build, program_kind
 from chainrule.engines.native.call import ArrayArgument, Entry, Fixed, Number, Work
 from chainrule.engines.native.guard import default_heap
 from chainrule.engines.native.heap import Heap
-from chainrule.engines.native.program import FIELDS
+from chainrule.engines.native.layout import FUNCTION, RUNNER
 from chainrule.engines.native.sizes import shape_size
 from chainrule.engines.native.target import Target, host
 from chainrule.engines.reference import ReferenceEngine
@@ -78,8 +70,7 @@ class CompiledGraph:
 
     def __init__(self, graph: Graph, target: Target, heap: Heap) -> None:
         self.graph, self.target, self.heap = graph, target, heap
-        write = partial(write_graph, graph, target)
-        self.layout, code = build(graph, "function", target, write)
+        self.layout, code = build(graph, target)
         self._constants = [heap.given(array, array.dtype) for array in self.layout.constants]
         self._types = [node.type for node in graph.inputs]
         self._results = [node.type for node in graph.outputs]
@@ -149,8 +140,7 @@ class CompiledProgram:
 
     def __init__(self, program: Program, target: Target, heap: Heap) -> None:
         self.graph, self.target, self.heap = program.step, target, heap
-        write = partial(write_training, program, target)
-        self.layout, code = build(program.step, program_kind(program), target, write)
+        self.layout, code = build(program.step, target, program)
         self.constants = [heap.given(array, array.dtype) for array in self.layout.constants]
         step, carried = program.step, program.carried
         self.carried = [node.type for node in step.outputs[:carried]]
@@ -254,7 +244,7 @@ class _Run:
         words |= {"rows": self.count, "steps": self.steps}
         copies = [*zip(self.data, self.batch, strict=True), *zip(self.once, kept, strict=True)]
         pairs = _places([array for copy in copies for array in copy])
-        return self._words([*[words[name] for name in FIELDS], *pairs])
+        return self._words([*[words[name] for name in self.compiled.layout.fields], *pairs])
 
 
 def _places(arrays: Sequence[Array]) -> list[int]:

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.engines.native.function import ROW_ALIGNMENT, Lowered
+from chainrule.engines.native.call import ROW_STEP
 from chainrule.engines.native.target import Target
 from chainrule.engines.native.tiling import ProductSpec, scratch_bytes
 from chainrule.graph.graph import Graph
 from chainrule.shapes import Array
 
+FUNCTION, RUNNER = "compute", "run"  # names of what is called: of a graph, of a program
 LENGTH_BYTES = 8  # of the description, before it
 
 
@@ -26,20 +27,18 @@ class Layout:
     ----------
     constants : list of arrays
     fixed_bytes, row_bytes : int
-        Sizes of the arena's two parts: fixed, and for each row (rounded up to ROW_ALIGNMENT).
+        Sizes of the arena's two parts: fixed, and for each row (rounded up to ROW_STEP).
     products : list of ProductSpec
         The matrix products, which share scratch memory.
+    fields : list of str
+        What a program's ``run`` reads at its start, in order.
     """
 
     constants: list[Array]
     fixed_bytes: int
     row_bytes: int
     products: list[ProductSpec]
-
-    @classmethod
-    def of(cls, lowered: Lowered) -> Layout:
-        """The layout of a function that has just been lowered."""
-        return cls(lowered.constants, lowered.fixed_bytes, lowered.row_bytes, lowered.products)
+    fields: list[str]
 
     def scratch(self, target: Target, rows: int) -> int:
         """Bytes of scratch memory that the products share, for up to so many rows."""
@@ -47,7 +46,7 @@ class Layout:
 
     def work(self, target: Target, rows: int) -> list[int]:
         """Bytes of the arena's two parts and of scratch memory, for up to so many rows."""
-        steps = -(-rows // ROW_ALIGNMENT) * ROW_ALIGNMENT
+        steps = -(-rows // ROW_STEP) * ROW_STEP
         return [self.fixed_bytes, steps * self.row_bytes, self.scratch(target, rows)]
 
 
