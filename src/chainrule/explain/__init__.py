@@ -14,6 +14,7 @@ from chainrule.explain.critical_points import (
     second_derivative_test,
 )
 from chainrule.explain.curve_fits import CurveFits, fit_curves
+from chainrule.explain.descent import TERRAINS, Terrain, optimizer_paths, path_panel, trajectory
 from chainrule.explain.dropout_masks import dropout_masks
 from chainrule.explain.figure import Figure
 from chainrule.explain.function_fit import function_fit, function_panel
@@ -52,6 +53,7 @@ from chainrule.explain.uncertainty import Uncertainty, logits, uncertainty, unit
 from chainrule.explain.worksheet import Worksheet, worksheet
 
 __all__ = [
+    "TERRAINS",
     "Band",
     "Bars",
     "BiasVariance",
@@ -78,6 +80,7 @@ __all__ = [
     "Shown",
     "Surface",
     "System",
+    "Terrain",
     "Threads",
     "Uncertainty",
     "Worksheet",
@@ -106,6 +109,8 @@ __all__ = [
     "logits",
     "loss_landscape",
     "loss_of_parameters",
+    "optimizer_paths",
+    "path_panel",
     "plane_panel",
     "preprocessing_picture",
     "preprocessing_stages",
@@ -113,6 +118,7 @@ __all__ = [
     "second_derivative_test",
     "separating_plane",
     "symbols",
+    "trajectory",
     "uncertainty",
     "unit_maps",
     "worksheet",
