@@ -20,7 +20,7 @@ help:
 	@echo "make test      the tests, without the slow ones"
 	@echo "make test-all  every test, and stored numbers compared with PyTorch's"
 	@echo "make check     format, lint, types, architecture laws, docstring examples"
-	@echo "make bench     timings, side by side with what they are compared to"
+	@echo "make bench     timings, side by side with peers, a quarter of an hour"
 	@echo "make clean     remove environments, caches and written files"
 
 demo: .venv/.installed-demo
@@ -43,7 +43,7 @@ check: .venv/.installed-dev
 	@$(RUN) -m pytest -q src
 
 bench: .venv/.installed-dev .venv-peers/.installed
-	@$(RUN) -m benchmarks
+	@$(RUN) -m benchmarks --out docs --peers-python $(RUN_PEERS)
 
 clean:
 	rm -rf .venv .venv-peers .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ EXAMPLES = """
 """
 
 
-def options() -> argparse.Namespace:
+def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
@@ -46,7 +47,7 @@ def options() -> argparse.Namespace:
         "--peers-python", default=os.environ.get(VARIABLE, PEERS_PYTHON),
         help=f"interpreter of the peers' environment; by default {VARIABLE} or .venv-peers",
     )  # fmt: skip
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     for kind, names, known in (
         ("work", given.works, WORKS),
         ("peer", given.peers.split(",") if given.peers else (), PEERS),

@@ -96,9 +96,9 @@ class Task:
         rng = np.random.default_rng([2, self.seed + member])
         found = []
         for n_in, n_out in pairwise(self.widths):
-            found.append(rng.standard_normal((n_in, n_out), np.float32) * np.sqrt(2 / n_in))
-            found.append(rng.standard_normal(n_out, np.float32) * 0.1)
-        return [array.astype(np.float32) for array in found]
+            for shape, scale in (((n_in, n_out), (2 / n_in) ** 0.5), ((n_out,), 0.1)):
+                found.append(rng.standard_normal(shape, np.float32) * np.float32(scale))
+        return found
 
 
 def from_json(numbers: dict[str, Any]) -> Task:

@@ -63,7 +63,9 @@ class Training:
 def train(task: Task) -> Job:
     """Epochs, one after the other."""
     training = Training(task)
-    return Job(timed(training.shuffled, training.finish), task.steps, Training(task).check)
+    return Job(
+        timed(training.shuffled, training.finish), task.steps, lambda: Training(task).check()
+    )
 
 
 def digits(task: Task) -> dict[str, float]:

@@ -52,7 +52,9 @@ class Training:
 def train(task: Task) -> Job:
     """Epochs, one after the other."""
     training = Training(task)
-    return Job(timed(training.shuffled, training.finish), task.steps, Training(task).check)
+    return Job(
+        timed(training.shuffled, training.finish), task.steps, lambda: Training(task).check()
+    )
 
 
 def predict(task: Task) -> Job:

@@ -45,7 +45,8 @@ class Training:
 
     def __init__(self, task: Task, dtype: type = np.float32, member: int = 0) -> None:
         X, self.labels = task.data()
-        self.X, self.batch, self.classes = X.astype(dtype), task.batch, task.classes
+        self.X = X.astype(dtype, copy=False)
+        self.batch, self.classes = task.batch, task.classes
         self.parameters = [p.astype(dtype) for p in task.parameters(member)]
         self.first, self.second, self.scratch, self.gradients = (
             [np.zeros_like(p) for p in self.parameters] for _ in range(4)
@@ -185,7 +186,7 @@ class Prediction:
 
 def train(task: Task) -> Job:
     """Epochs, one after the other."""
-    return Job(timed(Training(task).shuffled), task.steps, Training(task).check)
+    return Job(timed(Training(task).shuffled), task.steps, lambda: Training(task).check())
 
 
 def predict(task: Task) -> Job:

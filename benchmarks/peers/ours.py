@@ -81,7 +81,7 @@ class Training:
 
 def train(task: Task) -> Job:
     """Epochs, one after the other."""
-    return Job(Training(task).seconds, task.steps, Training(task).check)
+    return Job(Training(task).seconds, task.steps, lambda: Training(task).check())
 
 
 def predict(task: Task) -> Job:

@@ -56,7 +56,9 @@ class Training:
 
 def train(task: Task) -> Job:
     """Epochs, one after the other."""
-    return Job(timed(Training(task).epoch), task.steps, Training(task, shuffle=False).check)
+    return Job(
+        timed(Training(task).epoch), task.steps, lambda: Training(task, shuffle=False).check()
+    )
 
 
 def digits(task: Task) -> dict[str, float]:

@@ -89,7 +89,9 @@ class Training:
 
 def train(task: Task, wrap: Wrap) -> Job:
     """Epochs, one after the other."""
-    return Job(timed(Training(task, wrap).shuffled), task.steps, Training(task, wrap).check)
+    return Job(
+        timed(Training(task, wrap).shuffled), task.steps, lambda: Training(task, wrap).check()
+    )
 
 
 def predict(task: Task, wrap: Wrap) -> Job:

@@ -70,7 +70,7 @@ def least_squares(rates=(0.1, 0.778, 0.82), steps=1000, rows=200_000, columns=50
         Panel(*[Line(np.arange(len(c)) + 1, c, label=f"rate {r:g}") for r, c in curves.items()],
               Rule(y=1e-6), x="step", y="relative error of the coefficients", x_scale="log",
               y_scale="log", y_range=(1e-12, 1e3)),
-        title=f"The best rate is near the largest; above {2 / curvature[0]:.4f} nothing converges",
+        title=f"Above a rate of {2 / curvature[0]:.4f} nothing converges",
     )  # fmt: skip
     return Shown(numbers, {"least-squares": chart})
 

@@ -85,12 +85,12 @@ def plan_of(network: Network, name: str | None = None) -> str:
 
 def native_plan(graph: Graph, name: str | None) -> str:
     """Passes of the native engine for this processor."""
-    from chainrule.engines.native.build import write_graph
     from chainrule.engines.native.stages import NAMES, SHORT, printed, stages
     from chainrule.engines.native.target import host
+    from chainrule.engines.native.writing import write_graph
 
     if name is not None and name not in NAMES:
         raise unknown_name("pass", name, NAMES)
     wanted = SHORT if name is None else (name,)
-    found = stages(graph, *write_graph(graph, host()), host())
+    found = stages(graph, write_graph(graph, host()), host())
     return printed(stage for stage in found if stage.name in wanted)

@@ -1,6 +1,6 @@
 """Tables to arrays and back: files, columns, targets, splits."""
 
-from chainrule.data.csv import read_table, write_csv
+from chainrule.data.csv import csv_text, read_blocks, read_table, write_csv
 from chainrule.data.encoding import TableEncoder
 from chainrule.data.frames import Frame, as_frame
 from chainrule.data.labels import Labels, Task, fit_labels, infer_task
@@ -18,9 +18,11 @@ __all__ = [
     "TableEncoder",
     "Task",
     "as_frame",
+    "csv_text",
     "fit_labels",
     "infer_schema",
     "infer_task",
+    "read_blocks",
     "read_table",
     "split",
     "two_moons",

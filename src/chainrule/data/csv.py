@@ -9,6 +9,7 @@ import os
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeAlias
@@ -83,9 +84,28 @@ def read_table(path: str | os.PathLike[str], *, header: bool = True) -> Table:
     >>> table.names, table.features(exclude=["kind"])[1].tolist()
     (('x', 'kind'), [[1.5], [2.0]])
     """
+    parts = list(read_blocks(path, header=header))
+    lines = np.concatenate([part.lines for part in parts])
+    return replace(parts[0], blocks=[part.blocks[0] for part in parts], lines=lines)
+
+
+def read_blocks(path: str | os.PathLike[str], *, header: bool = True) -> Iterator[Table]:
+    """The rows of a CSV file as tables of some rows each, in memory that does not grow with it.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        As for :func:`read_table`, which has the same errors.
+    header : bool
+
+    Yields
+    ------
+    Table
+        Of one block; there is at least one.
+    """
     source = os.fspath(path)
     with open_regular(path) as file, closing(_lines(file, source)) as lines:
-        return _table(lines, source, header)
+        yield from _tables(lines, source, header)
 
 
 # From bytes to lines
@@ -192,7 +212,7 @@ def _fitness(sample: list[str], delimiter: str) -> tuple[bool, int]:
 # From records to a table
 
 
-def _table(lines: Iterator[str], source: str, header: bool) -> Table:
+def _tables(lines: Iterator[str], source: str, header: bool) -> Iterator[Table]:
     sample = list(islice(lines, _SNIFFED_LINES))
     delimiter = _delimiter(sample, source)
     records = _records(chain(sample, lines), delimiter, source)
@@ -200,15 +220,14 @@ def _table(lines: Iterator[str], source: str, header: bool) -> Table:
         names = _header(records, source)
     else:
         names, records = _counted(records, source)
-    blocks: list[cells.Texts] = []
-    starts: list[int] = []
-    rows = _rows(records, len(names), source)
+    rows, empty = _rows(records, len(names), source), True
     while block := list(islice(rows, max(_BLOCK_CELLS // len(names), 1))):
-        blocks.append(np.array([row for _, row in block], dtype=cells.TEXT))
-        starts.extend(line for line, _ in block)
-    if not blocks:
+        texts = np.array([row for _, row in block], dtype=cells.TEXT)
+        starts = np.array([line for line, _ in block], dtype=np.int64)
+        empty = False
+        yield Table(source, names, [texts], starts, delimiter)
+    if empty:
         raise DataError(f"{source}: holds a header but no rows")
-    return Table(source, names, blocks, np.array(starts, dtype=np.int64), delimiter)
 
 
 def _counted(records: Iterator[Record], source: str) -> tuple[tuple[str, ...], Iterator[Record]]:
@@ -294,6 +313,23 @@ def write_csv(path: str | os.PathLike[str], columns: Mapping[str, npt.ArrayLike]
     -1.5,-1
     2.0,'=1+1
     """
+    atomic_write(path, csv_text(columns).encode())
+
+
+def csv_text(columns: Mapping[str, npt.ArrayLike], *, header: bool = True) -> str:
+    """What :func:`write_csv` writes.
+
+    Parameters
+    ----------
+    columns : mapping of str to (n,) array-like
+    header : bool
+        Whether the first line names the columns.
+
+    Raises
+    ------
+    ShapeError
+        If the columns are not one-dimensional and equally long.
+    """
     arrays = {name: np.asarray(values) for name, values in columns.items()}
     shapes = {name: array.shape for name, array in arrays.items()}
     if len({*shapes.values()}) > 1 or any(len(shape) != 1 for shape in shapes.values()):
@@ -306,9 +342,10 @@ def write_csv(path: str | os.PathLike[str], columns: Mapping[str, npt.ArrayLike]
         lineterminator="\n",
         quoting=csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL,
     )
-    writer.writerow(map(_harmless, arrays))
+    if header:
+        writer.writerow(map(_harmless, arrays))
     writer.writerows(zip(*map(_cell_texts, arrays.values()), strict=True))
-    atomic_write(path, text.getvalue().encode())
+    return text.getvalue()
 
 
 def _has_return(array: npt.NDArray[np.generic]) -> bool:

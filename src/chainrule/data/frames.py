@@ -256,9 +256,11 @@ def _from_data_frame(data: Any) -> Frame:
             f"a table is a data frame, an array of rows and columns, a mapping of columns, or the"
             f" path of a CSV or Parquet file; got {_kind(data)}"
         ) from None
+    except nw.exceptions.DuplicateError:
+        _refuse_twice("the table", [str(name) for name in data.columns])
+        raise
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect()
-    _refuse_twice("the table", [*map(str, frame.columns)])
     return _checked(
         "the table", {str(s.name): _from_series(str(s.name), s) for s in frame.iter_columns()}
     )
@@ -349,6 +351,8 @@ def _is_missing(value: Any) -> bool:
     """None, NaN, NaT, and pandas' NA, none of which equals itself."""
     if value is None or isinstance(value, (str, bytes)):
         return value is None
+    if isinstance(value, Decimal):  # of which a signalling NaN refuses to be compared
+        return value.is_nan()
     differs = operator.ne(value, value)
     is_truth = isinstance(differs, (bool, np.bool_))
     return bool(differs) if is_truth else not isinstance(differs, np.ndarray)

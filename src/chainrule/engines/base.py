@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -111,6 +111,10 @@ class Engine(Protocol):
         epochs: range,
     ) -> Outcome:
         """Iterate a program over whole epochs."""
+
+
+EngineChoice: TypeAlias = str | Engine | None
+"""An engine by name, or with settings of its own; None for the one of the environment."""
 
 
 Key = TypeVar("Key")

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import NamedTuple
 
-from chainrule.engines.base import Engine
+from chainrule.engines.base import Engine, EngineChoice
 from chainrule.engines.reference import ReferenceEngine
 from chainrule.errors import unknown_name
 
@@ -47,7 +47,7 @@ ENGINES = {
 }
 
 
-def get_engine(name: str | Engine | None = None) -> Engine:
+def get_engine(name: EngineChoice = None) -> Engine:
     """The engine called ``name``; if None, that of CHAINRULE_ENGINE, or the native one.
 
     An engine with settings of its own stands for itself.

@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, Any
 from chainrule.errors import missing_extra, unknown_name
 
 if TYPE_CHECKING:
+    from chainrule.estimators.linear import LinearRegression
+    from chainrule.estimators.logistic import LogisticRegression
     from chainrule.estimators.mlp import MLPClassifier, MLPRegressor
 
 _HOMES = {
+    "LinearRegression": "linear",
+    "LogisticRegression": "logistic",
     "MLPClassifier": "mlp",
     "MLPRegressor": "mlp",
 }
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["LinearRegression", "LogisticRegression", "MLPClassifier", "MLPRegressor"]
 
 
 def __getattr__(name: str) -> Any:

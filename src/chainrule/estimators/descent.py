@@ -12,14 +12,13 @@ import numpy as np
 
 from chainrule.engines.base import Outcome
 from chainrule.engines.registry import get_engine
-from chainrule.estimators.machine import Machine, snapshot_from
+from chainrule.errors import DataError
+from chainrule.estimators.machine import WARM_UP_SECONDS, Machine, snapshot_from
 from chainrule.graph.tree import flatten, unflatten
 from chainrule.optim import Optimizer
 from chainrule.shapes import Array
 from chainrule.training.methods import CALL_SECONDS
 from chainrule.training.snapshot import Snapshot
-
-WARM_UP_SECONDS = 0.1  # about what making machine code takes
 
 
 @dataclass
@@ -148,6 +147,30 @@ class Descent:
         memory.epochs += count
         memory.seconds += count * self._estimate
         return self._read(outcome)
+
+    def until(self, tolerance: float, most: int) -> list[float]:
+        """Run until the gradient's norm is a share of the first one's; the losses.
+
+        Raises
+        ------
+        DataError
+            If a loss is not finite.
+        """
+        losses: list[float] = []
+        first = None
+        while len(losses) < most:
+            found = self.run(most - len(losses))
+            if not found.finite:
+                raise DataError(
+                    f"the loss was not finite in iteration {len(losses) + len(found.losses)}; use"
+                    " a smaller learning_rate"
+                )
+            first = found.norms[0] if first is None else first
+            small = np.flatnonzero(found.norms <= tolerance * first)
+            losses += found.losses.tolist()[: small[0] + 1 if len(small) else None]
+            if len(small):
+                break
+        return losses
 
     def _read(self, outcome: Outcome) -> Epochs:
         loss, _, penalty, norm, _ = outcome.records

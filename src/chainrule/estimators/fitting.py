@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 from chainrule.errors import DataError
 from chainrule.estimators import layout
 from chainrule.estimators.course import Course, Record, Rules
-from chainrule.estimators.descent import WARM_UP_SECONDS, Descent, Memory, Patience
+from chainrule.estimators.descent import Descent, Memory, Patience
 from chainrule.estimators.lbfgs import Found, Search
 from chainrule.estimators.lbfgs import search as search_minimum
 from chainrule.estimators.machine import (
@@ -248,8 +248,7 @@ def search(job: Job, rows: list[Array]) -> dict[str, Any]:
     """Train by L-BFGS, each member by itself; the attributes that follow."""
     count = job.network.members
     singles = [job.network.member(each) for each in range(count or 1)]
-    engine = _engine_for(job, rows)
-    found = [_searched(job, network, rows, engine) for network in singles]
+    found = [_searched(job, network, rows) for network in singles]
     if job.estimator.restarts > 1:
         found = [min(found, key=lambda each: each.value)]
     networks = [
@@ -262,11 +261,11 @@ def search(job: Job, rows: list[Array]) -> dict[str, Any]:
         "loss_": float(np.mean([each.value for each in found])),
         "n_iter_": max(each.iterations for each in found),
         "t_": 0,
-        "_prediction_engine": engine,
+        "_prediction_engine": found[0].engine,
     }
 
 
-def _searched(job: Job, network: Snapshot, rows: list[Array], engine: str | None) -> Found:
+def _searched(job: Job, network: Snapshot, rows: list[Array]) -> Found:
     estimator = job.estimator
     limits = Search(estimator.max_iter, estimator.max_fun, estimator.tol)
 
@@ -278,7 +277,7 @@ def _searched(job: Job, network: Snapshot, rows: list[Array], engine: str | None
         )
 
     carried = carried_from(network, estimator.alpha)
-    found = search_minimum(job.machine, carried, rows, limits, report, engine)
+    found = search_minimum(job.machine, carried, rows, limits, report, estimator.engine)
     if not all(
         np.isfinite(leaf).all() for leaf in network._replace(parameters=found.parameters).leaves
     ):
@@ -287,11 +286,3 @@ def _searched(job: Job, network: Snapshot, rows: list[Array], engine: str | None
             " values and need to be preprocessed."
         )
     return found
-
-
-def _engine_for(job: Job, rows: list[Array]) -> str | None:
-    """The reference engine for a search that ends before machine code would be there."""
-    carried = carried_from(job.network.member(0), job.estimator.alpha)
-    evaluation = job.machine.evaluation_seconds(carried, rows)
-    small = evaluation * job.estimator.max_iter <= WARM_UP_SECONDS
-    return "reference" if small else job.estimator.engine

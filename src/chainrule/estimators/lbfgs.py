@@ -11,9 +11,12 @@ from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
 from chainrule.engines.base import Executable
-from chainrule.estimators.machine import Machine
+from chainrule.estimators.machine import WARM_UP_SECONDS, Machine
 from chainrule.graph.tree import flatten, unflatten
 from chainrule.shapes import Array
+
+Evaluate = Callable[[Array], tuple[float, Array]]
+"""Gives value and gradient at a vector."""
 
 Report = Callable[[Any, float], bool]
 """Takes the parameters and the value after an iteration; whether to stop."""
@@ -55,11 +58,14 @@ class Found(NamedTuple):
     parameters : tree of arrays
     value : float
     iterations : int
+    engine : str or None
+        What evaluated loss and gradient.
     """
 
     parameters: Any
     value: float
     iterations: int
+    engine: str | None
 
 
 class Packing:
@@ -69,6 +75,11 @@ class Packing:
         self.like = like
         self.leaves = flatten(like)
         self._ends = np.cumsum([leaf.size for leaf in self.leaves])
+
+    @property
+    def size(self) -> int:
+        """How many numbers there are."""
+        return int(self._ends[-1])
 
     def packed(self, leaves: Sequence[Array]) -> Array:
         """One vector."""
@@ -90,8 +101,11 @@ def search(
     limits: Search,
     report: Report,
     engine: str | None = None,
+    l1: float = 0.0,
 ) -> Found:
     """Where L-BFGS comes to from the carried parameters, with a warning if it has to give up.
+
+    A search that could be over before machine code is there runs on the reference engine.
 
     Parameters
     ----------
@@ -103,37 +117,107 @@ def search(
     report : callable
         Called after each iteration.
     engine : str or None
+    l1 : float >= 0
+        Times the sum of absolute weights is added; weights become exactly 0.
     """
+    longest = machine.evaluation_seconds(carried, rows) * limits.max_iterations
+    engine = "reference" if longest <= WARM_UP_SECONDS else engine
     packing = Packing(carried["parameters"])
+    evaluate = objective(
+        machine.value_and_slopes(carried, rows, engine), packing, carried["states"], rows
+    )
+    weights = sum(leaf.size for leaf in machine.architecture.penalized(carried["parameters"]))
+    space: Space = Halves(l1, weights) if l1 else Space()
     result = minimize(
-        objective(machine.value_and_slopes(carried, rows, engine), packing, carried, rows),
-        packing.packed(packing.leaves),
+        space.objective(evaluate),
+        space.entered(packing.packed(packing.leaves)),
         jac=True,
         method="L-BFGS-B",
-        callback=_reporting(report, packing),
+        bounds=space.bounds(packing.size),
+        callback=_reporting(report, packing, space),
         options=limits.options,
     )
     warn_unless_converged(result, limits.max_iterations)
-    parameters = unflatten(packing.like, packing.parts(result.x))
-    return Found(parameters, float(result.fun), min(int(result.nit), limits.max_iterations))
+    parameters = unflatten(packing.like, packing.parts(space.left(result.x)))
+    iterations = min(int(result.nit), limits.max_iterations)
+    return Found(parameters, float(result.fun), iterations, engine)
 
 
-def objective(
-    run: Executable, packing: Packing, carried: Any, rows: Sequence[Array]
-) -> Callable[[Array], tuple[float, Array]]:
-    """Value and gradient at a vector."""
-    states = flatten(carried["states"])
+class Space:
+    """The variables of a search: the parameters themselves."""
+
+    def entered(self, flat: Array) -> Array:
+        """Variables from parameters."""
+        return flat
+
+    def left(self, variables: Array) -> Array:
+        """Parameters from variables."""
+        return variables
+
+    def bounds(self, size: int) -> Any:
+        """The least and the greatest value of each variable; None for no bounds."""
+        return None
+
+    def objective(self, evaluate: Evaluate) -> Evaluate:
+        """Value and gradient by the variables."""
+        return evaluate
+
+
+class Halves(Space):
+    """Weights as differences of two variables that are not negative.
+
+    Their sum is the absolute value where it counts, so that a smooth search with bounds finds the
+    minimum with an L1 penalty: w = p - q, |w| = p + q (R. Tibshirani 1996, Regression shrinkage and
+    selection via the lasso, section 6).
+
+    Parameters
+    ----------
+    strength : float
+    weights : int
+        The first so many parameters are weights.
+    """
+
+    def __init__(self, strength: float, weights: int) -> None:
+        self.strength, self.weights = strength, weights
+
+    def entered(self, flat: Array) -> Array:
+        weights, rest = np.split(flat, [self.weights])
+        return np.concatenate([np.maximum(weights, 0), np.maximum(-weights, 0), rest])
+
+    def left(self, variables: Array) -> Array:
+        above, below, rest = np.split(variables, [self.weights, 2 * self.weights])
+        return np.concatenate([above - below, rest])
+
+    def bounds(self, size: int) -> Any:
+        free = size - self.weights
+        return [(0, None)] * (2 * self.weights) + [(None, None)] * free
+
+    def objective(self, evaluate: Evaluate) -> Evaluate:
+        def with_penalty(variables: Array) -> tuple[float, Array]:
+            value, slope = evaluate(self.left(variables))
+            weights, rest = np.split(slope, [self.weights])
+            sizes = variables[: 2 * self.weights].sum()
+            slopes = [weights + self.strength, self.strength - weights, rest]
+            return value + self.strength * float(sizes), np.concatenate(slopes)
+
+        return with_penalty
+
+
+def objective(run: Executable, packing: Packing, states: Any, rows: Sequence[Array]) -> Evaluate:
+    """Value and gradient at a vector of parameters."""
+    carried = flatten(states)
 
     def evaluate(flat: Array) -> tuple[float, Array]:
-        loss, penalty, *slopes = run([*packing.parts(flat), *states, *rows])
+        loss, penalty, *slopes = run([*packing.parts(flat), *carried, *rows])
         return float(loss) + float(penalty), packing.packed(slopes[: len(packing.leaves)])
 
     return evaluate
 
 
-def _reporting(report: Report, packing: Packing) -> Callable[..., None]:
+def _reporting(report: Report, packing: Packing, space: Space) -> Callable[..., None]:
     def after_iteration(intermediate_result: Any) -> None:  # SciPy reads the argument's name
-        parameters = unflatten(packing.like, packing.parts(intermediate_result.x))
+        parts = packing.parts(space.left(intermediate_result.x))
+        parameters = unflatten(packing.like, parts)
         if report(parameters, float(intermediate_result.fun)):
             raise StopIteration
 

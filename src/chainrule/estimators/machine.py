@@ -30,6 +30,7 @@ from chainrule.training.steps import Rows, differentiated, placeholders, step_gr
 from chainrule.transforms import simplify
 
 KEPT = 64
+WARM_UP_SECONDS = 0.1  # about what making machine code takes
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 from sklearn.utils.validation import validate_data
@@ -22,6 +21,7 @@ from chainrule.estimators.layout import Goal
 from chainrule.estimators.multilayer import FLOATS, Multilayer
 from chainrule.estimators.reporting import with_callbacks
 from chainrule.estimators.risk import NeverCrossing, Quantiles
+from chainrule.estimators.weights import class_factors
 from chainrule.nn import losses
 from chainrule.nn.activations import Exp, Sigmoid, Softmax
 from chainrule.nn.layers import Activation, Function
@@ -202,6 +202,11 @@ class MLPClassifier(ClassifierMixin, Multilayer):
         classes : array_like
             All classes there will ever be; needed in the first call.
         """
+        if isinstance(self.class_weight, str):
+            raise ParameterError(
+                f"class_weight={self.class_weight!r} needs all rows at once; give partial_fit a"
+                " dict of class to weight"
+            )
         if self._is_first_call(classes):
             multilabel = type_of_target(y).startswith("multilabel")
             self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
@@ -292,11 +297,8 @@ class MLPClassifier(ClassifierMixin, Multilayer):
     def _is_multiclass(self) -> bool:
         return bool(self._label_binarizer.y_type_ == "multiclass")
 
-    def _factors(self, y: Any) -> Array | None:
-        if self.class_weight is None:
-            return None
-        factors: Array = compute_sample_weight(self.class_weight, y)
-        return factors
+    def _factors(self, y: Any, weights: Array | None) -> Array | None:
+        return class_factors(self.class_weight, y, weights)
 
     def _stratify(self, y: Array) -> Array | None:
         return y.astype(bool) if y.ndim == 2 and y.shape[1] == 1 else None
@@ -575,6 +577,11 @@ class MLPRegressor(RegressorMixin, Multilayer):
         means, _ = self._moments(output[None])
         middle = means[0] if means.shape[2] == y.shape[1] else np.median(means[0], 1, keepdims=True)
         return scores.r_squared(middle, y, weights)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
 
 
 def _squeezed(columns: Array) -> Array:

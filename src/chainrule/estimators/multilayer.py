@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
-from chainrule.errors import DataError, ParameterError
+from chainrule.errors import ParameterError
 from chainrule.estimators import fitting, layout
 from chainrule.estimators.kinds import (
     COUNT_OR_INFINITY,
@@ -21,6 +21,7 @@ from chainrule.estimators.kinds import (
 )
 from chainrule.estimators.machine import Machine
 from chainrule.estimators.reporting import CallbackSupportMixin, Reporter
+from chainrule.estimators.weights import weighted, weights_from
 from chainrule.optim import Optimizer
 from chainrule.optim.schedules import Schedule
 from chainrule.optim.settings import (
@@ -34,8 +35,7 @@ from chainrule.optim.settings import (
     Optional,
     setting,
 )
-from chainrule.shapes import Array, Dtype, as_dtype
-from chainrule.training.data import as_weights
+from chainrule.shapes import Array, as_dtype
 from chainrule.training.snapshot import Snapshot
 
 SOLVER = Either(Choice(("lbfgs", "sgd", "adam")), InstanceOf(Optimizer))
@@ -107,7 +107,7 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
         """The score of outputs (n, k), the greater the better."""
         raise TypeError(f"{type(self).__name__} must say how it is scored")
 
-    def _factors(self, y: Any) -> Array | None:
+    def _factors(self, y: Any, weights: Array | None) -> Array | None:
         """A factor on the weight of each row; None for none."""
         return None
 
@@ -134,7 +134,7 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
         machine = layout.machine_of(
             self, goal, features.shape[1], as_dtype(self.dtype or features.dtype)
         )
-        rows = self._rows(features, targets, sample_weight, self._factors(y), machine)
+        rows = self._rows(features, targets, sample_weight, machine, labels=y)
         network = (
             layout.drawn_many(machine, generator, max(self.members, self.restarts))
             if first
@@ -142,7 +142,7 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
         )
         extra = {} if sample_weight is None else {"sample_weight": sample_weight}
         job = fitting.Job(
-            self, machine, goal, network, Reporter(self, X, y, extra, self.max_iter), first
+            self, machine, goal, network, Reporter(self, X, y, extra, self._most_iterations), first
         )
         if self.solver == "lbfgs":
             found = fitting.search(job, rows)
@@ -164,18 +164,27 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
                 " batch_norm=True cannot do; use solver='adam' without batch norm"
             )
 
+    @property
+    def _most_iterations(self) -> int:
+        """How often callbacks can be told of one: members of a search have their own."""
+        searches = max(self.members, self.restarts) if self.solver == "lbfgs" else 1
+        return self.max_iter * searches
+
     def _count_outputs(self, targets: Array) -> int:
         return targets.shape[1] if targets.ndim == 2 else len(self.classes_)
 
     def _rows(
-        self, X: Any, y: Array, sample_weight: Any, factors: Array | None, machine: Machine
+        self, X: Any, y: Array, sample_weight: Any, machine: Machine, labels: Any = None
     ) -> list[Array]:
-        """Features, targets, and weights if there are any, as the graph takes them."""
+        """Features, targets, and weights if there are any, as the graph takes them.
+
+        Classes have weights of their own if ``labels`` say which they are.
+        """
         dtype = machine.architecture.dtype
         rows = [layout.dense(X, dtype), y if y.ndim == 1 else y.astype(dtype, copy=False)]
-        weights = None if sample_weight is None else weights_from(sample_weight, len(y), dtype)
-        if factors is not None:
-            weights = factors if weights is None else factors * weights
+        given = None if sample_weight is None else weights_from(sample_weight, len(y), dtype)
+        factors = None if labels is None else self._factors(labels, given)
+        weights = weighted(given, factors)
         return rows if weights is None else [*rows, weights.astype(dtype)]
 
     def _held_out(self, X: Any, y: Any, weights: Any, machine: Machine) -> list[Array] | None:
@@ -183,7 +192,7 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
         if X is None:
             return None
         X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=FLOATS, reset=False)
-        return self._rows(X, self._encoded(y), weights, None, machine)
+        return self._rows(X, self._encoded(y), weights, machine)
 
     def _drawn(self, machine: Machine, generator: np.random.RandomState) -> Snapshot:
         """The network, or the networks, that a training starts from."""
@@ -225,11 +234,3 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
 def generator_from(random_state: Any) -> np.random.RandomState:
     """scikit-learn's generator, but for None one of its own: the global one is left alone."""
     return np.random.RandomState() if random_state is None else check_random_state(random_state)
-
-
-def weights_from(sample_weight: Any, rows: int, dtype: Dtype) -> Array:
-    """The weight of each row, from one for each or one for all."""
-    given = np.asarray(sample_weight, np.float64)
-    if given.size and not given.any():
-        raise DataError("the sample weights are all zero; nothing can be learned or measured")
-    return as_weights(np.full(rows, given) if given.ndim == 0 else given, rows, dtype)

@@ -14,6 +14,7 @@ from chainrule.explain.critical_points import (
     second_derivative_test,
 )
 from chainrule.explain.curve_fits import CurveFits, fit_curves
+from chainrule.explain.descent import TERRAINS, Terrain, optimizer_paths, path_panel, trajectory
 from chainrule.explain.dropout_masks import dropout_masks
 from chainrule.explain.figure import Figure
 from chainrule.explain.function_fit import function_fit, function_panel
@@ -48,9 +49,11 @@ from chainrule.explain.shown import Shown, agrees
 from chainrule.explain.svg import format_number
 from chainrule.explain.symbols import symbols
 from chainrule.explain.system import System
+from chainrule.explain.uncertainty import Uncertainty, logits, uncertainty, unit_maps
 from chainrule.explain.worksheet import Worksheet, worksheet
 
 __all__ = [
+    "TERRAINS",
     "Band",
     "Bars",
     "BiasVariance",
@@ -77,7 +80,9 @@ __all__ = [
     "Shown",
     "Surface",
     "System",
+    "Terrain",
     "Threads",
+    "Uncertainty",
     "Worksheet",
     "agrees",
     "bootstrap",
@@ -101,8 +106,11 @@ __all__ = [
     "hidden_outputs",
     "hidden_space",
     "ledger",
+    "logits",
     "loss_landscape",
     "loss_of_parameters",
+    "optimizer_paths",
+    "path_panel",
     "plane_panel",
     "preprocessing_picture",
     "preprocessing_stages",
@@ -110,5 +118,8 @@ __all__ = [
     "second_derivative_test",
     "separating_plane",
     "symbols",
+    "trajectory",
+    "uncertainty",
+    "unit_maps",
     "worksheet",
 ]

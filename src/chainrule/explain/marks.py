@@ -7,7 +7,7 @@ values and derivatives.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
@@ -202,6 +202,24 @@ class Surface(Mark):
         if values.ndim != 2 or min(values.shape) < 2:
             raise ShapeError(f"a surface has the shape (rows, columns), not {values.shape}")
         object.__setattr__(self, "values", values)
+
+    @classmethod
+    def of(
+        cls,
+        function: Callable[[npt.NDArray[np.float64]], Any],
+        extent: Sequence[float],
+        levels: Sequence[float] = (),
+        *,
+        samples: int = 101,
+        **settings: Any,
+    ) -> Surface:
+        """The field of a function from points (n, 2) to numbers (n,) or (n, 1)."""
+        x_low, x_high, y_low, y_high = extent
+        places = np.meshgrid(
+            np.linspace(x_low, x_high, samples), np.linspace(y_low, y_high, samples)
+        )
+        values = np.asarray(function(np.stack(places, axis=-1).reshape(-1, 2)), dtype=np.float64)
+        return cls(values.reshape(samples, samples), extent, levels, **settings)
 
     def words(self) -> str:
         low, high = np.nanmin(self.values), np.nanmax(self.values)

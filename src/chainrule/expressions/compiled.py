@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any, NamedTuple
 
-from chainrule.engines.base import BoundedCache, Executable
+from chainrule.engines.base import BoundedCache, EngineChoice, Executable
 from chainrule.expressions.tracing import Function, Trace, as_tree, form_of, lifted
 from chainrule.graph.node import Node
 from chainrule.graph.tree import flatten, map_tree
@@ -29,7 +29,7 @@ class CompiledFunction:
     function caught are read at each call; arrays it caught are constants.
     """
 
-    def __init__(self, fn: Function, engine: str | None) -> None:
+    def __init__(self, fn: Function, engine: EngineChoice) -> None:
         functools.update_wrapper(self, fn)
         self.function = fn
         self.engine = engine
@@ -54,14 +54,14 @@ class CompiledFunction:
         return None if trace.open else Specialised(trace, trace.compiled(self.engine))
 
 
-def compile(fn: Function, engine: str | None = None) -> CompiledFunction:
+def compile(fn: Function, engine: EngineChoice = None) -> CompiledFunction:
     """``fn`` as a function of arrays, traced and simplified once for each combination of shapes.
 
     Parameters
     ----------
     fn : callable
         Takes and returns expressions, or nested dicts, lists and tuples of them.
-    engine : str, optional
+    engine : str or Engine, optional
         Which engine runs it; the fastest that is installed by default.
 
     Returns

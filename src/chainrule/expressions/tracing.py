@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.engines.base import Executable
+from chainrule.engines.base import EngineChoice, Executable
 from chainrule.expressions.values import Variable, executable
 from chainrule.graph.graph import Graph, free_leaves
 from chainrule.graph.node import Node
@@ -54,7 +54,7 @@ class Trace:
         self.graph = Graph((*placeholders, *self.variables), tuple(outputs))
         self.open = len(self.variables) < len(leaves)
 
-    def compiled(self, engine: str | None) -> Executable:
+    def compiled(self, engine: EngineChoice) -> Executable:
         """The graph, simplified, as a function of arrays."""
         return executable(self.graph, engine)
 

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
-from chainrule.engines.base import BoundedCache, Executable
+from chainrule.engines.base import BoundedCache, EngineChoice, Executable
 from chainrule.engines.registry import get_engine
 from chainrule.errors import (
     DisconnectedError,
@@ -186,7 +186,7 @@ _values: WeakKeyDictionary[Node, tuple[list[Variable], list[int], Array, bool]] 
     WeakKeyDictionary()
 )
 _as_written: BoundedCache[Graph, Executable] = BoundedCache(KEPT_GRAPHS)
-_simplified: BoundedCache[tuple[Graph, str | None], Executable] = BoundedCache(KEPT_GRAPHS)
+_simplified: BoundedCache[tuple[Graph, EngineChoice], Executable] = BoundedCache(KEPT_GRAPHS)
 
 
 def _worth_keeping(graph: Graph) -> bool:
@@ -300,7 +300,7 @@ def _variables(nodes: Sequence[Node], bound: Sequence[Node] = ()) -> list[Variab
 def evaluate(
     nodes: Node | Sequence[Node],
     feed: Mapping[Node, npt.ArrayLike] | None = None,
-    engine: str | None = "reference",
+    engine: EngineChoice = "reference",
 ) -> Any:
     """The values of nodes, after simplification.
 
@@ -309,7 +309,7 @@ def evaluate(
     nodes : Node or sequence of Node
     feed : mapping of Node to array_like, optional
         Values of placeholders; variables and inner nodes may be given other values, too.
-    engine : str, optional
+    engine : str or Engine, optional
         ``"reference"``, or another engine's name.
 
     Returns
@@ -349,7 +349,7 @@ def evaluate(
     return run([*given.values(), *[leaf.value for leaf in leaves]])
 
 
-def executable(graph: Graph, engine: str | None) -> Executable:
+def executable(graph: Graph, engine: EngineChoice) -> Executable:
     """``graph`` simplified and compiled; inputs that have a value become placeholders first."""
     inner = {node: placeholder(node.type, node.name) for node in graph.inputs if not is_free(node)}
     outputs = substitute(graph.outputs, inner) if inner else list(graph.outputs)

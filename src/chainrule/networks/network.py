@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from chainrule import persist
+from chainrule.engines.base import EngineChoice
 from chainrule.errors import MissingInputError, ParameterError, unknown_name
 from chainrule.graph.tree import map_tree
 from chainrule.networks import layerwise, table
@@ -215,7 +216,7 @@ class Network:
         members: int = 1,
         restarts: int = 1,
         seed: int | None = None,
-        engine: str | None = None,
+        engine: EngineChoice = None,
         progress: bool | None = None,
         checkpoints: str | os.PathLike[str] | Checkpoints | None = None,
         resume: bool = False,
@@ -266,7 +267,7 @@ class Network:
         seed : int, optional
             For shuffling, dropout, held-out rows and new members; kept in the history. The same
             seed gives the same bits.
-        engine : str, optional
+        engine : str or Engine, optional
         progress : bool, optional
             A live line on standard error; by default if it is a terminal.
         checkpoints : path or Checkpoints, optional
@@ -327,7 +328,7 @@ class Network:
     # Use
 
     def predict(
-        self, X: npt.ArrayLike, members: str | None = None, engine: str | None = None
+        self, X: npt.ArrayLike, members: str | None = None, engine: EngineChoice = None
     ) -> Array:
         """The output for rows ``X``; safe to call from many threads, even during training.
 
@@ -336,7 +337,7 @@ class Network:
         X : (n, ...) array_like
         members : {"all"}, optional
             Keep the axis of the members, in front; by default their mean is given.
-        engine : str, optional
+        engine : str or Engine, optional
 
         Returns
         -------

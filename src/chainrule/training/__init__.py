@@ -2,6 +2,8 @@
 
 from chainrule.training.callbacks import Callback, EarlyStopping, Run, TimeLimit
 from chainrule.training.checkpoints import Checkpoints, CheckpointWarning
+from chainrule.training.doctor import Doctor, examine
+from chainrule.training.findings import Finding
 from chainrule.training.history import History
 from chainrule.training.loop import DivergenceWarning
 
@@ -10,8 +12,11 @@ __all__ = [
     "CheckpointWarning",
     "Checkpoints",
     "DivergenceWarning",
+    "Doctor",
     "EarlyStopping",
+    "Finding",
     "History",
     "Run",
     "TimeLimit",
+    "examine",
 ]

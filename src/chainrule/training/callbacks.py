@@ -15,6 +15,8 @@ from chainrule.optim.schedules import Plateau, ReduceOnPlateau
 from chainrule.optim.settings import COUNT, FROM_ZERO, POSITIVE, check
 from chainrule.shapes import Array
 from chainrule.training.history import History
+from chainrule.training.snapshot import Snapshot
+from chainrule.training.task import Task
 
 
 class Run(Protocol):
@@ -27,6 +29,18 @@ class Run(Protocol):
     """
 
     history: History
+
+    @property
+    def task(self) -> Task:
+        """What is minimised, and over which rows."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The parameters and states after the last call; the model has the best at the end."""
+
+    @property
+    def divergence(self) -> str | None:
+        """How the training left the finite numbers, if it did."""
 
     @property
     def epoch(self) -> int:
@@ -59,7 +73,15 @@ class Callback:
     A plain function of the run works as well: it is called after every epoch. A callback that
     decides by what it saw in earlier epochs also overrides ``state`` and ``restore``, so that a
     training that is resumed from a checkpoint decides the same.
+
+    Attributes
+    ----------
+    every_epoch : bool
+        Whether ``epoch`` must run after every epoch; if not, then after each call into the engine,
+        which may be of many short epochs.
     """
+
+    every_epoch: bool = True
 
     def start(self, run: Run) -> None:
         """Before the first epoch."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.engines.base import BoundedCache, Executable
+from chainrule.engines.base import BoundedCache, EngineChoice, Executable
 from chainrule.engines.registry import get_engine
 from chainrule.shapes import Array
 from chainrule.training.snapshot import Snapshot
@@ -32,7 +32,7 @@ class Evaluator:
         self._kept: BoundedCache[Any, Executable] = BoundedCache(16)
 
     def __call__(
-        self, snapshot: Snapshot, rows: Sequence[Array], engine: str | None = None
+        self, snapshot: Snapshot, rows: Sequence[Array], engine: EngineChoice = None
     ) -> tuple[Array, Any]:
         """The outputs for all rows, and their mean loss if there is an objective.
 
@@ -40,7 +40,7 @@ class Evaluator:
         ----------
         snapshot : Snapshot
         rows : features, then targets and weights if the objective needs them
-        engine : str, optional
+        engine : str or Engine, optional
 
         Returns
         -------

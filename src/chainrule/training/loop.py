@@ -187,7 +187,8 @@ class Training:
     @property
     def watched(self) -> bool:
         """Whether Python has something to do after each epoch."""
-        return bool(self.callbacks) or self.task.validation is not None
+        every = any(callback.every_epoch for callback in self.callbacks)
+        return every or self.task.validation is not None
 
     def run(self) -> History:
         """Train, and leave the best parameters in the model."""
@@ -300,8 +301,8 @@ class Training:
 
     def _diverged(self, how: str) -> None:
         """Say where it happened; the best so far come back."""
-        layer = first_non_finite(self.model.layers, self.snapshot.member(0), self.task.rows[0])
-        self.stop_reason = how + (f", first in the output of {layer}" if layer else "")
+        place = first_non_finite(self.model.layers, self.snapshot.member(0), self.task.rows[0])
+        self.stop_reason = how + (f", first in the output of {place.layer.label}" if place else "")
         self._restored[:] = True
         last = int(self.best.epochs.max())
         kept = "those of the start" if last < 0 else f"those of epoch {last + 1}"

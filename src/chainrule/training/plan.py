@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from chainrule.engines.base import EngineChoice
 from chainrule.errors import ParameterError
 from chainrule.optim.settings import COUNT, COUNT_FROM_ZERO, FLAG, Optional, check, setting
 
@@ -23,7 +24,7 @@ class Plan:
     shuffle, drop_last, replacement : bool
     members, restarts : int >= 1
     seed : int from 0 to 2**64 - 1
-    engine : str or None
+    engine : str, Engine or None
 
     Raises
     ------
@@ -46,7 +47,7 @@ class Plan:
     members: int = setting(COUNT, 1)
     restarts: int = setting(COUNT, 1)
     seed: int = 0
-    engine: str | None = None
+    engine: EngineChoice = None
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

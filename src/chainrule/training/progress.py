@@ -21,6 +21,8 @@ class ProgressLine(Callback):
         Standard error by default, so that results on standard output stay clean.
     """
 
+    every_epoch = False
+
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = stream or sys.stderr
 

@@ -14,8 +14,8 @@ import pytest
 pytest.importorskip("llvmlite", reason="the native engine needs llvmlite")
 
 from chainrule.engines.native.engine import NativeEngine
-from chainrule.engines.native.guard import SIDES, GuardedHeap
-from chainrule.engines.native.heap import GUARD, Heap
+from chainrule.engines.native.guard import SIDES, VARIABLE, GuardedHeap
+from chainrule.engines.native.heap import Heap
 from chainrule.errors import ParameterError
 from chainrule.shapes import FLOAT32
 from tests.engines.native.test_laws import NARROWER, runs_here
@@ -44,7 +44,7 @@ def check(*arguments: str) -> None:
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("work", ["graphs", "networks"])
+@pytest.mark.parametrize("work", ["graphs", "products", "networks"])
 def test_plans_stay_inside_their_buffers(work: str, side: str) -> None:
     check("host", side, work)
 
@@ -56,7 +56,7 @@ def test_operations_stay_inside_their_buffers(side: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("work", ["operations", "graphs", "networks"])
+@pytest.mark.parametrize("work", ["operations", "graphs", "products", "networks"])
 @pytest.mark.parametrize("target", NARROWER, ids=lambda target: target.name)
 def test_code_for_narrower_processors_stays_inside(target, work: str) -> None:
     if not runs_here(target):
@@ -108,10 +108,10 @@ def test_arrays_are_forgotten_when_they_are_gone() -> None:
 
 def test_the_environment_asks_for_guards(monkeypatch: pytest.MonkeyPatch) -> None:
     assert type(NativeEngine().heap) is Heap
-    monkeypatch.setenv(GUARD, "start")
+    monkeypatch.setenv(VARIABLE, "start")
     found = NativeEngine().heap
     assert isinstance(found, GuardedHeap) and found.side == "start"
-    monkeypatch.setenv(GUARD, "both")
+    monkeypatch.setenv(VARIABLE, "both")
     with pytest.raises(ParameterError, match="'end' or 'start', not 'both'"):
         NativeEngine()
 

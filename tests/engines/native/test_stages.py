@@ -11,10 +11,11 @@ import pytest
 pytest.importorskip("llvmlite", reason="the native engine needs llvmlite")
 
 import chainrule as cr
-from chainrule.engines.native.build import write_graph
+from chainrule.engines.native.build import DUMP
 from chainrule.engines.native.engine import NativeEngine
-from chainrule.engines.native.stages import NAMES, SHORT, VARIABLE, printed, stages
+from chainrule.engines.native.stages import NAMES, SHORT, printed, stages
 from chainrule.engines.native.target import TARGETS
+from chainrule.engines.native.writing import write_graph
 from chainrule.graph.graph import Graph, close
 from tests.laws.test_cost import NETWORKS, with_gradients
 
@@ -23,12 +24,12 @@ TARGET = TARGETS["avx2"]
 
 
 def passes(graph: Graph) -> dict[str, str]:
-    return {stage.name: stage.text for stage in stages(graph, *write_graph(graph, TARGET), TARGET)}
+    return {stage.name: stage.text for stage in stages(graph, write_graph(graph, TARGET), TARGET)}
 
 
 def golden_text(name: str) -> str:
     graph = with_gradients(*NETWORKS[name]())
-    found = stages(graph, *write_graph(graph, TARGET), TARGET)
+    found = stages(graph, write_graph(graph, TARGET), TARGET)
     return printed(stage for stage in found if stage.name in SHORT) + "\n"
 
 
@@ -75,7 +76,7 @@ def test_passes_are_left_in_a_folder(
 ) -> None:
     if cache == "off":
         monkeypatch.setenv("CHAINRULE_CACHE", "off")
-    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    monkeypatch.setenv(DUMP, str(tmp_path))
     x = np.ones((3, 16), np.float32)
     for _ in range(2):  # also where the object code is in the cache
         NativeEngine(TARGET).compile(affine())([x, x[:, :8].repeat(6, 0)[:16], x[0, :8]])
@@ -87,7 +88,7 @@ def test_passes_are_left_in_a_folder(
 
 def test_a_folder_that_cannot_be_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "file"))
+    monkeypatch.setenv(DUMP, str(tmp_path / "file"))
     with pytest.raises(OSError, match="file"):
         NativeEngine(TARGET).compile(affine())
 
@@ -97,7 +98,7 @@ def test_narrower_code_is_longer_in_steps() -> None:
     loops: dict[str, Any] = {}
     for name in ("avx512", "avx2", "sse2", "neon"):
         target = TARGETS[name]
-        found = {x.name: x.text for x in stages(graph, *write_graph(graph, target), target)}
+        found = {x.name: x.text for x in stages(graph, write_graph(graph, target), target)}
         loops[name] = [line for line in found["loops"].splitlines() if "for i" in line]
     assert loops["avx512"] == ["  for i in 0 .. 64 by 16"]
     assert loops["avx2"] == ["  for i in 0 .. 64 by 8"]

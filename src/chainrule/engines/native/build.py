@@ -6,54 +6,24 @@ depends on. An entry is object code and the layout of its table.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chainrule.engines.base import Program
 from chainrule.engines.native.cache import cached_object
-from chainrule.engines.native.emitter import module
-from chainrule.engines.native.function import Lowered, lower
 from chainrule.engines.native.jit import Code, to_object
 from chainrule.engines.native.layout import Layout, packed, unpacked
-from chainrule.engines.native.program import write_program
 from chainrule.engines.native.sizes import shape_size
-from chainrule.engines.native.stages import dump, dumping
-from chainrule.engines.native.subnormals import definitions
 from chainrule.engines.native.target import Target
 from chainrule.graph.graph import Graph
 from chainrule.graph.text import print_graph
 
-FUNCTION, RUNNER = "compute", "run"
+if TYPE_CHECKING:
+    from chainrule.engines.native.writing import Written
+
+DUMP = "CHAINRULE_DUMP"  # of the environment: a folder for what each pass gives
 MOST_BYTES = 2**47  # what x86 and Arm processors address
-
-
-class Written(NamedTuple):
-    """A graph or a program as LLVM IR.
-
-    Attributes
-    ----------
-    lowered : Lowered
-        The function of the graph, or of the program's step.
-    text : str
-        The module.
-    """
-
-    lowered: Lowered
-    text: str
-
-
-def write_graph(graph: Graph, target: Target) -> Written:
-    """The module with the function ``compute``."""
-    lowered = lower(graph, target, FUNCTION)
-    return Written(lowered, module(target, [lowered.text], lowered.declarations))
-
-
-def write_training(program: Program, target: Target) -> Written:
-    """The module with the functions ``step`` and ``run``."""
-    lowered = lower(program.step, target, "step", program.carried, program.batch)
-    text, declarations = write_program(program, target)
-    functions = [definitions(target), lowered.text, text]
-    return Written(lowered, module(target, functions, {**lowered.declarations, **declarations}))
 
 
 def program_kind(program: Program) -> tuple[int, int, bool, bool]:
@@ -61,31 +31,38 @@ def program_kind(program: Program) -> tuple[int, int, bool, bool]:
     return program.carried, program.batch, program.shuffled, program.replacement
 
 
-def build(
-    graph: Graph, kind: object, target: Target, write: Callable[[], Written]
-) -> tuple[Layout, Code]:
+def build(graph: Graph, target: Target, program: Program | None = None) -> tuple[Layout, Code]:
     """Machine code and its layout, from the cache where they are there.
 
     Parameters
     ----------
     graph : Graph
-    kind : object
-        What the code depends on beside the graph, the target and the engine; it is printed.
     target : Target
-    write : callable
-        Lowers the graph.
+    program : Program, optional
+        What iterates the graph, its step.
     """
     _check_sizes(graph)
+    kind = "function" if program is None else program_kind(program)
     printed = f"{kind}\n{print_graph(graph).text}"
 
     def make() -> bytes:
-        written = write()
-        return packed(Layout.of(written.lowered), graph, to_object(written.text, target))
+        written = _write(graph, target, program)
+        return packed(written.layout, graph, to_object(written.text, target))
 
-    if dumping():
-        dump(graph, kind, *write(), target)
+    folder = os.environ.get(DUMP)
+    if folder:
+        from chainrule.engines.native.stages import dump
+
+        dump(Path(folder), graph, kind, _write(graph, target, program), target)
     layout, code = unpacked(cached_object(printed, target, make), graph)
     return layout, Code(code, target)
+
+
+def _write(graph: Graph, target: Target, program: Program | None) -> Written:
+    """The module, by parts of the engine that are imported where there is something to compile."""
+    from chainrule.engines.native.writing import write_graph, write_training
+
+    return write_graph(graph, target) if program is None else write_training(program, target)
 
 
 def _check_sizes(graph: Graph) -> None:

@@ -20,7 +20,7 @@ from functools import cache
 from typing import Any
 
 from chainrule.engines.native.emitter import module
-from chainrule.engines.native.jit import Code, load, provide
+from chainrule.engines.native.jit import Code, load_own, provide
 from chainrule.engines.native.structured import I64, Part, Structured, functions
 from chainrule.engines.native.target import Target, host
 from chainrule.errors import ChainruleError, DataError, ShapeError
@@ -437,4 +437,4 @@ def _is_buffer(value: object, writable: bool) -> bool:
 def _shim() -> Code:
     for name in _API:
         provide(name, getattr(ctypes.pythonapi, name))
-    return load(text(host()), host())
+    return load_own("call", host(), text)

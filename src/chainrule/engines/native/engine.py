@@ -5,25 +5,16 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from chainrule.engines.base import BoundedCache, Executable, Outcome, Program, rows_of
-from chainrule.engines.native.build import (
-    FUNCTION,
-    RUNNER,
-    build,
-    program_kind,
-    write_graph,
-    write_training,
-)
+from chainrule.engines.native.build import build, program_kind
 from chainrule.engines.native.call import ArrayArgument, Entry, Fixed, Number, Work
-from chainrule.engines.native.heap import Heap, default_heap
-from chainrule.engines.native.ordering import sorting_bytes
-from chainrule.engines.native.parallel import Header
-from chainrule.engines.native.program import FIELDS
+from chainrule.engines.native.guard import default_heap
+from chainrule.engines.native.heap import Heap
+from chainrule.engines.native.layout import FUNCTION, RUNNER, sorting_bytes
 from chainrule.engines.native.sizes import shape_size
 from chainrule.engines.native.target import Target, host
 from chainrule.engines.native.threads import Control, alone, team
@@ -81,8 +72,7 @@ class CompiledGraph:
 
     def __init__(self, graph: Graph, target: Target, heap: Heap) -> None:
         self.graph, self.target, self.heap = graph, target, heap
-        write = partial(write_graph, graph, target)
-        self.layout, code = build(graph, "function", target, write)
+        self.layout, code = build(graph, target)
         self._constants = [heap.given(array, array.dtype) for array in self.layout.constants]
         self._types = [node.type for node in graph.inputs]
         self._results = [node.type for node in graph.outputs]
@@ -129,12 +119,8 @@ class CompiledGraph:
         ]
         pairs = zip(arrays, self._types, strict=True)
         given: list[Any] = [self.heap.given(array, type_.dtype) for array, type_ in pairs]
-        given += results
-        if self._grows:
-            space = self.heap.empty(self.layout.scratch(self.target, rows or 0))
-            given.append(space.ctypes.data)
         try:
-            status = self._call(rows or 0, *given)
+            status = self._run(rows or 0, [*given, *results])
         except MemoryError as reason:
             raise MemoryError(f"there is no memory for work on {rows or 1} rows") from reason
         if status < 0:  # another thread gave an array another shape since it was looked at
@@ -142,6 +128,22 @@ class CompiledGraph:
         if status:
             raise index_error(lambda engine: engine.compile(self.graph)(arrays))
         return results
+
+    def _run(self, rows: int, given: Sequence[Any]) -> int:
+        """Call the function: its status."""
+        if self._shared_from is not None and rows >= self._shared_from:
+            return self._run_shared(rows, given)
+        if not self._grows:
+            return self._call(rows, *given)
+        space = self.heap.empty(self._scratch(rows))
+        return self._call(rows, *given, space.ctypes.data)
+
+    def _run_shared(self, rows: int, given: Sequence[Any]) -> int:
+        """Call the function with all threads."""
+        with team() as control:
+            size = self._scratch(rows)
+            space = self.heap.empty(size * control.slots)
+            return self._call_shared(rows, *given, space.ctypes.data, size, control.address)
 
 
 def _argument(name: str, type_: TensorType, writable: bool = False) -> ArrayArgument:
@@ -166,8 +168,7 @@ class CompiledProgram:
 
     def __init__(self, program: Program, target: Target, heap: Heap) -> None:
         self.graph, self.target, self.heap = program.step, target, heap
-        write = partial(write_training, program, target)
-        self.layout, code = build(program.step, program_kind(program), target, write)
+        self.layout, code = build(program.step, target, program)
         self.constants = [heap.given(array, array.dtype) for array in self.layout.constants]
         step, carried = program.step, program.carried
         self.carried = [node.type for node in step.outputs[:carried]]
@@ -243,18 +244,17 @@ class _Run:
         """Run them."""
         kept = [self._kept(array, len(epochs)) for array in self.once]
         with self._team() as control:
-            scratch = self.compiled.heap.empty(self.scratch * control[Header.SLOTS])
-            places = self._places(self._table(scratch, control), kept)
+            table = self._table(control)
+            places = self._places(table, kept)
             self.compiled.call(places.ctypes.data, epochs.start, len(epochs))
         self.compiled.heap.check()
         done, stopped = int(self.status[1]), bool(self.status[2])
         ran = done // self.steps + stopped  # epochs that were begun
         return Outcome(self.carried, [x[:ran] for x in kept], finite=not stopped)
 
-    def _team(self) -> AbstractContextManager[Control]:
+    def _team(self) -> AbstractContextManager[Control | None]:
         """Threads, where they share some of the work."""
-        shared = self.compiled.layout.shared_from is not None
-        return team() if shared else nullcontext(alone())
+        return nullcontext() if self.compiled.layout.shared_from is None else team()
 
     def _kept(self, array: Array, epochs: int) -> Array:
         """Where each step's record goes; steps that do not run leave NaN or 0."""
@@ -262,11 +262,14 @@ class _Run:
         shape = (epochs, self.steps, *array.shape)
         return self.compiled.heap.filled(nothing, shape, array.dtype)
 
-    def _table(self, scratch: Array, control: Control) -> Array:
+    def _table(self, control: Control | None) -> Array:
         """What a step reads; the next carried values lie where the old ones do."""
+        threads, address = (control.slots, control.address) if control else (1, 0)
+        self.spaces = self.compiled.heap.empty(self.scratch * threads)
         inputs = [*self.carried, *self.batch, self.fields["step_key"]]
-        arrays = [*inputs, *self.compiled.constants, *self.carried, *self.once, *self.work, scratch]
-        return self._words([*_places(arrays), self.scratch, control.address])
+        outputs = [*self.carried, *self.once]
+        arrays = [*inputs, *self.compiled.constants, *outputs, *self.work, self.spaces]
+        return self._words([*_places(arrays), self.scratch, address])
 
     def _words(self, words: Sequence[int]) -> Array:
         return self.compiled.heap.given(np.array(words, ADDRESS), ADDRESS)
@@ -278,7 +281,7 @@ class _Run:
         words |= {"rows": self.count, "steps": self.steps}
         copies = [*zip(self.data, self.batch, strict=True), *zip(self.once, kept, strict=True)]
         pairs = _places([array for copy in copies for array in copy])
-        return self._words([*[words[name] for name in FIELDS], *pairs])
+        return self._words([*[words[name] for name in self.compiled.layout.fields], *pairs])
 
 
 def _places(arrays: Sequence[Array]) -> list[int]:

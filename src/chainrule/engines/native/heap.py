@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,7 +11,6 @@ from chainrule.engines.native.jit import Code
 from chainrule.shapes import Array, Dtype, TensorType, bind_rows, fixed_shape, size_of
 
 CACHE_LINE = 64
-GUARD = "CHAINRULE_GUARD"  # of the environment: a test mode, see guard.py
 
 
 class Heap:
@@ -49,13 +47,3 @@ class Heap:
 
     def check(self) -> None:
         """Raise if code wrote beside an array; an ordinary heap cannot tell."""
-
-
-def default_heap() -> Heap:
-    """An ordinary heap, or one with guards where the environment asks for it."""
-    side = os.environ.get(GUARD)
-    if not side:
-        return Heap()
-    from chainrule.engines.native.guard import GuardedHeap
-
-    return GuardedHeap(side)

@@ -6,6 +6,7 @@ import ctypes
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from chainrule.engines.native.cache import cached_object
@@ -94,6 +95,16 @@ class Code:
 def load(text: str, target: Target) -> Code:
     """The code of a module's text, from the object cache where it is there."""
     return Code(cached_object(text, target, lambda: to_object(text, target)), target)
+
+
+def load_own(name: str, target: Target, write: Callable[[Target], str]) -> Code:
+    """The code of a module that the engine's sources define; written where the cache lacks it."""
+    make = partial(_written, write, target)
+    return Code(cached_object(f"module {name}", target, make), target)
+
+
+def _written(write: Callable[[Target], str], target: Target) -> bytes:
+    return to_object(write(target), target)
 
 
 def _unmap(engine: Any) -> None:

@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.engines.native.function import ROW_ALIGNMENT, Lowered
+from chainrule.engines.native.call import ROW_STEP
 from chainrule.engines.native.target import Target
 from chainrule.engines.native.tiling import ProductSpec, scratch_bytes
 from chainrule.graph.graph import Graph
 from chainrule.shapes import Array
 
+FUNCTION, RUNNER = "compute", "run"  # names of what is called: of a graph, of a program
 LENGTH_BYTES = 8  # of the description, before it
+DIGIT_BITS = 8  # of a radix sort: with more, what it writes to outgrows the first-level cache
+DIGITS, BUCKETS = 32 // DIGIT_BITS, 1 << DIGIT_BITS
+COUNTER_BYTES, PAIR_BYTES = 4, 8
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,13 @@ class Layout:
     ----------
     constants : list of arrays
     fixed_bytes, row_bytes : int
-        Sizes of the arena's two parts: fixed, and for each row (rounded up to ROW_ALIGNMENT).
+        Sizes of the arena's two parts: fixed, and for each row (rounded up to ROW_STEP).
     products : list of ProductSpec
         The matrix products, which share scratch memory.
     shared_from : int or None
         From how many rows on threads share some of the work; None if they never do.
+    fields : list of str
+        What a program's ``run`` reads at its start, in order.
     """
 
     constants: list[Array]
@@ -38,17 +44,7 @@ class Layout:
     row_bytes: int
     products: list[ProductSpec]
     shared_from: int | None
-
-    @classmethod
-    def of(cls, lowered: Lowered) -> Layout:
-        """The layout of a function that has just been lowered."""
-        return cls(
-            lowered.constants,
-            lowered.fixed_bytes,
-            lowered.row_bytes,
-            lowered.products,
-            lowered.shared_from,
-        )
+    fields: list[str]
 
     def scratch(self, target: Target, rows: int) -> int:
         """Bytes of scratch memory that one thread needs, for up to so many rows."""
@@ -56,8 +52,13 @@ class Layout:
 
     def arena(self, rows: int) -> list[int]:
         """Bytes of the arena's two parts, for up to so many rows."""
-        steps = -(-rows // ROW_ALIGNMENT) * ROW_ALIGNMENT
+        steps = -(-rows // ROW_STEP) * ROW_STEP
         return [self.fixed_bytes, steps * self.row_bytes]
+
+
+def sorting_bytes(rows: int) -> int:
+    """The work space that shuffling so many rows takes: counters, and two arrays of pairs."""
+    return DIGITS * BUCKETS * COUNTER_BYTES + 2 * PAIR_BYTES * rows
 
 
 def packed(layout: Layout, graph: Graph, code: bytes) -> bytes:

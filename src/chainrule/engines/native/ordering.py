@@ -9,13 +9,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from chainrule.engines.native.emitter import Emitter, Vector, clear
+from chainrule.engines.native.layout import BUCKETS, COUNTER_BYTES, DIGIT_BITS, DIGITS
 from chainrule.engines.native.routines import write_bits
 
 I64, WORD = Vector("i64", 1), Vector("i32", 1)
-DIGIT_BITS = 8  # more, and the places that are written to no longer fit the first-level cache
-DIGITS = 32 // DIGIT_BITS
-BUCKETS = 1 << DIGIT_BITS
-COUNTER_BYTES = 4
 MOST_ROWS = 2**32 - 1  # a row's number is half a pair
 
 
@@ -35,11 +32,6 @@ class Space(NamedTuple):
         """The place of one counter."""
         place = emit.integer("add", bucket, str(digit * BUCKETS))
         return emit.pointer(self.counters, place, "i32")
-
-
-def sorting_bytes(rows: int) -> int:
-    """The work space that `write_shuffled` needs."""
-    return DIGITS * BUCKETS * COUNTER_BYTES + 2 * 8 * rows
 
 
 def write_drawn(emit: Emitter, key: tuple[str, str], rows: str, order: str) -> None:

@@ -7,7 +7,6 @@ and program leaves them there, one file each, in a folder of its own.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -20,12 +19,12 @@ from chainrule.engines.native.schedule import VIEWS
 from chainrule.engines.native.sizes import Size, shape_size
 from chainrule.engines.native.target import Target
 from chainrule.engines.native.tiling import ProductSpec, plan
+from chainrule.engines.native.writing import Written
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
 from chainrule.graph.text import print_graph
 from chainrule.ops.build import ROW_COUNT
 
-VARIABLE = "CHAINRULE_DUMP"
 NAMES = ("graph", "legal", "schedule", "buffers", "loops", "llvm", "assembly")
 SHORT = ("schedule", "buffers", "loops")  # what people read first
 
@@ -44,23 +43,22 @@ class Stage(NamedTuple):
     text: str
 
 
-def stages(graph: Graph, lowered: Lowered, text: str, target: Target) -> Iterator[Stage]:
+def stages(graph: Graph, written: Written, target: Target) -> Iterator[Stage]:
     """All passes from a graph to assembly, in order.
 
     Parameters
     ----------
     graph : Graph
         What the engine was given.
-    lowered : Lowered
-        Its function.
-    text : str
-        The module that the function is in.
+    written : Written
+        The module with its function.
     target : Target
     """
+    lowered, text = written.lowered, written.text
     yield Stage("graph", print_graph(graph).text)
     yield Stage("legal", print_graph(lowered.graph).text)
     yield Stage("schedule", schedule_text(lowered))
-    yield Stage("buffers", buffers_text(lowered, target))
+    yield Stage("buffers", buffers_text(lowered.graph, written.layout, target))
     yield Stage("loops", outline(text))
     yield Stage("llvm", text)
     yield Stage("assembly", to_assembly(text, target))
@@ -71,17 +69,12 @@ def printed(found: Iterable[Stage]) -> str:
     return "\n\n".join(f"# {stage.name}\n{stage.text}" for stage in found)
 
 
-def dumping() -> bool:
-    """Whether CHAINRULE_DUMP names a folder."""
-    return bool(os.environ.get(VARIABLE))
-
-
-def dump(graph: Graph, kind: object, lowered: Lowered, text: str, target: Target) -> None:
-    """Leave all passes in a folder of CHAINRULE_DUMP, one for each graph, kind and target."""
+def dump(base: Path, graph: Graph, kind: object, written: Written, target: Target) -> None:
+    """Leave all passes below ``base``, in a folder for each graph, kind and target."""
     digest = hashlib.sha256(f"{kind} {target} {print_graph(graph).text}".encode()).hexdigest()
-    folder = Path(os.environ[VARIABLE]) / digest[:12]
+    folder = base / digest[:12]
     folder.mkdir(parents=True, exist_ok=True)
-    for number, stage in enumerate(stages(graph, lowered, text, target)):
+    for number, stage in enumerate(stages(graph, written, target)):
         (folder / f"{number}-{stage.name}.txt").write_text(stage.text + "\n", encoding="utf-8")
 
 
@@ -141,9 +134,8 @@ def _read_elsewhere(lowered: Lowered, names: _Names) -> dict[Node, bool]:
     return found
 
 
-def buffers_text(lowered: Lowered, target: Target) -> str:
-    """The table of addresses that the function reads, and what lies there."""
-    graph, layout = lowered.graph, Layout.of(lowered)
+def buffers_text(graph: Graph, layout: Layout, target: Target) -> str:
+    """The table of addresses that the function of a legal graph reads, and what lies there."""
     names = _Names(graph)
     entries = [f"input {names(x)} : {x.type}, {_bytes(x)}" for x in graph.inputs]
     entries += [f"constant : {x.dtype.name}{list(x.shape)}" for x in layout.constants]

@@ -46,6 +46,8 @@ class Control:
     ----------
     address : int
         For compiled code. Keep this object alive while it is used.
+    slots : int
+        The most threads that it has room for.
     """
 
     def __init__(self, slots: int) -> None:
@@ -53,6 +55,7 @@ class Control:
         padding = _ALIGNMENT // parallel.WORD_BYTES
         memory = np.zeros(words + padding, np.int64)
         skipped = -memory.ctypes.data % _ALIGNMENT // parallel.WORD_BYTES
+        self.slots = slots
         self._words = memory[skipped : skipped + words]
         self.address: int = self._words.ctypes.data
         for number in range(slots):

@@ -6,12 +6,13 @@ import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from chainrule.engines.base import BoundedCache, Executable, Outcome, Program, rows_of
 from chainrule.engines.reference import row_order
+from chainrule.engines.xla.cluster import await_verdict, current, facts, results_only
 from chainrule.engines.xla.devices import PLATFORMS, PRECISIONS, Devices
 from chainrule.engines.xla.function import traceable
 from chainrule.engines.xla.library import first_sentence, jax, wide
@@ -21,8 +22,19 @@ from chainrule.graph.graph import Graph
 from chainrule.ops import random
 from chainrule.shapes import Array, is_float
 
-KEPT_PROGRAMS = 64
-CHUNK_SHARE = 4  # parts of the memory for data sets that rows on their way to the devices take
+KEPT_PROGRAMS: Final = 64
+PORTIONS: Final = 4  # of streamed rows, that fit into the memory for data sets together
+
+Bounds = Sequence[tuple[int, int]]
+
+
+class _Work(NamedTuple):
+    """A program and what it runs on."""
+
+    program: Program
+    rows: Sequence[Array]
+    bounds: Bounds
+    seed: int
 
 
 class XlaEngine:
@@ -67,7 +79,8 @@ class XlaEngine:
         self.device, self.precision = device, precision
         self._count, self._split_units, self._data_bytes = devices, split_units, data_bytes
         self._epochs: BoundedCache[Any, Epoch] = BoundedCache(KEPT_PROGRAMS)
-        self._resident: dict[int, Any] = {}
+        self._data: dict[int, Any] = {}
+        self._agreed: Program | None = None
 
     @cached_property
     def devices(self) -> Devices:
@@ -98,18 +111,29 @@ class XlaEngine:
         Arrays of rows are copied to the devices once, and must not change while they exist.
         """
         count = rows_of([node.type for node in program.step.inputs[:-1]], [*carried, *rows]) or 0
-        bounds = program.bounds(count).tolist()
-        with _in_words(), wide():
-            state, records = self._start(program, carried), []
+        work = _Work(program, rows, program.bounds(count).tolist(), seed)
+        one_epoch = self._streamed if self._is_large(rows) else self._resident
+        with _in_words(), wide(), results_only():
+            self._agree(work, carried, epochs)
+            state, records = self._start(carried), []
             for epoch in epochs:
-                run = self._streamed if self._is_large(rows) else self._epoch
-                state, found = run(program, state, rows, bounds, seed, epoch)
+                state, found = one_epoch(work, state, epoch)
                 records += found
-            carried, alive = self.devices.fetch(state.carried), self.devices.fetch([state.alive])
+            *last, alive = self.devices.fetch([*state.carried, state.alive])
             columns = [self.devices.fetch(column) for column in zip(*records, strict=True)]
-        return _outcome(carried, bool(alive[0]), [np.concatenate(c) for c in columns], len(bounds))
+        joined = [np.concatenate(column) for column in columns]
+        return _outcome(last, bool(alive), joined, len(work.bounds))
 
-    def _start(self, program: Program, carried: Sequence[Array]) -> State:
+    def _agree(self, work: _Work, carried: Sequence[Array], epochs: range) -> None:
+        """Go on only if all processes of a cluster are about to do the same."""
+        cluster = current()
+        if cluster is not None:
+            new = work.program is not self._agreed
+            about = facts(work.program, carried, work.rows, work.seed) if new else {}
+            cluster.agree({**about, "number of epochs": str(epochs)})
+            self._agreed = work.program
+
+    def _start(self, carried: Sequence[Array]) -> State:
         put = self.devices.put
         arrays = [put(array, self.devices.by_units(array.shape)) for array in carried]
         return State(arrays, put(np.asarray(True), self.devices.everywhere))
@@ -123,48 +147,33 @@ class XlaEngine:
         """How large data sets may be that lie on the devices; None where nothing limits them."""
         return self._data_bytes or self.devices.resident_bytes()
 
-    def _epoch(
-        self,
-        program: Program,
-        state: State,
-        rows: Sequence[Array],
-        bounds: Sequence[tuple[int, int]],
-        seed: int,
-        epoch: int,
-    ) -> tuple[State, list[Any]]:
+    def _resident(self, work: _Work, state: State, epoch: int) -> tuple[State, list[Any]]:
         """One epoch, over data sets that lie on the devices."""
-        run = self._compiled(program, bounds, len(rows[0]), ordered=False)
-        data = [self._on_devices(array) for array in rows]
-        state, records = run(state, data, random.key(seed), epoch, 0)
+        run = self._compiled(work.program, work.bounds, len(work.rows[0]), ordered=False)
+        data = [self._on_devices(array) for array in work.rows]
+        state, records = run(state, data, random.key(work.seed), epoch, 0)
         return state, [records]
 
-    def _streamed(
-        self,
-        program: Program,
-        state: State,
-        rows: Sequence[Array],
-        bounds: Sequence[tuple[int, int]],
-        seed: int,
-        epoch: int,
-    ) -> tuple[State, list[Any]]:
+    def _streamed(self, work: _Work, state: State, epoch: int) -> tuple[State, list[Any]]:
         """One epoch in portions: while the devices compute, the next rows are put in order."""
-        order, found = row_order(program, seed, epoch, len(rows[0])), []
-        for first, part in _portions(bounds, self._steps_a_portion(program, rows)):
+        order, found = row_order(work.program, work.seed, epoch, len(work.rows[0])), []
+        steps = self._steps_a_portion(work)
+        for first in range(0, len(work.bounds), steps):
+            part = work.bounds[first : first + steps]
             low, high = part[0][0], part[-1][1]
             chosen = slice(low, high) if order is None else order[low:high]
-            arrays = [self.devices.put(array[chosen], self.devices.everywhere) for array in rows]
-            run = self._compiled(program, part, high - low, ordered=True)
-            state, records = run(state, arrays, random.key(seed), epoch, first)
+            portion = [self.devices.put(x[chosen], self.devices.everywhere) for x in work.rows]
+            run = self._compiled(work.program, part, high - low, ordered=True)
+            state, records = run(state, portion, random.key(work.seed), epoch, first)
             found.append(records)
         return state, found
 
-    def _steps_a_portion(self, program: Program, rows: Sequence[Array]) -> int:
-        row_bytes = sum(array.nbytes // len(array) for array in rows)
-        return max(1, (self.data_bytes or 0) // (CHUNK_SHARE * row_bytes * program.batch))
+    def _steps_a_portion(self, work: _Work) -> int:
+        row_bytes = sum(array.nbytes // len(array) for array in work.rows)
+        wanted = (self.data_bytes or 0) // (PORTIONS * row_bytes * work.program.batch)
+        return max(1, wanted)
 
-    def _compiled(
-        self, program: Program, bounds: Sequence[tuple[int, int]], rows: int, *, ordered: bool
-    ) -> Epoch:
+    def _compiled(self, program: Program, bounds: Bounds, rows: int, *, ordered: bool) -> Epoch:
         span = Span.of(bounds)
         return self._epochs.get(
             (program, span, rows, ordered),
@@ -173,18 +182,10 @@ class XlaEngine:
 
     def _on_devices(self, array: Array) -> Any:
         """An array of rows on every device, for as long as it exists here."""
-        if id(array) not in self._resident:
-            self._resident[id(array)] = self.devices.put(array, self.devices.everywhere)
-            weakref.finalize(array, self._resident.pop, id(array), None)
-        return self._resident[id(array)]
-
-
-def _portions(
-    bounds: Sequence[tuple[int, int]], steps: int
-) -> Iterator[tuple[int, Sequence[tuple[int, int]]]]:
-    """The number of the first step of each portion, and where its batches lie."""
-    for first in range(0, len(bounds), steps):
-        yield first, bounds[first : first + steps]
+        if id(array) not in self._data:
+            self._data[id(array)] = self.devices.put(array, self.devices.everywhere)
+            weakref.finalize(array, self._data.pop, id(array), None)
+        return self._data[id(array)]
 
 
 def _outcome(carried: list[Array], finite: bool, columns: list[Array], steps: int) -> Outcome:
@@ -210,4 +211,5 @@ def _in_words() -> Iterator[None]:
                 "the device has too little memory for this training; take smaller batches,"
                 " a larger split_units, or a smaller data_bytes"
             ) from reason
+        await_verdict()
         raise EngineError(f"XLA failed: {said}") from reason

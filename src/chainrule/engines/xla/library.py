@@ -38,6 +38,7 @@ def _loaded(name: str) -> Any:
 jax: Final[Any] = _Module("jax")
 jnp: Final[Any] = _Module("jax.numpy")
 lax: Final[Any] = _Module("jax.lax")
+clusters: Final[Any] = _Module("jax._src.clusters")
 
 
 def first_sentence(reason: BaseException) -> str:

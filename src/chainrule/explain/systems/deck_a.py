@@ -61,6 +61,42 @@ PAGES: tuple[Page, ...] = (
         experiment="n=80: the variance falls to a quarter, the bias stays.",
     ),
     Page(
+        id="A3",
+        name="logistic-regression",
+        claim="The logit is linear in the features, so that each feature multiplies the odds.",
+        slide="Logistic regression; why sigmoid?; maximum likelihood estimation",
+        formula="log p/(1 − p) = f(x) = wᵀx,  p = 1/(1 + e^−f(x))\n"
+        "log-likelihood = Σ y f(x) − log(1 + e^f(x))",
+        expected={
+            "separable by all 30 features": "1", "coefficients less scikit-learn's": "<= 1e-5",
+            "both forms of the loss, relative difference": "<= 1e-12",
+            "finite at logits +-1e4 in float32": "1",
+        },
+        slip="The cross-entropy lacks its minus sign, and p/(1 − p) is called the odds ratio: it is"
+        " the odds; a ratio of odds is e^w, of one unit more of a feature.",
+        questions={
+            "Why sigmoid?": "Because the logarithm of the odds runs over all real numbers, as a"
+            " linear function does; solving it for p gives the sigmoid.",
+        },
+        experiment="features=30: a plane separates the classes, so the likelihood has no maximum.",
+        decks="AE",
+    ),
+    Page(
+        id="A4",
+        name="softmax-regression",
+        claim="Softmax over two classes is the sigmoid of the difference; over more, a straight cut"
+        " between any two.",
+        slide="What about multiclass classification?",
+        formula="p(y = k; β) = e^f_k(x) / Σ_j e^f_j(x)\nK = 2: sigmoid(f(x) − g(x))",
+        expected={
+            "softmax of (f, g) less sigmoid(f - g)": "<= 1e-12",
+            "probabilities less scikit-learn's": "<= 1e-5",
+        },
+        slip="sigmoid(g − f) should be sigmoid(f − g), and the cross-entropy lacks its minus sign.",
+        experiment="C=1000: less penalty, and nearly certain probabilities.",
+        decks="ABCE",
+    ),
+    Page(
         id="A5",
         name="softmax-temperature",
         claim="A low temperature picks one class, a high one gives all the same chance.",
@@ -82,6 +118,24 @@ PAGES: tuple[Page, ...] = (
             " float64."
         },
         experiment="T=0.05: the first class takes all, and the entropy is gone.",
+    ),
+    Page(
+        id="A6",
+        name="feature-expansion",
+        claim="Products of features let a linear model draw a circle.",
+        slide="Classification example: use non-linear terms",
+        formula="(x₁, x₂) → (x₁², x₂², x₁x₂, x₁, x₂)\n(xᵀz + 1)² = φ(x)ᵀφ(z)",
+        expected={
+            "accuracy, linear": "<= 0.6", "accuracy, expanded": ">= 0.98",
+            "kernel less inner products, relative": "<= 1e-12",
+            "bags of words are separable": "1",
+        },
+        questions={
+            "Can we automatically learn the best feature for each task?":
+            "Yes: that is what hidden layers do; see what those of decision-boundary (A8) learn."
+        },
+        experiment="factor=0.9: the circles touch, and no feature map can tell them apart.",
+        decks="AB",
     ),
     Page(
         id="A7",
@@ -113,8 +167,20 @@ PAGES: tuple[Page, ...] = (
         claim="A 2-10-10-1 network bends its boundary around two moons that no line separates.",
         slide="Decision boundary; decision boundary with uncertainty; what does this layer learn?",
         formula="x^(l) = σ(s^(l)),  s^(l) = W^(l)ᵀ x^(l−1)",
-        expected={"parameters": "151", "training points": "500", "test points": "1000",
-                  "test accuracy": ">= 0.99"},
+        expected={
+            "parameters": "151", "training points": "500", "test points": "1000",
+            "training accuracy": "1", "test accuracy": ">= 0.99",
+            "last hidden outputs are separable": "1", "inputs are separable": "0",
+            "spread of the logit, far over near": ">= 3",
+        },
+        questions={
+            "What does this layer learn?":
+            "Units of the first layer are half planes; those of the second combine them to bends."
+            " Their outputs are new features in which a plane separates the moons.",
+            "How sure is it?": "Members agree near the data and part far from it, so look at the"
+            " spread of the logit: where they agree, that of the probability vanishes, however"
+            " far away that is.",
+        },
         experiment="noise=0.3: the moons overlap, and no network can be right everywhere.",
     ),
     Page(
@@ -151,6 +217,21 @@ PAGES: tuple[Page, ...] = (
         },
         experiment="r=0: one derivative vanishes, and the other too. Why?",
         decks="AD",
+    ),
+    Page(
+        id="A11",
+        name="layer-backward",
+        claim="Layer by layer, by hand or by the graph: every derivative is the same.",
+        slide="Recapitulation: class Network, class Linear, backward",
+        formula="gradient_w = inputᵀ error\ninput_error = error Wᵀ",
+        expected={
+            f"{layer}.{name}: {how} less graph": "<= 1e-12"
+            for layer in ("input", "middle", "output") for name in "Wb"
+            for how in ("layer", "by hand")
+        },
+        slip="Linear.backward forgets the bias: its derivative is the sum of the errors over rows.",
+        experiment="rows=2: few rows, and still the same derivatives.",
+        decks="ADE",
     ),
     Page(
         id="A12",

@@ -11,6 +11,37 @@ NEURON_BACKWARD = {"df/df": "1", "df/d(1 + exp(-z))": "-0.53", "df/dexp(-z)": "-
 NEURON_LEAVES = {"df/dw0": "-0.20", "df/dx0": "0.39", "df/dw1": "-0.39", "df/dx1": "-0.59",
                  "df/dw2": "0.20", "largest difference of the two forms": "<= 1e-12"}  # fmt: skip
 
+ENDS_OF_PYTORCH = {  # version 2.13, float64: where each rule stands after 100 steps
+    "SGD on bowl": ("-3.055553964501726e-10", "2.037035976334486e-10"),
+    "Momentum on bowl": ("0.004277116681773983", "-0.0028514111211826528"),
+    "Nesterov on bowl": ("9.134281849949369e-08", "-6.089521233299584e-08"),
+    "Adagrad on bowl": ("-0.21781629353906057", "0.027386881823377573"),
+    "RMSProp on bowl": ("3.806221484483091e-89", "-4.306811048610431e-74"),
+    "Adam on bowl": ("-0.00659748276201584", "0.00293667568110255"),
+    "AdamW on bowl": ("-0.00599851613165713", "0.0030129298373098934"),
+    "SGD on ravine": ("-0.08559451426573034", "4.978412222288915e-61"),
+    "Momentum on ravine": ("0.004456239328975002", "-0.0013517982658751422"),
+    "Nesterov on ravine": ("0.0014885813118980541", "2.4735485014797223e-33"),
+    "Adagrad on ravine": ("-0.4063295330653984", "0.004514316999988469"),
+    "RMSProp on ravine": ("-1.5064529926590605e-46", "4.0087627437720067e-29"),
+    "Adam on ravine": ("-0.001654111512433811", "-0.0019140636424690182"),
+    "AdamW on ravine": ("-0.0022563513990126686", "-0.002004828606305803"),
+    "SGD on Rosenbrock": ("-0.9925514916828945", "0.9931633916557654"),
+    "Momentum on Rosenbrock": ("-0.23030236910904892", "0.05767022813583077"),
+    "Nesterov on Rosenbrock": ("-0.5073452342878003", "0.2645318450727466"),
+    "Adagrad on Rosenbrock": ("-1.0402151015974557", "1.08833894537707"),
+    "RMSProp on Rosenbrock": ("-0.8221470598173649", "0.6828491241533156"),
+    "Adam on Rosenbrock": ("-0.907633009069284", "0.8290034093531102"),
+    "AdamW on Rosenbrock": ("-0.8713048127606969", "0.7652576850704679"),
+    "SGD on saddle": ("-0.025305479038274476", "0.5050494818426942"),
+    "Momentum on saddle": ("-0.005043935544596187", "53655.806305120735"),
+    "Nesterov on saddle": ("-0.0008693687255652614", "224845.86354286922"),
+    "Adagrad on saddle": ("-0.6974839264554008", "1.3642841800078958"),
+    "RMSProp on saddle": ("-1.2500068837668933e-16", "14.44142784091796"),
+    "Adam on saddle": ("-0.009672281276025799", "6.876485108833354"),
+    "AdamW on saddle": ("-0.009309128735907099", "6.71390939817669"),
+}  # fmt: skip
+
 PAGES: tuple[Page, ...] = (
     Page(
         id="C1",
@@ -36,6 +67,25 @@ PAGES: tuple[Page, ...] = (
             "Gradient descent: see gradient-descent (C2).",
         },
         experiment="scores=3.2,5.1,-1.7 true=1: the loss of the class that already wins.",
+    ),
+    Page(
+        id="C2",
+        name="gradient-descent",
+        claim="Small batches are quick and noisy, and a falling rate takes the noise away.",
+        slide="Optimization: gradient descent, mini-batches, the effects of step size",
+        formula="df(x)/dx = lim_{h→0} (f(x + h) − f(x)) / h\nweights += −step_size · weights_grad",
+        expected={
+            "numerical less analytic gradient, relative": "<= 1e-7",
+            **{f"B times variance of a batch of {B}, over that of a row": "1 ± 5 %"
+               for B in (1, 4, 16, 64, 256)},
+            "constant over decaying": ">= 10",
+        },
+        questions={
+            "while True: when to stop?": "When the gradient is small, when the loss stops falling,"
+            " when the steps are used up, or, best, when the loss on held-out rows rises (D2).",
+        },
+        experiment="noise=0: without noise in the targets a constant rate arrives, too.",
+        decks="ACDE",
     ),
     Page(
         id="C3",
@@ -73,5 +123,25 @@ PAGES: tuple[Page, ...] = (
             " times the gradient that arrives: of x y at 3 and −4, x gets −4 and y gets 3 times 2."
         },
         experiment="w=3 lets w win the maximum: the gradient of 2 changes sides.",
+    ),
+    Page(
+        id="C6",
+        name="optimizers",
+        claim="Momentum swings through a ravine, rules that scale the gradient cut across it.",
+        slide="Mini-batch gradient descent: more fancy update formulas",
+        formula="momentum: v ← ρ v + ∇f,  w ← w − η v\n"
+        "Adam: w ← w − η m̂ / (√v̂ + ε)",
+        expected={
+            **{f"{path}: {coordinate} after 100 steps": f"{end} ± 1e-9"
+               for path, ends in ENDS_OF_PYTORCH.items()
+               for coordinate, end in zip("xy", ends, strict=True)},
+            "y of SGD that starts on the ridge of the saddle": "0",
+        },
+        questions={
+            "There are also more fancy update formulas (momentum, Adagrad, RMSProp, Adam, ...)":
+            "All of them, step by step as PyTorch takes them: the ends of 100 steps agree to 1e-9."
+        },
+        experiment="steps=1000: who finds the end of Rosenbrock's valley?",
+        decks="BC",
     ),
 )  # fmt: skip

@@ -1,0 +1,264 @@
+"""Several processes of one training: they meet, watch each other, and end together.
+
+They are connected as a star, by a socket each to process 0. A process that ends or is silent ends
+the others, whatever they are waiting for; what they have to agree on goes the same way.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from queue import Empty, Queue
+from typing import Any, Final, NoReturn
+
+from chainrule.errors import EngineError
+
+MEETING: Final = 45.0  # seconds in which all processes arrive
+SILENCE: Final = 20.0  # seconds without a sign of life after which a process counts as ended
+KNOCKING: Final = 2.0  # seconds for somebody who connects to say who it is
+BEAT: Final = 4.0  # seconds between two signs of life
+REFUSED, INTERRUPTED = 2, 130  # statuses of a process that ends early
+AGAIN: Final = "start all processes again, with --resume where there are checkpoints"
+
+
+class Link:
+    """A connection to another process; a message is a line of JSON."""
+
+    def __init__(self, connection: socket.socket, patience: float) -> None:
+        connection.settimeout(patience)
+        self._connection, self._lines = connection, connection.makefile("r", encoding="utf-8")
+        self._sending = threading.Lock()
+        self.heard: Queue[Any] = Queue()
+        self.finished = threading.Event()
+
+    def send(self, **message: Any) -> None:
+        """Send; a connection that is gone is noticed by who reads from it."""
+        with suppress(OSError), self._sending:
+            self._connection.sendall(json.dumps(message).encode() + b"\n")
+
+    def receive(self) -> dict[str, Any] | None:
+        """The next message; None if none will come."""
+        try:
+            line = self._lines.readline()
+            return dict(json.loads(line)) if line else None
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def patience(self, seconds: float) -> None:
+        """How long silence is borne."""
+        self._connection.settimeout(seconds)
+
+    def close(self) -> None:
+        """Break the connection, also for a thread that reads from it."""
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+        self._connection.close()
+
+
+class Cluster:
+    """The processes of one training, as one of them sees them.
+
+    Attributes
+    ----------
+    number, count : int
+        Which one this is, from 0, and how many there are.
+    """
+
+    def __init__(self, number: int, count: int, links: dict[int, Link]) -> None:
+        self.number, self.count, self._links = number, count, links
+        self._leaving = False
+        for other, link in links.items():
+            link.patience(SILENCE)
+            threading.Thread(target=self._listen, args=(other, link), daemon=True).start()
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes files, and speaks."""
+        return self.number == 0
+
+    def _beat(self) -> None:
+        while not self._leaving:
+            for link in self._links.values():
+                link.send(alive=True)
+            time.sleep(BEAT)
+
+    def _listen(self, other: int, link: Link) -> None:
+        while (message := link.receive()) is not None:
+            if "end" in message:
+                _end(message["end"])
+            if "finished" in message:
+                link.finished.set()
+            if "said" in message:
+                link.heard.put(message["said"])
+        if not (self._leaving or link.finished.is_set()):
+            said = (
+                f"process {other} of {self.count} ended, or was silent for {SILENCE:g} s; {AGAIN}"
+            )
+            for each in self._links.values():
+                each.send(end=said)
+            _end(said)
+
+    def agree(self, facts: Mapping[str, str]) -> None:
+        """Go on only if all processes say the same.
+
+        Raises
+        ------
+        EngineError
+            In all of them, naming the first fact that differs.
+        """
+        if self.number:
+            self._links[0].send(said=dict(facts))
+            verdict = self._hear(0)
+        else:
+            found = [_difference(other, facts, self._hear(other)) for other in self._links]
+            verdict = next(filter(None, found), None)
+            for link in self._links.values():
+                link.send(said=verdict)
+        if verdict:
+            raise EngineError(verdict)
+
+    def share(self, value: Any) -> Any:
+        """What process 0 has; the others' own is not looked at."""
+        if self.number:
+            return self._hear(0)
+        for link in self._links.values():
+            link.send(said=value)
+        return value
+
+    def _hear(self, other: int) -> Any:
+        """What another process says next; if it ends, so does this one."""
+        link = self._links[other]
+        while True:
+            try:
+                return link.heard.get(timeout=1)
+            except Empty:
+                if link.finished.is_set():
+                    raise EngineError(f"process {other} was through before the others") from None
+
+    def leave(self) -> None:
+        """Say that this process is through, and wait for the others."""
+        for link in self._links.values():
+            link.send(finished=True)
+        while not all(link.finished.wait(1) for link in self._links.values()):
+            pass
+        self._leaving = True
+
+    def break_off(self, status: int) -> None:
+        """Let the others end; this process ends with ``status`` without waiting for them."""
+        self._leaving = True
+        for link in self._links.values():
+            link.close()
+        atexit.register(_exit, status)  # runs before what would wait for the others
+
+
+def _difference(other: int, mine: Mapping[str, str], theirs: Mapping[str, str]) -> str | None:
+    for name, value in mine.items():
+        if theirs.get(name) != value:
+            return (
+                f"process {other} has another {name} than process 0"
+                f" ({theirs.get(name)} instead of {value}); all processes must train the same"
+            )
+    return None
+
+
+def _exit(status: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _end(sentence: str) -> NoReturn:
+    """End this process from any thread, whatever the others are waiting for."""
+    os.write(2, f"chainrule: {sentence}\n".encode())
+    _exit(REFUSED)
+
+
+def meet(host: str, port: int, number: int, count: int, versions: str) -> Cluster:
+    """The cluster of ``count`` processes, once all of them are there.
+
+    Parameters
+    ----------
+    host, port : str, int
+        Where process 0 listens.
+    number, count : int
+    versions : str
+        Of the software; all processes must have the same.
+
+    Raises
+    ------
+    EngineError
+        If one does not arrive within 45 s, or is of other versions.
+    """
+    hello = {"number": number, "count": count, "versions": versions}
+    links = _arrive(host, port, hello) if number else _gather(port, hello)
+    return Cluster(number, count, links)
+
+
+def _gather(port: int, mine: Mapping[str, Any]) -> dict[int, Link]:
+    """Process 0: connections to all others, once all are there."""
+    links: dict[int, Link] = {}
+    fault, until = None, time.monotonic() + MEETING
+    with _listening(port) as server:
+        while len(links) < mine["count"] - 1 and time.monotonic() < until and not fault:
+            server.settimeout(max(0.1, until - time.monotonic()))
+            with suppress(TimeoutError):
+                link = Link(server.accept()[0], KNOCKING)
+                hello = link.receive() or {}
+                number = hello.get("number")
+                if number is None:  # somebody else, who knocked at this port
+                    link.close()
+                elif number in links:
+                    fault = f"two processes have the number {number}"
+                    link.send(welcome=fault)
+                else:
+                    links[number] = link
+                    fault = _difference(number, {**mine, "number": number}, hello)
+    missing = [str(other) for other in range(1, mine["count"]) if other not in links]
+    if missing and not fault:
+        fault = f"process {', '.join(missing)} of {mine['count']} did not arrive in {MEETING:g} s"
+    for link in links.values():
+        link.send(welcome=fault)
+    if fault:
+        raise EngineError(f"{fault}; {AGAIN}")
+    return links
+
+
+def _listening(port: int) -> socket.socket:
+    try:
+        return socket.create_server(("", port), backlog=1024)
+    except OSError as reason:
+        raise EngineError(
+            f"process 0 cannot listen at port {port} ({reason.strerror}); choose another port"
+        ) from reason
+
+
+def _arrive(host: str, port: int, hello: Mapping[str, Any]) -> dict[int, Link]:
+    """Another process: its connection to process 0, once all are there."""
+    link = Link(_connected(host, port), MEETING + SILENCE)
+    link.send(**hello)
+    answer = link.receive() or {"welcome": "process 0 ended before all processes had met"}
+    if answer["welcome"]:
+        raise EngineError(f"{answer['welcome']}; {AGAIN}")
+    return {0: link}
+
+
+def _connected(host: str, port: int) -> socket.socket:
+    until = time.monotonic() + MEETING
+    while True:
+        try:
+            return socket.create_connection((host, port), timeout=1)
+        except OSError as reason:
+            if time.monotonic() > until:
+                raise EngineError(
+                    f"process 0 cannot be reached at {host}, port {port} ({reason}); check the"
+                    " address, and that the port and the one before it are open"
+                ) from reason
+            time.sleep(0.2)

@@ -1,0 +1,144 @@
+"""Several processes of one training on the xla engine: found, met, and handed to JAX.
+
+JAX alone would wait for minutes for a process that is missing, and end with a stack trace.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+
+from chainrule.engines.base import Program
+from chainrule.engines.processes import INTERRUPTED, MEETING, REFUSED, SILENCE, Cluster, meet
+from chainrule.engines.xla.library import clusters, jax
+from chainrule.errors import ParameterError
+from chainrule.graph.graph import Graph
+from chainrule.graph.text import print_graph
+from chainrule.shapes import Array
+
+AFTER_FAILURE: Final = 2 * SILENCE  # seconds in which it comes to light which process caused it
+
+_current: Cluster | None = None
+
+
+def current() -> Cluster | None:
+    """The cluster that this process belongs to, if any."""
+    return _current
+
+
+def await_verdict() -> None:
+    """After a failure, give the thread that knows which process caused it time to end this one."""
+    if _current is not None:
+        time.sleep(AFTER_FAILURE)
+
+
+@contextmanager
+def results_only() -> Iterator[None]:
+    """Keep standard output for results: what JAX's own libraries print goes to standard error."""
+    if _current is None:
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def facts(
+    program: Program, carried: Sequence[Array], rows: Sequence[Array], seed: int
+) -> dict[str, str]:
+    """What the processes of a training must agree on before its first step."""
+    settings = replace(program, step=Graph((), ()))
+    return {
+        "program": _digest([np.array(f"{settings} {print_graph(program.step).text}")]),
+        "seed": str(seed),
+        "data set": f"{' and '.join(map(_described, rows))}, digest {_digest(rows)}",
+        "starting point": _digest(carried),
+    }
+
+
+def _described(array: Array) -> str:
+    return f"{' x '.join(map(str, array.shape))} {array.dtype}"
+
+
+def _digest(parts: Iterable[Array]) -> str:
+    found = 0
+    for part in parts:
+        found = zlib.crc32(np.ascontiguousarray(part).tobytes(), found)
+    return f"{found:08x}"
+
+
+@contextmanager
+def joined(
+    coordinator: str | None = None, process_id: int | None = None, processes: int | None = None
+) -> Iterator[Cluster]:
+    """Belong to a cluster; the first thing that a process does with JAX.
+
+    Parameters
+    ----------
+    coordinator : "HOST:PORT", optional
+        Where process 0 listens, at this port and the next. What is left out is found in the
+        environment that Slurm, MPI or Kubernetes made.
+    process_id : int >= 0, optional
+    processes : int >= 1, optional
+
+    Raises
+    ------
+    ParameterError
+        If that is no address, or no number of a process.
+    EngineError
+        If processes do not arrive within 45 s, or are of different versions.
+    """
+    global _current  # noqa: PLW0603 - a process belongs to one cluster
+    address, number, count, local = _place(coordinator, process_id, processes)
+    host, port = address.rsplit(":", 1)
+    _current = cluster = meet(host, int(port) + 1, number, count, f"JAX {jax.__version__}")
+    try:
+        jax.distributed.initialize(
+            address, count, number, local, initialization_timeout=int(MEETING),
+            heartbeat_timeout_seconds=int(2 * SILENCE), shutdown_timeout_seconds=int(SILENCE),
+        )  # fmt: skip
+        yield cluster
+        cluster.leave()
+        jax.distributed.shutdown()
+    except BaseException as error:
+        cluster.break_off(INTERRUPTED if isinstance(error, KeyboardInterrupt) else REFUSED)
+        raise
+    finally:
+        _current = None
+
+
+def _place(
+    coordinator: str | None, process_id: int | None, processes: int | None
+) -> tuple[str, int, int, Any]:
+    """Address, number, count and local devices, by JAX's detection where they are not given."""
+    local = None
+    if coordinator is None or process_id is None or processes is None:
+        coordinator, processes, process_id, local = (
+            clusters.ClusterEnv.auto_detect_unset_distributed_params(
+                coordinator, processes, process_id, None, None, int(MEETING)
+            )
+        )
+    if coordinator is None or process_id is None or processes is None:
+        raise ParameterError(
+            "no job of Slurm, MPI or Kubernetes was found; name --coordinator HOST:PORT,"
+            " --process-id I and --processes N"
+        )
+    host, colon, port = coordinator.rpartition(":")
+    if not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 2**16 - 1):
+        raise ParameterError(f"a coordinator is HOST:PORT, got {coordinator!r}")
+    if not 0 <= process_id < processes:
+        raise ParameterError(f"{processes} processes are numbered from 0, and {process_id} is none")
+    return coordinator, process_id, processes, local

@@ -1,0 +1,346 @@
+"""Estimators of raw tables: data frames, arrays and files in, labels and units out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import check_random_state
+
+from chainrule.data.frames import Column, Frame, as_column, as_frame
+from chainrule.data.schema import Schema, chosen_kinds
+from chainrule.errors import FileFormatError, NotFittedError, ParameterError, ShapeError
+from chainrule.estimators.table_learning import Problem, Request, learn
+from chainrule.estimators.table_model import Predicted, TableModel, target_from
+from chainrule.estimators.table_settings import CLASSIFICATION, REGRESSION
+from chainrule.estimators.table_target import ClassTarget
+from chainrule.shapes import Array
+
+_SEEDS = 2**31 - 1  # as many as a RandomState can draw on every platform
+_TARGET = "target"  # what a target without a name is called
+_SETTINGS = (
+    "hidden", "members", "epochs", "batch_size", "learning_rate", "weight_decay", "dropout",
+    "bins", "patience", "validation", "refit", "scaling",
+)  # fmt: skip
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class _TableEstimator(BaseEstimator):
+    """What both estimators share; parameters are described there."""
+
+    hidden: Any = None
+    members: int | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    dropout: float | None = None
+    bins: int | None = None
+    patience: int | None = None
+    validation: float | None = None
+    refit: bool | None = None
+    scaling: str | None = None
+    group: str | None = None
+    time: str | None = None
+    schema: Any = None
+    categorical: Sequence[str] = ()
+    text: Sequence[str] = ()
+    date: Sequence[str] = ()
+    id: Sequence[str] = ()
+    drop: Sequence[str] = ()
+    time_limit: float | None = None
+    random_state: Any = None
+    engine: str | None = None
+    verbose: bool = False
+
+    _task: ClassVar[str]
+    _own_settings: ClassVar[tuple[str, ...]] = ()
+
+    # Learning
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Learn a table.
+
+        Parameters
+        ----------
+        X : data frame, mapping of columns, (n, columns) array-like, or path of a file
+            Any mix of numbers, text, dates and truth values, with missing ones.
+        y : (n,) array-like, series, or name or place of a column of ``X``
+            Rows where it is missing are left out; ``facts_["without_target"]`` counts them.
+        sample_weight : (n,) array-like, optional
+
+        Raises
+        ------
+        ChainruleError
+            If it cannot be learned, in one sentence that names file, row and column where there
+            are some; the estimator then is as it was before.
+        """
+        frame, column = self._frame_and_target(X, y)
+        problem = Problem.of(frame, column, self._task, _weights(sample_weight))
+        model = learn(problem, self._request())
+        self._adopt(model, frame)
+        return self
+
+    def _frame_and_target(self, X: Any, y: Any) -> tuple[Frame, Column]:
+        if isinstance(y, (str, int)):
+            return target_from(X, y)
+        if y is None:
+            raise ParameterError(
+                f"{type(self).__name__}.fit needs y: the target, or the name of its column"
+            )
+        name = getattr(y, "name", None)
+        array = np.asarray(y) if isinstance(y, np.ndarray) else y
+        flat = array[:, 0] if getattr(array, "ndim", 1) == 2 and array.shape[1] == 1 else array
+        return as_frame(X), as_column(flat, name if isinstance(name, str) else _TARGET)
+
+    def _request(self) -> Request:
+        names = (*_SETTINGS, *self._own_settings)
+        schema = Schema.load(self.schema) if _is_path(self.schema) else self.schema
+        kinds = chosen_kinds(
+            category=self.categorical, text=self.text, date=self.date, id=self.id, drop=self.drop
+        )
+        return Request(
+            {name: getattr(self, name) for name in names},
+            int(check_random_state(self.random_state).randint(_SEEDS))
+            if not isinstance(self.random_state, (int, np.integer))
+            else int(self.random_state),
+            schema=schema,
+            kinds=kinds,
+            group=self.group,
+            time=self.time,
+            class_weight=getattr(self, "class_weight", None),
+            time_limit=self.time_limit,
+            engine=self.engine,
+            progress=None if self.verbose else False,
+        )
+
+    def _adopt(self, model: TableModel, frame: Frame | None = None) -> None:
+        """Become the estimator that has learned this model."""
+        self.model_, self.facts_ = model, model.facts
+        self.schema_, self.history_ = model.encoder.schema, model.network.history
+        names = frame.names if frame is not None else [c.name for c in self.schema_.columns]
+        self.feature_names_in_ = np.array(names, dtype=object)
+        self.n_features_in_ = len(names)
+
+    # Use
+
+    def _predicted(self, X: Any) -> Predicted:
+        if not hasattr(self, "model_"):
+            raise NotFittedError(f"this {type(self).__name__} has learned nothing yet; call fit")
+        frame = as_frame(X)
+        if frame.source == "the array" and len(frame.columns) != self.n_features_in_:
+            raise ShapeError(
+                f"X has {len(frame.columns)} features, but {type(self).__name__} is expecting"
+                f" {self.n_features_in_} features as input"
+            )
+        return self.model_.predict(_named(frame, self.feature_names_in_))
+
+    def flags(self, X: Any) -> dict[str, Array]:
+        """What is unusual about each row.
+
+        Returns
+        -------
+        dict of str to (n,) bool
+            ``unknown``: a category that was not learned, or a cell that cannot be read;
+            ``missing``: a cell without a value; ``outside``: a number beyond those of the training
+            rows; ``far``: farther from all training rows than 99 % of the held-out rows are.
+        """
+        return self._predicted(X).flags
+
+    # Files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write what was learned to one file: all of it or nothing; see :meth:`load`."""
+        if not hasattr(self, "model_"):
+            raise NotFittedError(f"this {type(self).__name__} has learned nothing yet; call fit")
+        self.model_.save(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """The estimator in a file; no code of the file is run.
+
+        Raises
+        ------
+        FileFormatError
+            If the file is damaged, hostile, or holds something else.
+        """
+        model = TableModel.load(path)
+        if model.task != cls._task:
+            raise FileFormatError(f"{os.fspath(path)}: holds a model of {model.task}")
+        found = cls()
+        found._adopt(model)
+        return found
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.non_deterministic = self.random_state is None
+        return tags
+
+
+def _is_path(given: Any) -> bool:
+    return isinstance(given, (str, os.PathLike))
+
+
+def _weights(sample_weight: Any) -> Array | None:
+    return None if sample_weight is None else np.asarray(sample_weight, np.float64)
+
+
+def _named(frame: Frame, names: Array) -> Frame:
+    """Columns of an array, which have no names, with those that were learned."""
+    if frame.source != "the array":
+        return frame
+    columns = [
+        Column(name, column.values, column.missing)
+        for name, column in zip(names.tolist(), frame.columns, strict=True)
+    ]
+    return Frame(frame.source, tuple(columns))
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class TableClassifier(ClassifierMixin, _TableEstimator):
+    """Classes from any table, with the defaults that measurement chose.
+
+    An ensemble of networks, trained at once, on numbers encoded by their quantiles and on learned
+    vectors of categories; held-out rows choose the epoch and calibrate the probabilities.
+
+    Parameters
+    ----------
+    hidden : tuple of int, optional
+        Units of the hidden layers.
+    members : int, optional
+        Networks in the ensemble.
+    epochs, batch_size, learning_rate, weight_decay, dropout, bins, patience : optional
+        See :class:`chainrule.estimators.table_settings.TableSettings`.
+    validation : float in (0, 1), optional
+        Share of the rows that are held out.
+    refit : bool, optional
+        Train again on all rows, for as long as the first training was best.
+    scaling : {"robust", "standard", "quantile", "pca", "whiten"}, optional
+    group, time : str, optional
+        Hold out whole groups by this column, or the latest rows by this one.
+    schema : Schema or path, optional
+        What the columns are; by default it is inferred, and found in ``schema_``.
+    categorical, text, date, id, drop : names of columns
+        That are of this kind, whatever they look like.
+    time_limit : float, optional
+        Seconds of training.
+    random_state : int, RandomState or None
+        The same int gives the same bits.
+    engine : str, optional
+    verbose : bool
+    class_weight : mapping of class to weight or "balanced", optional
+    calibrate : bool
+        Whether probabilities are corrected by a temperature found on held-out rows.
+
+    Attributes
+    ----------
+    classes_ : (k,) array
+    model_ : TableModel
+    schema_ : Schema
+    facts_ : dict
+        Rows, split, duplicates across it, epochs, settings.
+    history_ : History
+    threshold_ : float
+        Of two classes: the probability of the second from which on F1 is greatest.
+    feature_names_in_, n_features_in_
+
+    Examples
+    --------
+    >>> sizes = [i / 10 for i in range(40)]
+    >>> table = {"size": sizes, "colour": ["red", "blue"] * 20}
+    >>> kinds = ["big" if size > 2 else "small" for size in sizes]
+    >>> model = TableClassifier(epochs=20, random_state=0).fit(table, kinds)
+    >>> model.predict({"colour": ["green"], "size": [3.7]}).tolist()
+    ['big']
+    >>> model.flags({"colour": ["green"], "size": [3.7]})["unknown"].tolist()
+    [True]
+    """
+
+    class_weight: Mapping[Any, float] | str | None = None
+    calibrate: bool = True
+
+    _task: ClassVar[str] = CLASSIFICATION
+    _own_settings: ClassVar[tuple[str, ...]] = ("calibrate",)
+
+    def _adopt(self, model: TableModel, frame: Frame | None = None) -> None:
+        super()._adopt(model, frame)
+        assert isinstance(model.target, ClassTarget), "load and fit see to it"
+        self.classes_, self.threshold_ = model.target.array, model.trust.threshold
+
+    def predict(self, X: Any, *, return_flags: bool = False) -> Any:
+        """The likeliest class of each row, (n,); with flags, see :meth:`flags`, if asked for."""
+        found = self._predicted(X)
+        return (found.labels, found.flags) if return_flags else found.labels
+
+    def predict_proba(self, X: Any) -> Array:
+        """Calibrated probabilities, (n, classes) float64, in the order of ``classes_``."""
+        return self._predicted(X).probabilities
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class TableRegressor(RegressorMixin, _TableEstimator):
+    """Numbers from any table, with the defaults that measurement chose.
+
+    An ensemble of networks, trained at once, on numbers encoded by their quantiles and on learned
+    vectors of categories; held-out rows choose the epoch, the scale of a skewed target, and how
+    wide intervals are.
+
+    Parameters
+    ----------
+    log_target : {"auto", "yes", "no"}
+        Whether a positive target is learned on a log scale; "auto" asks held-out rows.
+    hidden, members, epochs, batch_size, learning_rate, weight_decay, dropout, bins, patience, \
+validation, refit, scaling, group, time, schema, categorical, text, date, id, drop, time_limit, \
+random_state, engine, verbose
+        See :class:`TableClassifier`.
+
+    Attributes
+    ----------
+    model_ : TableModel
+    schema_ : Schema
+    facts_ : dict
+    history_ : History
+    feature_names_in_, n_features_in_
+
+    Examples
+    --------
+    >>> table = {"size": [i / 10 for i in range(60)]}
+    >>> model = TableRegressor(random_state=0).fit(table, [3 * x for x in table["size"]])
+    >>> low, high = model.predict_interval({"size": [2.5]}, coverage=0.8)
+    >>> bool(low[0] < model.predict({"size": [2.5]})[0] < high[0])
+    True
+    """
+
+    log_target: str = "auto"
+
+    _task: ClassVar[str] = REGRESSION
+    _own_settings: ClassVar[tuple[str, ...]] = ("log_target",)
+
+    def predict(self, X: Any, *, return_std: bool = False, return_flags: bool = False) -> Any:
+        """The number of each row, (n,) float64; with the standard deviation of its error, if asked.
+
+        The deviation is that of the members and of the noise that held-out rows showed. Results
+        that are asked for come in this order: numbers, deviations, flags.
+        """
+        found = self._predicted(X)
+        asked: list[Any] = [found.labels]
+        asked += [found.deviations] if return_std else []
+        asked += [found.flags] if return_flags else []
+        return tuple(asked) if len(asked) > 1 else asked[0]
+
+    def predict_interval(self, X: Any, coverage: float = 0.9) -> tuple[Array, Array]:
+        """Ends between which a share ``coverage`` of targets lies, two (n,) float64.
+
+        Raises
+        ------
+        ParameterError
+            If the coverage is not between 0 and 1, or more than the held-out rows can tell.
+        """
+        return self._predicted(X).interval(coverage)

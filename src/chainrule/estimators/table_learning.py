@@ -1,0 +1,440 @@
+"""From a table to a model of it: split, schema, encoding, ensemble, calibration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chainrule.data.encoding import TableEncoder
+from chainrule.data.frames import Column, Frame
+from chainrule.data.schema import Schema, infer_schema
+from chainrule.errors import DataError, DivergenceError, ParameterError, ShapeError
+from chainrule.estimators.table_model import TableModel
+from chainrule.estimators.table_settings import (
+    CLASSIFICATION,
+    TableSettings,
+    settings_for,
+)
+from chainrule.estimators.table_split import Split, count_duplicates, split_rows
+from chainrule.estimators.table_target import ClassTarget, NumberTarget, numbers_of
+from chainrule.estimators.table_trust import (
+    Deviation,
+    Neighbours,
+    Trust,
+    best_temperature,
+    best_threshold,
+    tempered,
+)
+from chainrule.networks import Network
+from chainrule.nn.dropout import Dropout
+from chainrule.nn.layers import Activation, Linear
+from chainrule.nn.tabular import TableInput
+from chainrule.optim import AdamW
+from chainrule.optim.schedules import Cosine
+from chainrule.shapes import Array
+from chainrule.training import TimeLimit
+from chainrule.training.history import History
+
+FIRST, SECOND = "first", "on-all-rows"  # trainings, and the folders of their checkpoints
+PROBE_ROWS = 4_000  # on which "log_target" is decided
+PROBE_STEPS = 600
+FEWEST_HELD_OUT = 10  # that can decide it
+SKEWED = 1.0  # the least skewness of a target that may be worth its logarithm
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A table with its target, ready to be learned.
+
+    Attributes
+    ----------
+    frame : Frame
+        Without the target; no row lacks one.
+    column : Column
+        The target.
+    task : str
+    weights : (n,) float64, optional
+    dropped : int
+        Rows that had no target.
+    """
+
+    frame: Frame
+    column: Column
+    task: str
+    weights: Array | None
+    dropped: int
+
+    @classmethod
+    def of(cls, frame: Frame, column: Column, task: str, weights: Array | None = None) -> Problem:
+        """Leave out the rows without a target.
+
+        Raises
+        ------
+        ShapeError
+            If there is not one target for each row.
+        DataError
+            If no row has a target.
+        """
+        if len(column) != len(frame):
+            raise ShapeError(f"the table has {len(frame)} rows and the target {len(column)}")
+        if weights is not None and np.shape(weights) != (len(frame),):
+            raise ShapeError(f"sample_weight needs one number for each of {len(frame)} rows")
+        kept = ~column.missing
+        if not kept.any():
+            raise DataError(
+                f"{frame.source}: no row has a target in column {column.name!r}"
+                if len(frame)
+                else f"{frame.source}: the table has no rows"
+            )
+        chosen = None if weights is None else np.asarray(weights, np.float64)[kept]
+        return cls(frame.rows(kept), column.rows(kept), task, chosen, int((~kept).sum()))
+
+
+@dataclass(frozen=True)
+class Request:
+    """What people ask for beside the table.
+
+    Attributes
+    ----------
+    chosen : mapping
+        Settings other than the defaults; None is no choice.
+    schema : Schema, optional
+        By default it is inferred from the training rows.
+    kinds : mapping of str to str
+        Kinds of some columns.
+    group, time : str, optional
+        The column that rows are held out by.
+    class_weight : mapping or "balanced", optional
+    time_limit : float, optional
+        Seconds of training.
+    seed : int
+    engine : str, optional
+    progress : bool, optional
+    callbacks : sequence of Callback
+        Of the trainings whose network is kept.
+    checkpoints : path, optional
+        The folder of their checkpoints: each has one of its own in it.
+    resume : bool
+        Whether to go on from them.
+    """
+
+    chosen: Mapping[str, Any]
+    seed: int
+    schema: Schema | None = None
+    kinds: Mapping[str, str] | None = None
+    group: str | None = None
+    time: str | None = None
+    class_weight: Any = None
+    time_limit: float | None = None
+    engine: str | None = None
+    progress: bool | None = False
+    callbacks: Sequence[Any] = ()
+    checkpoints: str | os.PathLike[str] | None = None
+    resume: bool = False
+
+    def keeping(self, name: str) -> dict[str, Any]:
+        """What ``Network.fit`` is to be told of a training whose network is kept."""
+        if self.checkpoints is None:
+            return {"callbacks": self.callbacks}
+        folder = Path(self.checkpoints) / name
+        return {"callbacks": self.callbacks, "checkpoints": folder, "resume": self.resume}
+
+
+def learn(problem: Problem, request: Request) -> TableModel:
+    """A model of the table.
+
+    Raises
+    ------
+    ChainruleError
+        If the table, the target or a setting does not allow it.
+    DivergenceError
+        If not a single epoch ended with finite numbers.
+    """
+    settings = settings_for(problem.task, len(problem.frame), **request.chosen)
+    y, classes = _target(problem)
+    division = _divided(problem, request, settings, y if classes else None)
+    encoder = _encoder(problem.frame.rows(division.train), request, settings.scaling)
+    data = _Data.of(problem, encoder, y, division)
+    target = classes or _number_target(data, encoder, request, settings)
+    outcome = _trained(data, encoder, target, request, settings)
+    model = TableModel(
+        problem.column.name, target, encoder, outcome.network, outcome.trust, {}
+    )  # fmt: skip
+    model.facts |= _facts(problem, data, settings, outcome.history, request)
+    return model
+
+
+def _target(problem: Problem) -> tuple[Array, ClassTarget | None]:
+    if problem.task == CLASSIFICATION:
+        classes = ClassTarget.fit(problem.column)
+        return classes.encode(problem.column, problem.frame), classes
+    y = numbers_of(problem.column, problem.frame)
+    if y.min() == y.max():
+        raise DataError(f"the target {problem.column.name!r} is {y[0]:g} in every row")
+    return y, None
+
+
+def _divided(
+    problem: Problem, request: Request, settings: TableSettings, classes: Array | None
+) -> Split:
+    frame = problem.frame
+    return split_rows(
+        len(frame),
+        settings.validation,
+        request.seed,
+        classes=classes,
+        groups=None if request.group is None else frame[request.group],
+        times=None if request.time is None else frame[request.time],
+    )
+
+
+def _encoder(frame: Frame, request: Request, scaling: str) -> TableEncoder:
+    schema = request.schema or infer_schema(frame)
+    schema = schema.with_kinds(request.kinds or {})
+    if request.group is not None:
+        schema = schema.with_kinds({request.group: "id"})
+    return TableEncoder.fit(schema, frame, scaling)
+
+
+@dataclass(frozen=True, eq=False)
+class _Data:
+    """Encoded rows.
+
+    Attributes
+    ----------
+    X, y : training rows, targets as class numbers or numbers in their unit
+    held, held_target : those held out, perhaps none
+    weights : (n,) float64 or None
+        Of the training rows.
+    how : str
+    """
+
+    X: Array
+    y: Array
+    held: Array
+    held_target: Array
+    weights: Array | None
+    held_weights: Array | None
+    how: str
+
+    @classmethod
+    def of(cls, problem: Problem, encoder: TableEncoder, y: Array, division: Split) -> _Data:
+        X = encoder.encode(problem.frame).X
+        train, held = division.train, division.held_out
+        w = problem.weights
+        mine, theirs = (None, None) if w is None else (w[train], w[held])
+        return cls(X[train], y[train], X[held], y[held], mine, theirs, division.how)
+
+    def some(self, rows: int, seed: int) -> _Data:
+        """At most so many training rows, drawn at random; weights play no part."""
+        draw = np.random.Generator(np.random.Philox(seed)).permutation(len(self.X))[:rows]
+        return replace(self, X=self.X[draw], y=self.y[draw], weights=None, held_weights=None)
+
+    def together(self) -> _Data:
+        """All rows to train on, none held out."""
+        w = self.weights
+        weights = (
+            None if w is None or self.held_weights is None else np.append(w, self.held_weights)
+        )
+        return replace(
+            self, X=np.concatenate([self.X, self.held]), y=np.append(self.y, self.held_target),
+            held=self.held[:0], held_target=self.held_target[:0], weights=weights,
+        )  # fmt: skip
+
+
+# The target's scale
+
+
+def _number_target(
+    data: _Data, encoder: TableEncoder, request: Request, settings: TableSettings
+) -> NumberTarget:
+    """A plain scale, or a logarithmic one if that is asked for, or better on held-out rows."""
+    plain = NumberTarget.fit(data.y, log=False)
+    positive = min(data.y.min(), data.held_target.min(initial=np.inf)) > 0
+    if settings.log_target == "yes" and not positive:
+        raise ParameterError("log_target needs a target above 0 in every row")
+    if settings.log_target == "no" or not positive:
+        return plain
+    logarithmic = NumberTarget.fit(data.y, log=True)
+    if settings.log_target == "yes":
+        return logarithmic
+    deviations = (data.y - plain.center) / plain.scale
+    if len(data.held_target) < FEWEST_HELD_OUT or np.mean(deviations**3) < SKEWED:
+        return plain
+    probe = replace(settings, members=1, steps=PROBE_STEPS, refit=False)
+    small = data.some(PROBE_ROWS, request.seed)
+    errors = []
+    for target in (plain, logarithmic):
+        network, _ = _fit(small, encoder, target, request, probe)
+        found = target.decode(network.predict(small.held)[:, 0])
+        errors.append(float(np.mean((found - small.held_target) ** 2)))
+    return logarithmic if errors[1] < errors[0] else plain
+
+
+# The network
+
+
+def network_for(encoder: TableEncoder, outputs: int, settings: TableSettings, seed: int) -> Network:
+    """An untrained network: the table's input layer, hidden layers, probabilities or a number."""
+    first = TableInput(
+        encoder.n_numbers, encoder.n_plain, encoder.levels, bins=settings.bins,
+        masking=settings.masking, name="table",
+    )  # fmt: skip
+    layers: list[Any] = [first]
+    sizes = [first.n_out, *settings.hidden]
+    for place, (n_in, n_out) in enumerate(pairwise(sizes), 1):
+        layers += [
+            Linear(n_in, n_out, name=f"hidden{place}"),
+            Activation("relu", name=f"relu{place}"),
+        ]
+        if settings.dropout:
+            layers.append(Dropout(settings.dropout, name=f"dropout{place}"))
+    layers.append(Linear(sizes[-1], outputs, name="output"))
+    if outputs > 1:
+        layers.append(Activation("softmax", name="softmax"))
+    return Network(layers, seed=seed)
+
+
+def _fit(
+    data: _Data,
+    encoder: TableEncoder,
+    target: NumberTarget | ClassTarget,
+    request: Request,
+    settings: TableSettings,
+    epochs: int | None = None,
+    callbacks: Sequence[Any] = (),
+    **keeping: Any,
+) -> tuple[Network, History]:
+    """A trained network, at each member's best epoch on the held-out rows if there are any."""
+    outputs = len(target.classes) if isinstance(target, ClassTarget) else 1
+    network = network_for(encoder, outputs, settings, request.seed)
+    length = settings.epochs_for(len(data.X))
+    rule = AdamW(Cosine(settings.learning_rate, length), weight_decay=settings.weight_decay)
+    limit = [] if request.time_limit is None else [TimeLimit(request.time_limit)]
+    validated = len(data.held) > 0
+    history = network.fit(
+        data.X,
+        _learned(target, data.y),
+        optimizer=rule,
+        epochs=length if epochs is None else epochs,
+        batch_size=settings.batch_size,
+        members=settings.members,
+        sample_weight=data.weights,
+        class_weight=_class_weight(request.class_weight, target),
+        validation=_validation(data, target) if validated else None,
+        early_stopping=settings.patience if validated else None,
+        metrics=[],
+        callbacks=[*limit, *callbacks],
+        seed=request.seed,
+        engine=request.engine,
+        progress=request.progress,
+        **keeping,
+    )
+    if history.best_epoch is None:
+        raise DivergenceError(f"no epoch was completed: {history.stopped}")
+    return network, history
+
+
+def _learned(target: NumberTarget | ClassTarget, y: Array) -> Array:
+    return target.encode(y) if isinstance(target, NumberTarget) else y
+
+
+def _validation(data: _Data, target: NumberTarget | ClassTarget) -> Sequence[Array]:
+    rows = [data.held, _learned(target, data.held_target)]
+    return rows if data.held_weights is None else [*rows, data.held_weights]
+
+
+def _class_weight(chosen: Any, target: NumberTarget | ClassTarget) -> Any:
+    """Weights by class number, from weights by label."""
+    if not isinstance(chosen, Mapping) or isinstance(target, NumberTarget):
+        return chosen
+    missing = [label for label in target.classes if label not in chosen]
+    if missing:
+        raise ParameterError(f"class_weight has no weight for class {missing[0]!r}")
+    return {place: chosen[label] for place, label in enumerate(target.classes)}
+
+
+# Training and what held-out rows say
+
+
+@dataclass(frozen=True, eq=False)
+class _Outcome:
+    network: Network
+    trust: Trust
+    history: History
+
+
+def _trained(
+    data: _Data,
+    encoder: TableEncoder,
+    target: NumberTarget | ClassTarget,
+    request: Request,
+    settings: TableSettings,
+) -> _Outcome:
+    """The network and its trust; with ``refit`` the network of a second training on all rows."""
+    first = request.keeping(FIRST)
+    network, history = _fit(data, encoder, target, request, settings, **first)
+    trust = _trust(network, data, encoder, target, settings, request.seed)
+    if settings.refit and len(data.held):
+        best = (history.best_epoch or 0) + 1
+        second = request.keeping(SECOND)
+        together = data.together()
+        network, _ = _fit(together, encoder, target, request, settings, epochs=best, **second)
+    return _Outcome(network, trust, history)
+
+
+def _trust(
+    network: Network,
+    data: _Data,
+    encoder: TableEncoder,
+    target: NumberTarget | ClassTarget,
+    settings: TableSettings,
+    seed: int,
+) -> Trust:
+    sizes = (encoder.n_numbers, len(encoder.levels))
+    near = Neighbours.fit(data.X, data.held, *sizes, seed)
+    if not len(data.held):
+        number = isinstance(target, NumberTarget)
+        empty = np.empty(0)
+        return Trust(1.0, 0.5, Deviation.fit(empty, empty) if number else None, near)
+    outputs = np.atleast_3d(network.predict(data.held, members="all")).astype(np.float64)
+    outputs = outputs.reshape(settings.members, len(data.held), -1)
+    if isinstance(target, NumberTarget):
+        errors = outputs.mean(axis=0)[:, 0] - target.encode(data.held_target)[:, 0]
+        return Trust(1.0, 0.5, Deviation.fit(errors, outputs[:, :, 0].var(axis=0)), near)
+    p = outputs.mean(axis=0)
+    temperature = best_temperature(p, data.held_target) if settings.calibrate else 1.0
+    found = Trust(temperature, 0.5, None, near)
+    if p.shape[1] != 2 or not 0 < data.held_target.sum() < len(data.held_target):
+        return found
+    return replace(
+        found, threshold=best_threshold(tempered(p, temperature)[:, 1], data.held_target == 1)
+    )
+
+
+def _facts(
+    problem: Problem,
+    data: _Data,
+    settings: TableSettings,
+    history: History,
+    request: Request,
+) -> dict[str, Any]:
+    """What to say of a training: JSON."""
+    return {
+        "rows": len(data.X),
+        "held_out": len(data.held),
+        "split": data.how,
+        "duplicates": count_duplicates(data.X, data.held),
+        "without_target": problem.dropped,
+        "epochs": history.epochs,
+        "best_epoch": history.best_epoch,
+        "stopped": history.stopped,
+        "seed": request.seed,
+        "settings": {**asdict(settings), "hidden": list(settings.hidden)},
+    }

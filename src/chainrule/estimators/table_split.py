@@ -1,0 +1,130 @@
+"""Rows to train on and rows to hold out: at random, by groups, or the latest."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.data.frames import Column
+from chainrule.data.split import split
+from chainrule.errors import DataError, ParameterError
+from chainrule.shapes import Array
+
+FEWEST_ROWS = 10  # below this nothing is held out
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Which rows are trained on and which are held out.
+
+    Attributes
+    ----------
+    train, held_out : (n,) int64
+        No row is in both; ``held_out`` is empty where there are too few rows.
+    how : str
+        In words.
+    """
+
+    train: Array
+    held_out: Array
+    how: str
+
+
+def split_rows(
+    rows: int,
+    fraction: float,
+    seed: int,
+    *,
+    classes: Array | None = None,
+    groups: Column | None = None,
+    times: Column | None = None,
+) -> Split:
+    """Hold out a share of the rows.
+
+    Parameters
+    ----------
+    rows : int
+    fraction : float in (0, 1)
+    seed : int
+    classes : (n,) int64, optional
+        Of which the same shares are held out, and each stays among the training rows.
+    groups : Column, optional
+        Rows of one group are never on both sides.
+    times : Column, optional
+        The latest rows are held out.
+
+    Raises
+    ------
+    ParameterError
+        If both groups and times are given.
+    DataError
+        If there is only one group.
+    """
+    if groups is not None and times is not None:
+        raise ParameterError("hold out by group or by time, not by both")
+    if groups is not None:
+        return _by_group(groups, fraction, seed)
+    if times is not None:
+        return _by_time(times, fraction)
+    if rows < FEWEST_ROWS:
+        return Split(np.arange(rows), np.empty(0, np.int64), "none: too few rows")
+    fitting = classes if classes is not None and _divisible(classes, fraction) else None
+    train, held_out = split(rows, fraction, seed, stratify=fitting)
+    return Split(np.sort(train), np.sort(held_out), f"{fraction:.0%} at random")
+
+
+def _divisible(classes: Array, fraction: float) -> bool:
+    """Whether every class can keep a row to train on."""
+    n = len(classes)
+    return min(max(round(n * fraction), 1), n - 1) <= n - len(np.unique(classes))
+
+
+def _by_group(groups: Column, fraction: float, seed: int) -> Split:
+    names, members = np.unique(groups.as_texts(), return_inverse=True)
+    if len(names) < 2:
+        raise DataError(f"column {groups.name!r} has one group only: nothing can be held out")
+    draw = np.random.Generator(np.random.Philox(seed)).permutation(len(names))
+    sizes = np.cumsum(np.bincount(members, minlength=len(names))[draw])
+    count = int(np.clip(np.searchsorted(sizes, fraction * len(members)) + 1, 1, len(names) - 1))
+    held = np.isin(members, draw[:count])
+    how = f"{count} of {len(names)} groups of {groups.name!r}"
+    return Split(np.flatnonzero(~held), np.flatnonzero(held), how)
+
+
+def _by_time(times: Column, fraction: float) -> Split:
+    values = times.values if not times.is_text else _moments(times)
+    order = np.argsort(values, kind="stable")
+    cut = values[order[int(len(order) * (1 - fraction))]]
+    held = values >= cut
+    if held.all():
+        raise DataError(f"column {times.name!r} has one moment only: nothing can be held out")
+    return Split(np.flatnonzero(~held), np.flatnonzero(held), f"the latest by {times.name!r}")
+
+
+def _moments(times: Column) -> Any:
+    from chainrule.data.notation import date_format, moments, number_notation
+
+    distinct = np.unique(times.present()).tolist()
+    form, notation = date_format(distinct), number_notation(distinct)
+    if notation is not None:
+        return notation.numbers(times.values)
+    if form is None:
+        raise DataError(f"column {times.name!r} holds neither dates nor numbers to order rows by")
+    return moments(times.values, form)
+
+
+def count_duplicates(train: Array, held_out: Array) -> int:
+    """How many held-out rows are among the training rows, equal in every feature.
+
+    >>> count_duplicates(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[3.0, 4.0], [1.0, 4.0]]))
+    1
+    """
+    known = {_digest(row) for row in train}
+    return sum(_digest(row) in known for row in held_out)
+
+
+def _digest(row: Array) -> bytes:
+    return hashlib.blake2b(row.tobytes(), digest_size=16).digest()

@@ -1,0 +1,170 @@
+"""What is predicted: numbers on the scale that a network learns, or classes of any type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.data import cells
+from chainrule.data.frames import Column, Frame
+from chainrule.data.notation import number_notation
+from chainrule.errors import DataError, FileFormatError
+from chainrule.shapes import FLOAT32, Array
+
+MOST_CLASSES = 10_000
+_MOST_LOG = 700.0  # whose exponential float64 holds
+
+
+@dataclass(frozen=True)
+class NumberTarget:
+    """A number, as a network learns it: (t - center) / scale, where t may be its logarithm.
+
+    Attributes
+    ----------
+    log : bool
+    center, scale : float
+        Of the training rows.
+    low, high : float
+        The least and the greatest of the training rows.
+    """
+
+    log: bool
+    center: float
+    scale: float
+    low: float
+    high: float
+
+    @classmethod
+    def fit(cls, y: Array, log: bool) -> NumberTarget:
+        """Learn from the training rows' targets (n,) float64."""
+        t = np.log(y) if log else y
+        scale = float(t.std())
+        usable = np.isfinite(scale) and scale > 0
+        return cls(log, float(t.mean()), scale if usable else 1.0, float(y.min()), float(y.max()))
+
+    def encode(self, y: Array) -> Array:
+        """(n, 1) float32."""
+        t = np.log(np.maximum(y, np.finfo(np.float64).tiny)) if self.log else y
+        return ((t - self.center) / self.scale).astype(FLOAT32)[:, None]
+
+    def decode(self, z: Array) -> Array:
+        """Numbers in the target's own unit, of any shape."""
+        t = z.astype(np.float64) * self.scale + self.center
+        return np.exp(np.minimum(t, _MOST_LOG)) if self.log else t
+
+    def slope(self, z: Array) -> Array:
+        """How much the number changes with z."""
+        return self.scale * (self.decode(z) if self.log else np.ones(z.shape))
+
+
+def numbers_of(column: Column, frame: Frame) -> Array:
+    """A target as numbers (n,) float64, no row missing.
+
+    Raises
+    ------
+    DataError
+        If a cell is no number: with its row.
+    """
+    if not column.is_text:
+        return column.values.astype(np.float64)
+    distinct = np.unique(column.values).tolist()
+    notation = number_notation(distinct, decimal_comma=frame.decimal_comma)
+    if notation is None:
+        row = next((r for r, text in enumerate(column.values) if cells.fault(text)), 0)
+        text = cells.quoted(column.values[row])
+        raise DataError(
+            f"{frame.place(row)}: the target {column.name!r} is {text}, which is not a number;"
+            " correct it, or learn it as a class"
+        )
+    return notation.numbers(column.values)
+
+
+@dataclass(frozen=True)
+class ClassTarget:
+    """Classes, in sorted order.
+
+    Attributes
+    ----------
+    classes : tuple
+        All of them text, or all numbers, or truth values.
+    """
+
+    classes: tuple[Any, ...]
+
+    @classmethod
+    def fit(cls, column: Column) -> ClassTarget:
+        """The classes that occur.
+
+        Raises
+        ------
+        DataError
+            If there is one only, or too many.
+        """
+        found = [*dict.fromkeys(np.unique(_labels(column)).tolist())]
+        if len(found) < 2:
+            known = f"is {found[0]!r} in every row" if found else "has no rows"
+            raise DataError(f"the target {column.name!r} {known}: nothing to learn")
+        if len(found) > MOST_CLASSES:
+            raise DataError(f"the target {column.name!r} has {len(found)} classes, too many")
+        return cls(tuple([_plain(each) for each in found]))
+
+    def encode(self, column: Column, frame: Frame) -> Array:
+        """Class numbers (n,) int64.
+
+        Raises
+        ------
+        DataError
+            If a label is none of the classes: with its row.
+        """
+        labels = _labels(column, text=isinstance(self.classes[0], str))
+        distinct, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+        places = {each: place for place, each in enumerate(self.classes)}
+        for label, row in zip(distinct.tolist(), first.tolist(), strict=True):
+            if label not in places:
+                raise DataError(
+                    f"{frame.place(row)}: the target {column.name!r} is {label!r}, which is none of"
+                    f" the {len(self.classes)} classes that were learned"
+                )
+        return np.array([places[label] for label in distinct.tolist()], np.int64)[inverse]
+
+    def decode(self, codes: Array) -> Array:
+        """The classes of numbers."""
+        return self.array[codes]
+
+    @property
+    def array(self) -> Array:
+        """The classes as an array: of objects where they are text."""
+        kinds = {type(each) for each in self.classes}
+        return np.array(self.classes, dtype=object if str in kinds else None)
+
+    @classmethod
+    def from_json(cls, classes: Sequence[Any]) -> ClassTarget:
+        """The classes that a file holds.
+
+        Raises
+        ------
+        FileFormatError
+            If they are not at least two different labels of one kind.
+        """
+        kinds = [str if isinstance(each, str) else float for each in classes]
+        plain = all(isinstance(each, (str, int, float)) for each in classes)
+        if not plain or len({*kinds}) != 1 or len({*classes}) != len(classes) or len(classes) < 2:
+            raise FileFormatError("its classes are not two or more labels of one kind")
+        return cls(tuple(classes))
+
+
+def _labels(column: Column, text: bool = False) -> Array:
+    if column.is_text or text:
+        return column.as_texts()
+    if column.values.dtype.kind == "M":
+        return column.values.astype(str).astype(cells.TEXT)
+    return column.values
+
+
+def _plain(label: Any) -> Any:
+    """A label as JSON keeps it: whole numbers as integers."""
+    is_whole = isinstance(label, float) and label.is_integer()
+    return int(label) if is_whole else label

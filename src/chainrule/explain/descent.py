@@ -1,0 +1,153 @@
+"""Optimizers on surfaces: the paths they take, and the surfaces that tell them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from chainrule.errors import ShapeError
+from chainrule.explain.chart import Chart
+from chainrule.explain.marks import Line, Mark, Panel, Points, Surface
+from chainrule.expressions import compile as compiled
+from chainrule.expressions import grad
+from chainrule.optim import Optimizer
+
+Floats = npt.NDArray[np.float64]
+HEIGHTS = 12  # level lines of a surface
+
+
+@dataclass(frozen=True)
+class Terrain:
+    """A function of the plane, and where to look at it.
+
+    Attributes
+    ----------
+    function : callable
+        Of a point (2,), array or node.
+    start : (x, y)
+    extent : (x_low, x_high, y_low, y_high)
+    """
+
+    function: Callable[[Any], Any]
+    start: tuple[float, float]
+    extent: tuple[float, float, float, float]
+
+
+TERRAINS: dict[str, Terrain] = {
+    "bowl": Terrain(lambda w: w[0] ** 2 + w[1] ** 2, (-1.5, 1.0), (-2, 2, -1.6, 1.6)),
+    "ravine": Terrain(lambda w: (w[0] ** 2 + 25 * w[1] ** 2) / 2, (-1.8, 0.8), (-2, 2, -1.2, 1.2)),
+    "Rosenbrock": Terrain(
+        lambda w: (1 - w[0]) ** 2 + 100 * (w[1] - w[0] ** 2) ** 2,
+        (-1.2, 1.0),
+        (-1.6, 1.6, -0.6, 2.0),
+    ),
+    "saddle": Terrain(lambda w: w[0] ** 2 - w[1] ** 2, (-1.5, 0.01), (-2, 2, -1.6, 1.6)),
+}
+
+
+def trajectory(
+    fn: Callable[[Any], Any], optimizer: Optimizer, start: npt.ArrayLike, steps: int
+) -> Floats:
+    """The points that an optimizer visits, from the start.
+
+    Parameters
+    ----------
+    fn : callable
+        From a vector (d,), as array or node, to a scalar.
+    optimizer : Optimizer
+    start : (d,) float
+    steps : int >= 0
+
+    Returns
+    -------
+    (steps + 1, d) float64
+
+    Examples
+    --------
+    >>> from chainrule.optim import SGD
+    >>> trajectory(lambda w: w[0] ** 2, SGD(0.25), [1.0], 2)
+    array([[1.  ],
+           [0.5 ],
+           [0.25]])
+    """
+    point = np.array(start, dtype=np.float64)
+    if point.ndim != 1:
+        raise ShapeError(f"a path starts from a vector, not from the shape {point.shape}")
+    slope, state, visited = compiled(grad(fn)), optimizer.init(point), [point]
+    for _ in range(steps):
+        point, state = optimizer.update(point, slope(point), state)
+        visited.append(point)
+    return np.stack(visited)
+
+
+def path_panel(
+    fn: Callable[[Any], Any],
+    paths: Mapping[str, npt.ArrayLike],
+    extent: Sequence[float],
+    *,
+    title: str = "",
+    labels: bool = True,
+) -> Panel:
+    """Paths over the level lines of a function of the plane; the lines are close where it is low.
+
+    Parameters
+    ----------
+    fn : callable
+        From a point (2,) to a number.
+    paths : dict of str to (n, 2) float
+    extent : (x_low, x_high, y_low, y_high)
+    title : str
+    labels : bool
+        Whether names stand beside the ends.
+    """
+    field = Surface.of(lambda xy: fn(xy.T), extent)
+    levels = np.quantile(field.values, np.linspace(0, 1, HEIGHTS + 2)[1:-1] ** 1.5)
+    ground = Surface(field.values, extent, levels.tolist(), colours="none")
+    lines: list[Mark] = []
+    for name, path in paths.items():
+        x, y = np.asarray(path, dtype=np.float64).T
+        lines.append(Line(x, y, label=name if labels else "", width=1.75))
+    start = np.asarray(next(iter(paths.values())))[0]
+    begin = Points([start[0]], [start[1]], ink="ink", size=6.0)
+    x_low, x_high, y_low, y_high = extent
+    return Panel(
+        ground, *lines, begin, title=title, x_range=(x_low, x_high), y_range=(y_low, y_high)
+    )
+
+
+def optimizer_paths(
+    fn: Callable[[Any], Any],
+    optimizers: Mapping[str, Optimizer],
+    start: npt.ArrayLike,
+    extent: Sequence[float],
+    *,
+    steps: int = 100,
+) -> Chart:
+    """Optimizers side by side on one surface.
+
+    Parameters
+    ----------
+    fn : callable
+        From a point (2,) to a number, on arrays and nodes.
+    optimizers : dict of str to Optimizer
+    start : (x, y)
+    extent : (x_low, x_high, y_low, y_high)
+    steps : int
+
+    Examples
+    --------
+    >>> from chainrule.optim import SGD, Adam
+    >>> bowl = TERRAINS["bowl"]
+    >>> rules = {"SGD": SGD(0.1), "Adam": Adam(0.1)}
+    >>> print(optimizer_paths(bowl.function, rules, bowl.start, bowl.extent).text())
+    SGD and Adam after 100 steps: lowest SGD
+    """
+    paths = {name: trajectory(fn, rule, start, steps) for name, rule in optimizers.items()}
+    ends = {name: float(fn(path[-1])) for name, path in paths.items()}
+    lowest = min(ends, key=lambda name: ends[name])
+    panel = path_panel(fn, paths, extent)
+    return Chart(panel, title=f"{' and '.join(paths)} after {steps} steps: lowest {lowest}")

@@ -1,0 +1,409 @@
+"""Raw tables in, labels and units out; files, scikit-learn's habits, and what is refused."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.metrics import average_precision_score, f1_score, log_loss, roc_auc_score
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from chainrule.data import Schema, as_frame
+from chainrule.data.frames import as_column
+from chainrule.errors import (
+    ChainruleError,
+    DataError,
+    FileFormatError,
+    NotFittedError,
+    ParameterError,
+    ShapeError,
+    UnknownNameError,
+)
+from chainrule.estimators.table import TableClassifier, TableRegressor
+from chainrule.estimators.table_model import TableModel, target_from
+from chainrule.persist import read_file, write_file
+
+FAST: dict[str, Any] = {
+    "hidden": (16,), "members": 2, "epochs": 30, "bins": 8, "learning_rate": 0.02,
+    "random_state": 0, "engine": "native",
+}  # fmt: skip
+ROWS = 300
+
+
+def table(rows: int = ROWS, seed: int = 0) -> dict[str, Any]:
+    draw = np.random.default_rng(seed)
+    size = draw.normal(size=rows)
+    return {
+        "size": np.where(draw.random(rows) < 0.1, np.nan, size),
+        "kind": draw.choice(["a", "b", "c"], rows).tolist(),
+        "code": [f"{i % 60:03d}x" for i in range(rows)],
+        "when": (np.datetime64("2024-01-01") + draw.integers(0, 300, rows)).astype(str).tolist(),
+        "ok": draw.random(rows) < 0.5,
+        "constant": [1] * rows,
+        "truth": size,
+    }
+
+
+DATA = table()
+X = {name: DATA[name] for name in DATA if name != "truth"}
+NUMBERS = 100 + 20 * np.nan_to_num(X["size"]) + 10 * (np.array(X["kind"]) == "a")
+LABELS = np.where(NUMBERS > 104, "high", "low")
+
+
+@pytest.fixture(scope="module")
+def classifier() -> TableClassifier:
+    return TableClassifier(**FAST).fit(X, LABELS)
+
+
+@pytest.fixture(scope="module")
+def regressor() -> TableRegressor:
+    return TableRegressor(**FAST).fit(X, NUMBERS)
+
+
+def test_it_learns(classifier: TableClassifier, regressor: TableRegressor) -> None:
+    assert (classifier.predict(X) == LABELS).mean() > 0.9
+    errors = regressor.predict(X) - NUMBERS
+    assert np.sqrt(np.mean(errors**2)) < 0.4 * NUMBERS.std()
+    assert classifier.score(X, LABELS) > 0.9
+    assert regressor.score(X, NUMBERS) > 0.8
+
+
+def test_every_input_gives_the_same_model(tmp_path: Path) -> None:
+    from chainrule.data import write_csv
+
+    plain = {"a": X["code"], "b": np.nan_to_num(X["size"]), "y": NUMBERS}
+    write_csv(tmp_path / "t.csv", plain)
+    expected = TableRegressor(**FAST).fit(plain, "y").predict(plain)
+    forms: list[tuple[Any, Any]] = [
+        (tmp_path / "t.csv", "y"),
+        (str(tmp_path / "t.csv"), -1),
+        ({"a": plain["a"], "b": plain["b"]}, NUMBERS.tolist()),
+        (as_frame(plain), "y"),
+    ]
+    for given_table, target in forms:
+        model = TableRegressor(**FAST).fit(given_table, target)
+        np.testing.assert_array_equal(model.predict(plain), expected)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_data_frames(library: str, regressor: TableRegressor) -> None:
+    module = pytest.importorskip(library)
+    make = module.table if library == "pyarrow" else module.DataFrame
+    frame = make({name: list(values) for name, values in X.items()})
+    np.testing.assert_array_equal(regressor.predict(frame), regressor.predict(X))
+
+
+def test_columns_in_any_order_and_more_of_them(regressor: TableRegressor) -> None:
+    shuffled = {"more": [0] * ROWS, **{name: X[name] for name in sorted(X)}}
+    np.testing.assert_array_equal(regressor.predict(shuffled), regressor.predict(X))
+    with pytest.raises(DataError, match="the model needs the column 'kind'"):
+        regressor.predict({name: X[name] for name in X if name != "kind"})
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind"),
+    [
+        (np.where(NUMBERS > 104, 7, -3), "iu"),
+        (np.where(NUMBERS > 104, 1.5, -3.0), "f"),
+        (NUMBERS > 104, "b"),
+        (np.where(NUMBERS > 104, "ja", "nein").astype(object), "O"),
+        (np.digitize(NUMBERS, [90, 104]), "iu"),
+        (np.where(NUMBERS > 104, "+", "-"), "O"),
+    ],
+)
+def test_labels_of_any_type(labels: Any, kind: str, tmp_path: Path) -> None:
+    model = TableClassifier(**FAST).fit(X, labels)
+    assert model.classes_.tolist() == np.unique(labels).tolist()
+    assert model.classes_.dtype.kind in kind
+    found = model.predict(X)
+    assert found.dtype.kind in kind
+    assert (found == labels).mean() > 0.8
+    model.save(tmp_path / "m.chainrule")
+    np.testing.assert_array_equal(TableClassifier.load(tmp_path / "m.chainrule").predict(X), found)
+
+
+def test_rows_without_a_target_are_dropped_and_counted() -> None:
+    target = [None if row % 10 == 0 else value for row, value in enumerate(NUMBERS.tolist())]
+    model = TableRegressor(**FAST).fit(X, target)
+    assert model.facts_["without_target"] == 30
+    assert model.facts_["rows"] + model.facts_["held_out"] == ROWS - 30
+
+
+def test_the_schema_is_told_and_can_be_said(tmp_path: Path) -> None:
+    model = TableRegressor(**FAST, drop=["when"], categorical=["ok"]).fit(X, NUMBERS)
+    kinds = {column.name: column.kind for column in model.schema_.columns}
+    assert kinds == {
+        "size": "number", "kind": "category", "code": "category", "when": "drop",
+        "ok": "category", "constant": "drop",
+    }  # fmt: skip
+    model.schema_.save(tmp_path / "s.json")
+    for schema in (model.schema_, Schema.load(tmp_path / "s.json"), tmp_path / "s.json"):
+        again = TableRegressor(**FAST, schema=schema).fit(X, NUMBERS)
+        np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    with pytest.raises(UnknownNameError, match="unknown column 'wen'; did you mean 'when'"):
+        TableRegressor(**FAST, drop=["wen"]).fit(X, NUMBERS)
+
+
+@pytest.mark.parametrize(
+    "columns", [["size"], ["kind"], ["ok"], ["when"], ["code"], ["size", "kind"], [*X]]
+)
+def test_every_mix_of_kinds(columns: list[str]) -> None:
+    chosen = {name: X[name] for name in columns}
+    model = TableClassifier(**{**FAST, "epochs": 2}).fit(chosen, LABELS)
+    assert model.predict_proba(chosen).shape == (ROWS, 2)
+    one = {name: X[name][:1] for name in columns}
+    np.testing.assert_allclose(model.predict_proba(one), model.predict_proba(chosen)[:1], rtol=1e-5)
+
+
+# Held-out rows
+
+
+def test_groups_stay_together_and_time_goes_on() -> None:
+    groups = {**X, "house": [f"h{i // 10}" for i in range(ROWS)]}
+    model = TableRegressor(**FAST, group="house").fit(groups, NUMBERS)
+    assert model.facts_["split"] == "6 of 30 groups of 'house'"
+    assert model.facts_["held_out"] == 60
+    assert model.schema_["house"].kind == "id"
+    model = TableRegressor(**FAST, time="when").fit(X, NUMBERS)
+    assert model.facts_["split"] == "the latest by 'when'"
+    assert 55 <= model.facts_["held_out"] <= 66
+    with pytest.raises(ParameterError, match="by group or by time"):
+        TableRegressor(**FAST, time="when", group="kind").fit(X, NUMBERS)
+
+
+def test_duplicates_across_the_split_are_counted() -> None:
+    doubled = {name: [*values, *values] for name, values in X.items()}
+    model = TableRegressor(**{**FAST, "epochs": 1}).fit(doubled, [*NUMBERS, *NUMBERS])
+    assert 80 <= model.facts_["duplicates"] <= 120  # 4/5 of 120
+    assert TableRegressor(**{**FAST, "epochs": 1}).fit(X, NUMBERS).facts_["duplicates"] == 0
+
+
+def test_scaling_learns_from_training_rows_only() -> None:
+    plain = {
+        "x": np.where(np.arange(ROWS) < 240, 0.0, 1e6) + np.arange(ROWS) % 7,
+        "t": np.arange(ROWS),
+    }
+    model = TableRegressor(**FAST, time="t", scaling="standard", drop=["t"]).fit(plain, NUMBERS)
+    assert model.model_.encoder.state["center"][0] < 10
+
+
+def test_weights_count() -> None:
+    weights = np.where(LABELS == "high", 100.0, 0.01)
+    model = TableClassifier(**FAST).fit({"noise": np.arange(ROWS) % 3}, LABELS, weights)
+    assert (model.predict({"noise": [0, 1, 2]}) == "high").all()
+    model = TableClassifier(**FAST, class_weight={"low": 1000, "high": 1}, calibrate=False)
+    assert (
+        model.fit({"noise": np.arange(ROWS) % 3}, LABELS).predict({"noise": [1]}) == "low"
+    ).all()
+    with pytest.raises(ParameterError, match="no weight for class 'high'"):
+        TableClassifier(**FAST, class_weight={"low": 1}).fit(X, LABELS)
+
+
+def test_the_same_seed_gives_the_same_bits() -> None:
+    first, again = (TableRegressor(**FAST).fit(X, NUMBERS).predict(X) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    other = TableRegressor(**{**FAST, "random_state": 1}).fit(X, NUMBERS).predict(X)
+    assert (first != other).any()
+
+
+def test_skewed_targets_are_learned_on_a_log_scale_if_that_is_better() -> None:
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(600, 2))
+    skewed = np.exp(1.5 * x[:, 0] + x[:, 1] + 0.1 * draw.normal(size=600))
+    model = TableRegressor(**FAST).fit(x, skewed)
+    assert model.model_.target.log
+    assert (model.predict(x) > 0).all()
+    assert not TableRegressor(**FAST, log_target="no").fit(x, skewed).model_.target.log
+    assert not TableRegressor(**FAST).fit(x, x[:, 0]).model_.target.log
+    with pytest.raises(ParameterError, match="above 0 in every row"):
+        TableRegressor(**FAST, log_target="yes").fit(x, x[:, 0])
+
+
+def test_a_second_training_on_all_rows() -> None:
+    model = TableRegressor(**FAST, refit=True).fit(X, NUMBERS)
+    assert model.score(X, NUMBERS) > 0.8
+
+
+# Files
+
+
+def test_files_hold_everything(
+    classifier: TableClassifier, regressor: TableRegressor, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.chainrule"
+    classifier.save(path)
+    twin = TableClassifier.load(path)
+    np.testing.assert_array_equal(twin.predict_proba(X), classifier.predict_proba(X))
+    assert (twin.threshold_, twin.facts_) == (classifier.threshold_, classifier.facts_)
+    with pytest.raises(FileFormatError, match="holds a model of classification"):
+        TableRegressor.load(path)
+    regressor.save(path)
+    again = TableRegressor.load(path)
+    for found, expected in zip(
+        again.predict(X, return_std=True), regressor.predict(X, return_std=True), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(again.predict_interval(X), regressor.predict_interval(X))
+    for copied in (copy.deepcopy(regressor), pickle.loads(pickle.dumps(regressor))):
+        np.testing.assert_array_equal(copied.predict(X), regressor.predict(X))
+
+
+@pytest.mark.parametrize("part", ["network", "scaling", "trust", "classes", "facts"])
+def test_files_with_a_part_missing_are_refused(
+    classifier: TableClassifier, tmp_path: Path, part: str
+) -> None:
+    path = tmp_path / "m.chainrule"
+    classifier.save(path)
+    arrays, structure = read_file(path)
+    for broken in ({k: v for k, v in structure.items() if k != part}, {**structure, part: 3}):
+        if part == "facts" and "facts" in broken:
+            continue  # it may be anything
+        write_file(path, arrays, broken, kind="table")
+        with pytest.raises(FileFormatError):
+            TableModel.load(path)
+    write_file(path, arrays, structure, kind="network")
+    with pytest.raises(FileFormatError, match="holds a network, not a table"):
+        TableModel.load(path)
+
+
+# scikit-learn's habits
+
+
+def test_clones_searches_pipelines() -> None:
+    model = TableClassifier(**{**FAST, "epochs": 3})
+    assert clone(model).get_params() == model.get_params()
+    grid = GridSearchCV(model, {"hidden": [(4,), (8,)]}, cv=2).fit(np.c_[NUMBERS], LABELS)
+    assert grid.best_score_ > 0.4
+    assert cross_val_score(model, np.c_[NUMBERS], LABELS, cv=2).shape == (2,)
+    chain = make_pipeline(FunctionTransformer(), model).fit(np.c_[NUMBERS], LABELS)
+    assert chain.predict(np.c_[NUMBERS]).shape == (ROWS,)
+    calibrated = CalibratedClassifierCV(model, cv=2).fit(np.c_[NUMBERS], LABELS)
+    assert calibrated.predict_proba(np.c_[NUMBERS]).shape == (ROWS, 2)
+
+
+def test_what_is_refused_and_leaves_the_estimator_usable(regressor: TableRegressor) -> None:
+    before = regressor.predict(X)
+    refusals: list[tuple[Any, Any, type[Exception], str]] = [
+        (X, NUMBERS[:-1], ShapeError, "has 300 rows and the target 299"),
+        (X, None, ParameterError, "needs y"),
+        (X, "sise", UnknownNameError, "did you mean 'size'"),
+        (X, 9, UnknownNameError, "column of the table"),
+        ({"a": []}, [], DataError, "has no rows"),
+        (X, [None] * ROWS, DataError, "no row has a target"),
+        (X, [3.0] * ROWS, DataError, "is 3 in every row"),
+        (X, ["a"] * ROWS, DataError, "row 0: the target 'target' is \"a\""),
+        ({"a": [1] * 3}, [1, 2, 3], DataError, "no column is left to learn from"),
+        (np.zeros(3), [1, 2, 3], ShapeError, "x\\[None\\]"),
+    ]
+    for given_table, target, error, message in refusals:
+        with pytest.raises(error, match=message):
+            regressor.fit(given_table, target)
+    np.testing.assert_array_equal(regressor.predict(X), before)
+    with pytest.raises(DataError, match="is 'a' in every row"):
+        TableClassifier(**FAST).fit(X, ["a"] * ROWS)
+    with pytest.raises(NotFittedError, match="call fit"):
+        TableClassifier().predict(X)
+    with pytest.raises(NotFittedError, match="call fit"):
+        TableClassifier().save("nowhere")
+
+
+def test_arrays_are_told_by_their_width() -> None:
+    model = TableRegressor(**FAST).fit(np.c_[NUMBERS, NUMBERS**2], NUMBERS)
+    with pytest.raises(ShapeError, match="X has 1 features, but TableRegressor is expecting 2"):
+        model.predict(np.c_[NUMBERS])
+
+
+# Scores, against scikit-learn
+
+
+def test_scores_are_those_of_scikit_learn(
+    classifier: TableClassifier, regressor: TableRegressor
+) -> None:
+    found = classifier.model_.scores(X, as_column(LABELS, "y"))
+    p, truth = classifier.predict_proba(X), LABELS == "low"
+    assert found["auc"] == pytest.approx(roc_auc_score(truth, p[:, 1]))
+    assert found["average_precision"] == pytest.approx(average_precision_score(truth, p[:, 1]))
+    assert found["log_loss"] == pytest.approx(log_loss(LABELS, p))
+    assert found["accuracy"] == classifier.score(X, LABELS)
+    numbers = regressor.model_.scores(X, as_column(NUMBERS, "y"))
+    assert numbers["r2"] == pytest.approx(regressor.score(X, NUMBERS))
+
+
+def test_the_threshold_has_the_greatest_f1(classifier: TableClassifier) -> None:
+    p = classifier.predict_proba(X)[:, 1]
+    chosen = f1_score(LABELS == "low", p >= classifier.threshold_)
+    assert chosen >= f1_score(LABELS == "low", p >= 0.5) - 0.02
+
+
+def test_a_file_and_the_name_of_its_target(shared: Path) -> None:
+    path = shared / "data" / "tabular" / "penguins.csv"
+    model = TableClassifier(**FAST).fit(path, "species")
+    assert model.model_.scores(*target_from(path, "species"))["accuracy"] > 0.97
+
+
+# Any frame
+
+CELL = st.one_of(
+    st.none(), st.text(max_size=4), st.integers(), st.integers(-(10**40), 10**40), st.floats(),
+    st.booleans(), st.dates(), st.datetimes(), st.binary(max_size=3), st.decimals(),
+    st.sampled_from(["=1+1", "@x", "\x00", "1,5", "?", "a", "b", "€5", "\x1b[2J", "NaN"]),
+    st.lists(st.integers(), max_size=2), st.complex_numbers(),
+)  # fmt: skip
+NAMES = st.text(max_size=3)
+
+
+@st.composite
+def frames(draw: Any) -> tuple[dict[str, list[Any]], list[Any]]:
+    names = draw(st.lists(NAMES, min_size=0, max_size=4, unique=True))
+    rows = draw(st.integers(0, 14))
+    kinds = [draw(st.one_of(st.just(CELL), st.floats(), st.sampled_from("ab"))) for _ in names]
+    columns = {
+        name: draw(
+            st.lists(
+                kind if isinstance(kind, st.SearchStrategy) else CELL, min_size=rows, max_size=rows
+            )
+        )
+        for name, kind in zip(names, kinds, strict=True)
+    }
+    kind = draw(st.sampled_from([CELL, st.sampled_from("ab"), st.floats(-5, 5), st.booleans()]))
+    return columns, draw(st.lists(kind, min_size=rows, max_size=rows))
+
+
+TINY = {**FAST, "hidden": (4,), "epochs": 1, "bins": 2, "engine": "reference"}
+
+
+@settings(max_examples=300)
+@given(frames(), frames(), st.booleans())
+def test_any_frame_is_learned_or_refused_in_a_sentence(
+    train: tuple[dict[str, list[Any]], list[Any]],
+    test: tuple[dict[str, list[Any]], list[Any]],
+    classes: bool,
+) -> None:
+    model = (TableClassifier if classes else TableRegressor)(**TINY)
+    try:
+        model.fit(*train)
+    except ChainruleError as refusal:
+        assert "\n" not in str(refusal) and len(str(refusal)) > 10
+        assert str(refusal).isprintable()
+        return
+    like = dict.fromkeys(train[0], (test[1] * 14)[:3]) if test[1] else train[0]
+    found, flags = model.predict(like, return_flags=True)
+    assert len(found) == len(next(iter(like.values())))
+    assert all(len(rows) == len(found) for rows in flags.values())
+    if classes:
+        p = model.predict_proba(like)
+        assert np.isfinite(p).all()
+        np.testing.assert_allclose(p.sum(axis=1), 1)
+        assert all(label in model.classes_.tolist() for label in found.tolist())
+    else:
+        assert np.isfinite(found).all()
