@@ -225,9 +225,12 @@ class Training:
         self.model.publish(self.snapshot)
         usable = self._usable(records["loss"], outcome.finite)
         seconds = (time.perf_counter() - began) / len(records["loss"])
+        columns = self._columns(records)
         for index, finite in enumerate(usable):
-            epoch = {name: record[index] for name, record in records.items()}
-            self._record(epoch, seconds, finite, again if self.method.chunk > 1 else None)
+            row = {name: column[index] for name, column in columns.items()}
+            row = {**row, "seconds": seconds}
+            losses = records["loss"][index]
+            self._record(row, losses, finite, again if self.method.chunk > 1 else None)
         if len(usable) and not usable[-1].any():
             self._diverged(f"the parameters were not finite after epoch {self.epoch + 1}")
         elif not outcome.finite:
@@ -255,33 +258,32 @@ class Training:
 
     def _record(
         self,
-        records: Mapping[str, Array],
-        seconds: float,
+        row: Mapping[str, Any],
+        losses: Array,
         usable: Any,
         again: tuple[int, Leaves] | None,
     ) -> None:
         """Add an epoch to the history, and keep its parameters if they are the best."""
-        row = self._row(records, seconds)
         monitored = self.sign(self.history.monitor) * np.atleast_1d(row[self.history.monitor])
         self.latest = np.where(usable & np.isfinite(monitored), monitored, np.inf)
-        self.history.append({name: _mean(value) for name, value in row.items()}, records["loss"])
+        self.history.append({name: _mean(value) for name, value in row.items()}, losses)
         start, leaves = again or (self.epoch + 1, self._kept())
         self.best = self.best.offered(self.latest, self.epoch, start, leaves)
 
-    def _row(self, records: Mapping[str, Array], seconds: float) -> dict[str, Any]:
-        """The columns of one epoch, each a number or one for each member."""
+    def _columns(self, records: Mapping[str, Array]) -> dict[str, Array]:
+        """The columns of the epochs of a call: (epochs,), or (epochs, members)."""
         losses, weights = records["loss"].astype(np.float64), records["weight"]
-        shares = np.where(weights.any(axis=0), weights, 1)
-        row: dict[str, Any] = {"loss": np.average(losses, axis=0, weights=shares)}
+        shares = np.where(weights.any(axis=1, keepdims=True), weights, 1)
+        columns = {"loss": np.average(losses, axis=1, weights=shares)}
         if self.task.objective.regularization.penalties:
-            row["penalty"] = records["penalty"].mean(axis=0)
-        row |= self._validated()
+            columns["penalty"] = records["penalty"].mean(axis=1)
+        columns |= {name: value[None] for name, value in self._validated().items()}
         if "learning_rate" in records:
-            row["learning_rate"] = records["learning_rate"][-1]
-        return {**row, "gradient_norm": records["gradient_norm"].mean(axis=0), "seconds": seconds}
+            columns["learning_rate"] = records["learning_rate"][:, -1]
+        return {**columns, "gradient_norm": records["gradient_norm"].mean(axis=1)}
 
     def _validated(self) -> dict[str, Array]:
-        """The validation loss and metrics."""
+        """The validation loss and metrics; where there are any, a call is one epoch."""
         if self.task.validation is None:
             return {}
         output, loss = self._evaluate(self.snapshot, self.task.validation, self.plan.engine)
@@ -451,6 +453,7 @@ def _alive(losses: Array) -> Array:
 
 def _mean(value: Any) -> float:
     """The mean over members that are still finite."""
-    found = np.asarray(value, np.float64)
-    finite = found[np.isfinite(found)] if found.ndim else found
+    if np.ndim(value) == 0:
+        return float(value)
+    finite = value[np.isfinite(value)].astype(np.float64)
     return float(finite.mean()) if finite.size else float("nan")

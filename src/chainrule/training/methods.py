@@ -26,6 +26,7 @@ from chainrule.training.steps import Rows, differentiated, placeholders, step_gr
 from chainrule.transforms import simplify
 
 CALL_SECONDS = 0.1  # after which Ctrl-C should find Python again
+GROWTH = 4  # of the epochs in a call, from one call to the next
 NODE_SECONDS = 2e-6  # what evaluating a node takes, however small its arrays
 OPERATION_SECONDS = 5e-10  # what each scalar operation adds
 
@@ -77,12 +78,21 @@ class Steps(Method):
         return map_tree(lambda *leaves: np.stack(leaves), *states)
 
     def run(self, training: Training) -> None:
-        """Run the program, ``chunk`` epochs a call."""
-        for first in range(training.epoch + 1, self.plan.epochs, self.chunk):
+        """Run the program, ``chunk`` epochs a call: as many as the call's time allows."""
+        going = training.epoch + 1 < self.plan.epochs
+        while going:
+            first = training.epoch + 1
             epochs = range(first, min(first + self.chunk, self.plan.epochs))
             began = time.perf_counter()
-            if not training.take_in(self._outcome(flatten(training.carried), epochs), began):
-                return
+            outcome = self._outcome(flatten(training.carried), epochs)
+            if not training.watched:
+                self._fit_chunk((time.perf_counter() - began) / len(epochs))
+            going = training.take_in(outcome, began) and epochs.stop < self.plan.epochs
+
+    def _fit_chunk(self, seconds: float) -> None:
+        """What was estimated cautiously grows to what an epoch takes."""
+        fitting = int(CALL_SECONDS / max(seconds, CALL_SECONDS / self.plan.epochs))
+        self.chunk = max(1, min(fitting, GROWTH * self.chunk))
 
     def rerun(self, leaves: Leaves, epochs: range) -> Leaves:
         """The same epochs again, from the same carried values: the same bits."""
