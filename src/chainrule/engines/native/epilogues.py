@@ -11,15 +11,12 @@ from chainrule.engines.native.emitter import Emitter, Vector
 from chainrule.engines.native.lowering import lower, register_type
 from chainrule.engines.native.mathematics import FUNCTIONS
 from chainrule.engines.native.products import Bounds, write_product
-from chainrule.engines.native.schedule import Group
+from chainrule.engines.native.schedule import INLINE_NODES, Group
 from chainrule.engines.native.sharing import PANELS
 from chainrule.engines.native.sizes import ONE, ZERO, Size, extent_size
 from chainrule.engines.native.tiling import ProductSpec, panel_count, plan
 from chainrule.engines.native.values import Scope, immediate, is_immediate, to_memory
 from chainrule.graph.node import Node
-
-INLINE_NODES = 6  # an epilogue longer than this, or with a function of many instructions, is a loop
-
 
 def write_product_group(scope: Scope, group: Group, stored: dict[Node, bool]) -> None:
     """Loops over leading axes, and inside them one matrix product with its epilogue."""
@@ -105,6 +102,7 @@ class _ProductWriter:
         ) -> None:
             self._finish(indices, type_, value, row, column, mask)
 
+        # the code of a long epilogue, or of a function of many instructions, stands once, in a loop
         looped = len(self.after) > INLINE_NODES or any(x.op.name in FUNCTIONS for x in self.after)
         (a, b), (own_rows, own_panels) = bases, self._part(spec)
         write_product(

@@ -34,6 +34,8 @@ ROUTINES = (
 
 
 EPILOGUE_COLUMNS = 8  # products too narrow to fill a vector leave the rest to loops over whole ones
+LONG_EPILOGUE_COLUMNS = 16  # and these do so where the rest is long
+INLINE_NODES = 6  # from here on it is
 
 
 class GroupKind(StrEnum):
@@ -225,6 +227,7 @@ class Scheduler:
                 self._place_reduction(node)
             else:
                 self._place_elementwise(node)
+        self.groups = [part for group in self.groups for part in _parted(group)]
         return self._sunk()
 
     def _sunk(self) -> list[Group]:
@@ -319,9 +322,21 @@ class Scheduler:
         )
 
 
+def _parted(group: Group) -> list[Group]:
+    """A narrow product with a long epilogue as the product and a loop over whole vectors."""
+    product, *rest = group.nodes
+    columns = group.space[-1] if group.kind is GroupKind.PRODUCT else None
+    if len(rest) <= INLINE_NODES or not isinstance(columns, int) or columns >= LONG_EPILOGUE_COLUMNS:
+        return [group]
+    return [
+        Group(GroupKind.PRODUCT, group.space, [product]),
+        Group(GroupKind.LOOP, group.space, rest),
+    ]
+
+
 def _takes_more(group: Group) -> bool:
     """Whether what only this group reads may be computed in it."""
-    wide = group.kind is GroupKind.PRODUCT and not _is_narrow(group)
+    wide = group.kind is GroupKind.PRODUCT and not _is_narrow(group) and len(group.nodes) > 1
     return wide or group.kind is GroupKind.LOOP
 
 
