@@ -12,11 +12,21 @@ from chainrule.engines.native.lowering import lower, register_type
 from chainrule.engines.native.mathematics import FUNCTIONS
 from chainrule.engines.native.products import Bounds, write_product
 from chainrule.engines.native.schedule import INLINE_NODES, Group
-from chainrule.engines.native.sharing import PANELS
+from chainrule.engines.native.sharing import ROW_TILES
 from chainrule.engines.native.sizes import ONE, ZERO, Size, extent_size
-from chainrule.engines.native.tiling import ProductSpec, panel_count, plan
-from chainrule.engines.native.values import Scope, immediate, is_immediate, to_memory
+from chainrule.engines.native.target import Target
+from chainrule.engines.native.tiling import ALIGNMENT, ProductSpec, panel_count, plan
+from chainrule.engines.native.values import (
+    Scope,
+    combine,
+    horizontal,
+    immediate,
+    is_immediate,
+    to_memory,
+)
 from chainrule.graph.node import Node
+from chainrule.graph.op import Kind
+
 
 def write_product_group(scope: Scope, group: Group, stored: dict[Node, bool]) -> None:
     """Loops over leading axes, and inside them one matrix product with its epilogue."""
@@ -47,10 +57,14 @@ class _ProductWriter:
 
     def __init__(self, scope: Scope, group: Group, stored: dict[Node, bool]) -> None:
         self.scope, self.emit, self.group = scope, scope.emit, group
-        self.product, *self.after = group.nodes
+        self.product, *after = group.nodes
+        self.after = [node for node in after if node.op.kind is not Kind.REDUCTION]
+        self.sums = row_sums(group)
         self.inside = dict.fromkeys(group.nodes)
-        self.stored = [node for node in group.nodes if node in stored]
-        self.accesses: dict[Node, Access] = {node: scope.access(node) for node in self.stored}
+        self.stored = [x for x in (self.product, *self.after) if x in stored]
+        self.accesses: dict[Node, Access] = {
+            node: scope.access(node) for node in (*self.stored, *self.sums)
+        }
         for node in self.after:
             for operand in node.operands:
                 if operand not in self.inside and not is_immediate(operand):
@@ -103,7 +117,8 @@ class _ProductWriter:
             self._finish(indices, type_, value, row, column, mask)
 
         # the code of a long epilogue, or of a function of many instructions, stands once, in a loop
-        looped = len(self.after) > INLINE_NODES or any(x.op.name in FUNCTIONS for x in self.after)
+        functions = any(x.op.name in FUNCTIONS for x in self.after)
+        looped = len(self.after) > INLINE_NODES or functions or bool(self.sums)
         (a, b), (own_rows, own_panels) = bases, self._part(spec)
         write_product(
             self.emit, spec, a, b, "%rows", "%scratch", finish, own_rows, own_panels, looped=looped
@@ -114,11 +129,12 @@ class _ProductWriter:
         share, emit = self.scope.share, self.emit
         if share is None or len(self.group.space) > 2:
             return None, None
-        count = panel_count(spec, emit.target)
-        if count >= PANELS or count % 2 == 0:
-            return None, share.part(emit, str(count))
-        rows = extent_size(self.group.space[-2]).emit(emit)
-        return share.part(emit, rows, plan(spec, emit.target).tile.rows), None
+        chosen = plan(spec, emit.target)
+        rows = extent_size(self.group.space[-2])
+        known = share.rows if rows.of_rows else rows.number
+        if known < ROW_TILES * chosen.tile.rows and not self.sums:
+            return None, share.part(emit, str(panel_count(spec, emit.target)))
+        return share.part(emit, rows.emit(emit), chosen.tile.rows), None
 
     def _plain_product(self, indices: list[str], accesses: list[Access], bases: list[str]) -> None:
         flags = self.product.attributes
@@ -155,6 +171,21 @@ class _ProductWriter:
             values[node] = lower(self.emit, node, operands, type_.lanes)
         for node in self.stored:
             to_memory(self.emit, node, values[node], self._pointer(node, place), type_.lanes, mask)
+        for node in self.sums:
+            self._add_to_row(node, type_, values[node.operands[0]], place)
+
+    def _add_to_row(self, node: Node, type_: Vector, value: str, place: _Place) -> None:
+        """One more vector into the sums of a row, which begin with its first."""
+        emit, (*_, row, column) = self.emit, place.indices
+        if place.mask is not None:
+            zero = type_.constant(0)
+            value = emit.let(f"select {type_.mask} {place.mask}, {type_} {value}, {type_} {zero}")
+        sums = _sums_of_row(emit, self.accesses[node], type_, row)
+        begun = emit.let(f"icmp ne i64 {column}, 0")
+        before = emit.let(
+            f"select i1 {begun}, {type_} {emit.load(type_, sums)}, {type_} {type_.constant(0)}"
+        )
+        emit.store(type_, combine(emit, node, before, value, type_.lanes), sums)
 
     def _pointer(self, node: Node, place: _Place) -> str:
         strides = self.accesses[node].broadcast(self.group.space)
@@ -185,6 +216,38 @@ class _ProductWriter:
             if x.dtype.kind == "b"
             else loaded
         )
+
+
+def row_sums(group: Group) -> list[Node]:
+    """The sums over all of a product that its epilogue takes."""
+    return [node for node in group.nodes if node.op.kind is Kind.REDUCTION]
+
+
+def row_sum_bytes(group: Group, target: Target) -> int:
+    """Room for the sums of the rows: a vector for each, behind the number that they come to."""
+    rows = extent_size(group.space[-2]).number
+    return rows * _vector(group.nodes[0], target).bits // 8 * target.lanes(group.nodes[0].dtype)
+
+
+def write_row_sums(scope: Scope, group: Group) -> None:
+    """Add up the sums of the rows, in their order."""
+    emit, rows = scope.emit, str(extent_size(group.space[-2]).number)
+    for node in row_sums(group):
+        type_, access = _vector(node, emit.target), scope.access(node)
+        with emit.loop("0", rows, carried=[(type_, type_.constant(0))]) as row:
+            line = emit.load(type_, _sums_of_row(emit, access, type_, row.index))
+            row.following = [combine(emit, node, row.values[0], line, type_.lanes)]
+        total = horizontal(emit, node, row.values[0], type_.lanes)
+        emit.store(Vector.of(node.dtype, 1), total, access.pointer)
+
+
+def _vector(node: Node, target: Target) -> Vector:
+    return Vector.of(node.dtype, target.lanes(node.dtype))
+
+
+def _sums_of_row(emit: Emitter, access: Access, type_: Vector, row: str) -> str:
+    first = emit.pointer(access.pointer, str(ALIGNMENT), "i8")
+    return emit.pointer(first, emit.integer("mul", row, str(type_.lanes)), type_.element)
 
 
 def _scalar(emit: Emitter, x: Node, pointer: str) -> str:

@@ -19,7 +19,12 @@ from chainrule.engines.native import memory
 from chainrule.engines.native.access import Access, view
 from chainrule.engines.native.carrying import loss_group, waiting
 from chainrule.engines.native.emitter import Emitter, Vector, copy, function
-from chainrule.engines.native.epilogues import write_product_group
+from chainrule.engines.native.epilogues import (
+    row_sum_bytes,
+    row_sums,
+    write_product_group,
+    write_row_sums,
+)
 from chainrule.engines.native.loops import LoopWriter
 from chainrule.engines.native.parallel import emit_parallel, emit_threads
 from chainrule.engines.native.routines import ROUTINES, check_labels
@@ -31,7 +36,15 @@ from chainrule.engines.native.schedule import (
     legalize,
     stored_nodes,
 )
-from chainrule.engines.native.sharing import COUNT, ROW_COUNT, STATUS, TABLE, Share, shared_from
+from chainrule.engines.native.sharing import (
+    COUNT,
+    ROW_COUNT,
+    STATUS,
+    TABLE,
+    USUAL_ROWS,
+    Share,
+    shared_from,
+)
 from chainrule.engines.native.sizes import shape_size
 from chainrule.engines.native.target import Target
 from chainrule.engines.native.tiling import ProductSpec
@@ -135,7 +148,15 @@ class _Writer:
         found = () if carried is None else waiting(graph, self.groups, self.home, carried)
         self.waiting = dict.fromkeys(found)
         at_once = [node for node in graph.outputs if node not in self.waiting]
-        self.memory = memory.assign(self.groups, self.stored, at_once, self.waiting, self.home)
+        more = {
+            node: row_sum_bytes(group, target)
+            for group in self.groups
+            if group.kind is GroupKind.PRODUCT
+            for node in row_sums(group)
+        }
+        self.memory = memory.assign(
+            self.groups, self.stored, at_once, self.waiting, more, self.home
+        )
         self.constants = self._constants()
         self.places = {
             node: place
@@ -143,6 +164,7 @@ class _Writer:
         }
         starts = {number: shared_from(group, rows) for number, group in enumerate(self.groups)}
         self.shared = {number: start for number, start in starts.items() if start is not None}
+        self.rows = rows or USUAL_ROWS
         self.products: list[ProductSpec] = []
         self.functions: list[str] = []
         self.emit = Emitter(target)
@@ -186,6 +208,8 @@ class _Writer:
                 self._write_shared(number, group)
             else:
                 self._write_group(frame.scope, group)
+            if group.kind is GroupKind.PRODUCT:
+                write_row_sums(frame.scope, group)
             if number == known:
                 self._leave_if_not_finite(frame)
         for each in self.labels:
@@ -250,7 +274,7 @@ class _Writer:
         words = ((TABLE, "ptr", "table"), (ROW_COUNT, "i64", "rows"), (STATUS, "ptr", "status"))
         for word, kind, own in (*words, (COUNT, "i64", "count")):
             emit.do(f"%{own} = load {kind}, ptr {emit.pointer('%context', str(word), 'i64')}")
-        frame = _Frame(self, emit, Share("%chunk", "%count"))
+        frame = _Frame(self, emit, Share("%chunk", "%count", self.rows))
         self._write_group(frame.scope, group)
         emit.do("ret void")
         return function(name, "ptr %context, i64 %chunk", emit, linkage="internal")

@@ -65,9 +65,13 @@ def assign(
     stored: dict[Node, bool],
     outputs: Sequence[Node],
     lasting: Mapping[Node, object],
+    more: Mapping[Node, int],
     home: Callable[[Node], Node],
 ) -> Memory:
-    """Slots for all stored values but the outputs; those of ``lasting`` values are not reused."""
+    """Slots for all stored values but the outputs.
+
+    Those of ``lasting`` values are not reused; ``more`` bytes follow what some values take.
+    """
     last = _last_uses(groups, home) | dict.fromkeys(lasting, len(groups))
     kept = dict.fromkeys(outputs)
     arenas = {False: Arena(False), True: Arena(True)}
@@ -77,7 +81,7 @@ def assign(
             if node in stored and node not in kept:
                 size = shape_size(node.shape)
                 slots[node] = arenas[size.of_rows].take(
-                    _rounded(size.number * node.dtype.itemsize, size.of_rows)
+                    _rounded(size.number * node.dtype.itemsize, size.of_rows) + more.get(node, 0)
                 )
         for node, slot in slots.items():
             if last.get(node, index) == index and slot not in arenas[slot.of_rows].free:

@@ -210,7 +210,7 @@ class Scheduler:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.order = graph.nodes
-        self.inputs = dict.fromkeys(graph.inputs)
+        self.inputs, self.results = dict.fromkeys(graph.inputs), dict.fromkeys(graph.outputs)
         self.groups: list[Group] = []
         self.place: dict[Node, int] = {}
 
@@ -304,12 +304,23 @@ class Scheduler:
         (x,) = node.operands
         axes = node.attributes["axes"]
         index = self.place.get(x)
+        if index is not None and self._sums_product(node, index):
+            self.groups[index].nodes.append(node)
+            self.place[node] = index
+            return
         if index is not None and self._may_reduce(x, index, axes):
             self.groups[index].nodes.append(node)
             self.groups[index].axes = axes
             self.place[node] = index
             return
         self._open(GroupKind.LOOP, node, x.shape).axes = axes
+
+    def _sums_product(self, node: Node, index: int) -> bool:
+        """Whether a sum of all that a product's epilogue computes is taken there, row by row."""
+        group, (x,) = self.groups[index], node.operands
+        whole = node.op.name == "sum" and node.attributes["axes"] == (0, 1) and x.ndim == 2
+        fits = group.kind is GroupKind.PRODUCT and self._in_registers(x, index)
+        return fits and whole and node not in self.results and _sums_rows(group)
 
     def _may_reduce(self, x: Node, index: int, axes: tuple[int, ...]) -> bool:
         group = self.groups[index]
@@ -322,11 +333,22 @@ class Scheduler:
         )
 
 
+def _sums_rows(group: Group) -> bool:
+    """Whether a product has wide rows of real numbers, as many as are known."""
+    rows, columns = group.space[-2:]
+    wide = isinstance(columns, int) and columns >= LONG_EPILOGUE_COLUMNS
+    return wide and isinstance(rows, int) and group.nodes[0].dtype.kind == "f"
+
+
 def _parted(group: Group) -> list[Group]:
     """A narrow product with a long epilogue as the product and a loop over whole vectors."""
     product, *rest = group.nodes
     columns = group.space[-1] if group.kind is GroupKind.PRODUCT else None
-    if len(rest) <= INLINE_NODES or not isinstance(columns, int) or columns >= LONG_EPILOGUE_COLUMNS:
+    if (
+        len(rest) <= INLINE_NODES
+        or not isinstance(columns, int)
+        or columns >= LONG_EPILOGUE_COLUMNS
+    ):
         return [group]
     return [
         Group(GroupKind.PRODUCT, group.space, [product]),

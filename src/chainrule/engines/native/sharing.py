@@ -17,17 +17,26 @@ from chainrule.shapes import ROWS
 WORTH = 150_000  # operations: about 2 microseconds, several times what waiting for each other costs
 LOOP_FACTOR = 4  # an operation of a loop over this many of a product
 USUAL_ROWS = 1024  # taken for the number of rows where no batch is known
-PANELS = 8  # from so many on, products are split by columns, else where it comes out even
+ROW_TILES = 8  # from so many on, products are split by rows: what each thread writes is one run
 
 TABLE, ROW_COUNT, STATUS, COUNT = range(4)  # words of the context that a shared group's code gets
 
 
 @dataclass(frozen=True)
 class Share:
-    """One of ``count`` parts of a group's work: i64 operands."""
+    """One of the parts of a group's work.
+
+    Attributes
+    ----------
+    index, count : str
+        Which part, of how many; i64 operands.
+    rows : int
+        Of a usual batch.
+    """
 
     index: str
     count: str
+    rows: int
 
     def part(self, emit: Emitter, extent: str, step: int = 1) -> tuple[str, str]:
         """Where this part of [0, extent) begins and ends, in whole steps."""
