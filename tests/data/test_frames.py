@@ -145,7 +145,7 @@ def test_parquet(tmp_path: Path) -> None:
         ({1: [1], "1": [2]}, DataError, "two columns called '1'"),
         ({"a": np.zeros((2, 2))}, ShapeError, "column 'a' must have one axis"),
         ({"a": "text"}, ShapeError, "a sequence of values"),
-        (np.zeros(3), ShapeError, "for one row write x\\[None\\]"),
+        (np.zeros(3), ShapeError, "for one row x\\[None\\]"),
         ([[1, 2], [3]], ShapeError, "got shape \\(2,\\)|differ in length"),
         (42, DataError, "a table is a data frame"),
     ],

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import average_precision_score, f1_score, log_loss, roc_auc_score
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -24,19 +25,21 @@ from chainrule.errors import (
     ChainruleError,
     DataError,
     FileFormatError,
-    NotFittedError,
     ParameterError,
     ShapeError,
     UnknownNameError,
 )
 from chainrule.estimators.table import TableClassifier, TableRegressor
+from chainrule.estimators.table_learning import Problem, Request
 from chainrule.estimators.table_model import TableModel, target_from
+from chainrule.estimators.table_validation import cross_validated, fold_numbers, mean_and_error
 from chainrule.persist import read_file, write_file
 
 FAST: dict[str, Any] = {
     "hidden": (16,), "members": 2, "epochs": 30, "bins": 8, "learning_rate": 0.02,
     "random_state": 0, "engine": "native",
 }  # fmt: skip
+CHOSEN = {name: FAST[name] for name in FAST if name not in ("random_state", "engine")}
 ROWS = 300
 
 
@@ -295,7 +298,7 @@ def test_what_is_refused_and_leaves_the_estimator_usable(regressor: TableRegress
     before = regressor.predict(X)
     refusals: list[tuple[Any, Any, type[Exception], str]] = [
         (X, NUMBERS[:-1], ShapeError, "has 300 rows and the target 299"),
-        (X, None, ParameterError, "needs y"),
+        (X, None, ParameterError, "requires y to be passed"),
         (X, "sise", UnknownNameError, "did you mean 'size'"),
         (X, 9, UnknownNameError, "column of the table"),
         ({"a": []}, [], DataError, "has no rows"),
@@ -309,11 +312,11 @@ def test_what_is_refused_and_leaves_the_estimator_usable(regressor: TableRegress
         with pytest.raises(error, match=message):
             regressor.fit(given_table, target)
     np.testing.assert_array_equal(regressor.predict(X), before)
-    with pytest.raises(DataError, match="is 'a' in every row"):
+    with pytest.raises(DataError, match="one class only, 'a'"):
         TableClassifier(**FAST).fit(X, ["a"] * ROWS)
-    with pytest.raises(NotFittedError, match="call fit"):
+    with pytest.raises(NotFittedError, match="not fitted yet"):
         TableClassifier().predict(X)
-    with pytest.raises(NotFittedError, match="call fit"):
+    with pytest.raises(NotFittedError, match="not fitted yet"):
         TableClassifier().save("nowhere")
 
 
@@ -407,3 +410,35 @@ def test_any_frame_is_learned_or_refused_in_a_sentence(
         assert all(label in model.classes_.tolist() for label in found.tolist())
     else:
         assert np.isfinite(found).all()
+
+
+# Cross-validation
+
+
+def test_each_row_is_tested_once_by_a_model_that_never_saw_it() -> None:
+    frame, column = as_frame(X), as_column(LABELS, "y")
+    problem = Problem.of(frame, column, "classification")
+    request = Request({**CHOSEN, "epochs": 3}, seed=0)
+    numbers = fold_numbers(problem, request, 5)
+    assert np.bincount(numbers).tolist() == [60] * 5
+    high = [np.mean(LABELS[numbers == fold] == "high") for fold in range(5)]
+    assert np.ptp(high) < 0.02
+    scores = cross_validated(problem, request, 3)
+    assert len(scores) == 3
+    mean, error = mean_and_error(scores)["accuracy"]
+    assert 0.6 < mean <= 1 and 0 <= error < 0.2
+
+
+def test_folds_keep_groups_together_and_follow_time() -> None:
+    frame = as_frame({**X, "house": [i // 10 for i in range(ROWS)]})
+    problem = Problem.of(frame, as_column(NUMBERS, "y"), "regression")
+    numbers = fold_numbers(problem, Request({}, seed=0, group="house"), 5)
+    assert all(len({*numbers[i : i + 10]}) == 1 for i in range(0, ROWS, 10))
+    by_time = fold_numbers(problem, Request({}, seed=0, time="when"), 4)
+    moments = np.array(X["when"], dtype="datetime64[D]")
+    assert all(moments[by_time == k].max() <= moments[by_time == k + 1].min() for k in range(3))
+    request = Request({**CHOSEN, "epochs": 2}, seed=0, time="when")
+    assert len(cross_validated(problem, request, 3)) == 2
+    for folds, message in ((1, "at least 2 folds"), (301, "at least as many rows")):
+        with pytest.raises(ChainruleError, match=message):
+            cross_validated(problem, Request({}, seed=0), folds)

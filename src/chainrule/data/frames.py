@@ -156,6 +156,8 @@ def as_frame(data: Any, *, header: bool = True) -> Frame:
     """
     if isinstance(data, Frame):
         return data
+    if hasattr(data, "tocsr"):  # before mappings, which some sparse arrays are
+        raise DataError("Sparse data is not supported in tables: give X.toarray()")
     if isinstance(data, (str, os.PathLike)):
         return _from_path(data, header)
     if isinstance(data, Table):
@@ -227,8 +229,13 @@ def _from_array(data: Any) -> Frame:
     array = data if isinstance(data, np.ndarray) else _as_objects(data)
     if array.ndim != 2:
         raise ShapeError(
-            f"a table needs an axis of rows and one of columns, got shape {array.shape};"
-            " for one row write x[None], for one column x[:, None]"
+            f"a table needs an axis of rows and one of columns, got shape {array.shape}. Reshape"
+            " your data: for one row x[None], for one column x[:, None]"
+        )
+    if not array.shape[1]:
+        raise DataError(
+            f"the array has 0 feature(s) (shape={array.shape}) while a minimum of 1 is required"
+            " in a table"
         )
     names = [f"x{place}" for place in range(array.shape[1])]
     columns = {name: _column(name, each) for name, each in zip(names, array.T, strict=True)}
@@ -285,6 +292,8 @@ def _column(name: object, data: Any) -> Column:
     array = data if isinstance(data, np.ndarray) else _flat(data)
     if array.ndim != 1:
         raise ShapeError(f"column {str(name)!r} must have one axis, got shape {array.shape}")
+    if array.dtype.kind == "c":
+        raise DataError(f"Complex data not supported: column {str(name)!r}; split it in two")
     return _KINDS.get(array.dtype.kind, _of_text)(str(name), array)
 
 

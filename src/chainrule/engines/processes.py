@@ -59,6 +59,7 @@ class Link:
         """Break the connection, also for a thread that reads from it."""
         with suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
+        self._lines.close()
         self._connection.close()
 
 
@@ -97,6 +98,7 @@ class Cluster:
             if "finished" in message:
                 link.finished.set()
             if "said" in message:
+                self._leaving |= message.get("final", False)
                 link.heard.put(message["said"])
         if not (self._leaving or link.finished.is_set()):
             said = (
@@ -120,8 +122,9 @@ class Cluster:
         else:
             found = [_difference(other, facts, self._hear(other)) for other in self._links]
             verdict = next(filter(None, found), None)
+            self._leaving = verdict is not None
             for link in self._links.values():
-                link.send(said=verdict)
+                link.send(said=verdict, final=self._leaving)
         if verdict:
             raise EngineError(verdict)
 
@@ -149,13 +152,16 @@ class Cluster:
             link.send(finished=True)
         while not all(link.finished.wait(1) for link in self._links.values()):
             pass
-        self._leaving = True
+        self._close()
 
-    def break_off(self, status: int) -> None:
-        """Let the others end; this process ends with ``status`` without waiting for them."""
+    def _close(self) -> None:
         self._leaving = True
         for link in self._links.values():
             link.close()
+
+    def break_off(self, status: int) -> None:
+        """Let the others end; this process ends with ``status`` without waiting for them."""
+        self._close()
         atexit.register(_exit, status)  # runs before what would wait for the others
 
 
@@ -218,6 +224,7 @@ def _gather(port: int, mine: Mapping[str, Any]) -> dict[int, Link]:
                 elif number in links:
                     fault = f"two processes have the number {number}"
                     link.send(welcome=fault)
+                    link.close()
                 else:
                     links[number] = link
                     fault = _difference(number, {**mine, "number": number}, hello)
@@ -226,6 +233,8 @@ def _gather(port: int, mine: Mapping[str, Any]) -> dict[int, Link]:
         fault = f"process {', '.join(missing)} of {mine['count']} did not arrive in {MEETING:g} s"
     for link in links.values():
         link.send(welcome=fault)
+        if fault:
+            link.close()
     if fault:
         raise EngineError(f"{fault}; {AGAIN}")
     return links
@@ -246,6 +255,7 @@ def _arrive(host: str, port: int, hello: Mapping[str, Any]) -> dict[int, Link]:
     link.send(**hello)
     answer = link.receive() or {"welcome": "process 0 ended before all processes had met"}
     if answer["welcome"]:
+        link.close()
         raise EngineError(f"{answer['welcome']}; {AGAIN}")
     return {0: link}
 

@@ -98,13 +98,15 @@ def descend(
         rows, held_out = divided(estimator, rows, generator)
     scored = held_out is not None
     record = _record(estimator, job.first, scored)
-    memory = _memory(estimator, network, generator, once and not job.first)
+    batch = batch_of(estimator.batch_size, len(rows[0]))
+    steps = -(-len(rows[0]) // batch)
+    memory = _memory(estimator, network, generator, once and not job.first, steps)
     descent = Descent(
         job.machine,
         carried_from(network, estimator.alpha),
         rows,
         memory,
-        batch=batch_of(estimator.batch_size, len(rows[0])),
+        batch=batch,
         shuffle=estimator.shuffle,
         members=network.members,
         engine=estimator.engine,
@@ -167,12 +169,16 @@ def rule_of(estimator: Any) -> Optimizer:
 
 
 def _memory(
-    estimator: Any, network: Snapshot, generator: np.random.RandomState, goes_on: bool
+    estimator: Any,
+    network: Snapshot,
+    generator: np.random.RandomState,
+    goes_on: bool,
+    steps: int,
 ) -> Memory:
     """A new optimizer, or the one that ``partial_fit`` goes on with."""
     if goes_on and hasattr(estimator, "_optimizer"):
         return cast("Memory", estimator._optimizer).copy()
-    rule = rule_of(estimator)
+    rule = rule_of(estimator).bind(steps, steps * estimator.max_iter)
     own_rate = isinstance(estimator.solver, Optimizer) or isinstance(rule.learning_rate, Schedule)
     rate = 1.0 if own_rate else float(estimator.learning_rate_init)
     seed = int(generator.randint(layout.SEEDS))

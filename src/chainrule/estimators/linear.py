@@ -197,13 +197,14 @@ class LinearRegression(RegressorMixin, BaseEstimator):
         risk = Risk(SquaredError(), False, scale=0.5 * rows.y.shape[1])
         machine = machine_for(Blueprint((Template.of(layer),), as_dtype(dtype), risk))
         start = Snapshot({LAYER: {"W": np.zeros((width, rows.y.shape[1]), dtype)}}, {LAYER: {}})
-        rate = self.learning_rate or n / max(np.linalg.norm(X, 2) ** 2, np.finfo(dtype).tiny)
+        curvature = float(np.linalg.norm(X, 2)) ** 2 / n
+        rate = self.learning_rate or (1.0 / curvature if curvature else 1.0)
         rule = RateInVelocity(momentum=0.0, nesterov=False)
         descent = Descent(
             machine,
             carried_from(start, 0.0),
             [np.ascontiguousarray(X, dtype), np.ascontiguousarray(rows.y, dtype)],
-            Memory(rule, first_state(rule, start), float(rate), seed=0),
+            Memory(rule, first_state(rule, start), rate, seed=0),
             batch=n,
             shuffle=False,
             members=None,

@@ -20,6 +20,7 @@ from chainrule.estimators.machine import Blueprint, Machine, Template, carried_f
 from chainrule.estimators.reporting import CallbackSupportMixin, Reporter, with_callbacks
 from chainrule.estimators.risk import Risk
 from chainrule.estimators.weights import class_factors, weighted, weights_from
+from chainrule.estimators.workers import one_thread_in_workers
 from chainrule.nn.layers import Activation, Linear
 from chainrule.nn.losses import BinaryCrossEntropy, CrossEntropy
 from chainrule.optim.settings import (
@@ -132,6 +133,7 @@ class LogisticRegression(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         sample_weight : (n,) array_like, optional
         """
         checked(self)
+        one_thread_in_workers()
         given, (X, y) = (
             (X, y),
             validate_data(self, X, y, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32)),
@@ -169,7 +171,7 @@ class LogisticRegression(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
         X = validate_data(
             self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False
         )
-        found = np.asarray(X @ self._dense_coef().T) + self.intercept_
+        found: Array = np.asarray(X @ self._dense_coef().T) + self.intercept_
         return found.ravel() if found.shape[1] == 1 else found
 
     def predict(self, X: Any) -> Array:

@@ -22,6 +22,7 @@ from chainrule.estimators.kinds import (
 from chainrule.estimators.machine import Machine
 from chainrule.estimators.reporting import CallbackSupportMixin, Reporter
 from chainrule.estimators.weights import weighted, weights_from
+from chainrule.estimators.workers import one_thread_in_workers
 from chainrule.optim import Optimizer
 from chainrule.optim.schedules import Schedule
 from chainrule.optim.settings import (
@@ -126,6 +127,7 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
         incremental: bool = False,
     ) -> Self:
         checked(self)
+        one_thread_in_workers()
         self._refuse(incremental)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         features, targets = self._validated(X, y, first, incremental)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from chainrule.data.frames import Column, Frame, as_column, as_frame
 from chainrule.data.schema import Schema, chosen_kinds
-from chainrule.errors import FileFormatError, NotFittedError, ParameterError, ShapeError
+from chainrule.errors import FileFormatError, ParameterError, ShapeError
 from chainrule.estimators.table_learning import Problem, Request, learn
 from chainrule.estimators.table_model import Predicted, TableModel, target_from
 from chainrule.estimators.table_settings import CLASSIFICATION, REGRESSION
@@ -90,11 +93,18 @@ class _TableEstimator(BaseEstimator):
             return target_from(X, y)
         if y is None:
             raise ParameterError(
-                f"{type(self).__name__}.fit needs y: the target, or the name of its column"
+                f"{type(self).__name__} requires y to be passed, but the target y is None; give the"
+                " target, or the name of its column"
             )
         name = getattr(y, "name", None)
-        array = np.asarray(y) if isinstance(y, np.ndarray) else y
-        flat = array[:, 0] if getattr(array, "ndim", 1) == 2 and array.shape[1] == 1 else array
+        flat = y
+        if getattr(y, "ndim", 1) == 2 and y.shape[1] == 1:
+            flat = np.ravel(y)
+            warnings.warn(
+                "A column-vector y was passed when a 1d array was expected; it is read as (n,)",
+                DataConversionWarning,
+                stacklevel=3,
+            )
         return as_frame(X), as_column(flat, name if isinstance(name, str) else _TARGET)
 
     def _request(self) -> Request:
@@ -129,8 +139,7 @@ class _TableEstimator(BaseEstimator):
     # Use
 
     def _predicted(self, X: Any) -> Predicted:
-        if not hasattr(self, "model_"):
-            raise NotFittedError(f"this {type(self).__name__} has learned nothing yet; call fit")
+        check_is_fitted(self, "model_")
         frame = as_frame(X)
         if frame.source == "the array" and len(frame.columns) != self.n_features_in_:
             raise ShapeError(
@@ -155,8 +164,7 @@ class _TableEstimator(BaseEstimator):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write what was learned to one file: all of it or nothing; see :meth:`load`."""
-        if not hasattr(self, "model_"):
-            raise NotFittedError(f"this {type(self).__name__} has learned nothing yet; call fit")
+        check_is_fitted(self, "model_")
         self.model_.save(path)
 
     @classmethod
@@ -344,3 +352,13 @@ random_state, engine, verbose
             If the coverage is not between 0 and 1, or more than the held-out rows can tell.
         """
         return self._predicted(X).interval(coverage)
+
+    def predict_quantile(self, X: Any, level: float) -> Array:
+        """What a share ``level`` of targets lies below, (n,) float64; levels never cross.
+
+        Raises
+        ------
+        ParameterError
+            If the level is not between 0 and 1, or more than the held-out rows can tell.
+        """
+        return self._predicted(X).quantile(level)

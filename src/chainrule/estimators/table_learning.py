@@ -45,6 +45,7 @@ FIRST, SECOND = "first", "on-all-rows"  # trainings, and the folders of their ch
 PROBE_ROWS = 4_000  # on which "log_target" is decided
 PROBE_STEPS = 600
 FEWEST_HELD_OUT = 10  # that can decide it
+FEWEST_TO_HALVE = 40  # held-out rows that both choose the epoch and measure errors
 SKEWED = 1.0  # the least skewness of a target that may be worth its logarithm
 
 
@@ -83,17 +84,29 @@ class Problem:
         """
         if len(column) != len(frame):
             raise ShapeError(f"the table has {len(frame)} rows and the target {len(column)}")
-        if weights is not None and np.shape(weights) != (len(frame),):
-            raise ShapeError(f"sample_weight needs one number for each of {len(frame)} rows")
-        kept = ~column.missing
+        kept = ~column.missing if weights is None else ~column.missing & _counting(weights, frame)
         if not kept.any():
             raise DataError(
                 f"{frame.source}: no row has a target in column {column.name!r}"
                 if len(frame)
                 else f"{frame.source}: the table has no rows"
             )
-        chosen = None if weights is None else np.asarray(weights, np.float64)[kept]
-        return cls(frame.rows(kept), column.rows(kept), task, chosen, int((~kept).sum()))
+        chosen = None if weights is None else weights[kept]
+        dropped = int(column.missing.sum())
+        return cls(frame.rows(kept), column.rows(kept), task, chosen, dropped)
+
+
+def _counting(weights: Array, frame: Frame) -> Array:
+    """The rows whose weight is above 0."""
+    if weights.shape != (len(frame),):
+        raise ShapeError(f"sample_weight needs one number for each of {len(frame)} rows")
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        row = int(np.argmax(~(np.isfinite(weights) & (weights >= 0))))
+        raise DataError(f"sample_weight is {weights[row]} in row {row}, it must be a number >= 0")
+    if not weights.any():
+        raise DataError("every sample_weight is zero: nothing to learn")
+    found: Array = weights > 0
+    return found
 
 
 @dataclass(frozen=True)
@@ -176,7 +189,8 @@ def _target(problem: Problem) -> tuple[Array, ClassTarget | None]:
         return classes.encode(problem.column, problem.frame), classes
     y = numbers_of(problem.column, problem.frame)
     if y.min() == y.max():
-        raise DataError(f"the target {problem.column.name!r} is {y[0]:g} in every row")
+        rows = "the only row (1 sample)" if len(y) == 1 else "every row"
+        raise DataError(f"the target {problem.column.name!r} is {y[0]:g} in {rows}")
     return y, None
 
 
@@ -235,6 +249,18 @@ class _Data:
         """At most so many training rows, drawn at random; weights play no part."""
         draw = np.random.Generator(np.random.Philox(seed)).permutation(len(self.X))[:rows]
         return replace(self, X=self.X[draw], y=self.y[draw], weights=None, held_weights=None)
+
+    def halves(self, seed: int) -> tuple[_Data, _Data]:
+        """The same with either half of the held-out rows, drawn at random."""
+        draw = np.random.Generator(np.random.Philox(seed)).permutation(len(self.held))
+        first, second = np.array_split(draw, 2)
+        return self._holding(np.sort(first)), self._holding(np.sort(second))
+
+    def _holding(self, rows: Array) -> _Data:
+        weights = None if self.held_weights is None else self.held_weights[rows]
+        return replace(
+            self, held=self.held[rows], held_target=self.held_target[rows], held_weights=weights
+        )
 
     def together(self) -> _Data:
         """All rows to train on, none held out."""
@@ -379,8 +405,12 @@ def _trained(
 ) -> _Outcome:
     """The network and its trust; with ``refit`` the network of a second training on all rows."""
     first = request.keeping(FIRST)
-    network, history = _fit(data, encoder, target, request, settings, **first)
-    trust = _trust(network, data, encoder, target, settings, request.seed)
+    choosing, measuring = data, data
+    if isinstance(target, NumberTarget) and len(data.held) >= FEWEST_TO_HALVE:
+        # Errors on rows that chose the epoch are too small; intervals need rows that chose nothing.
+        choosing, measuring = data.halves(request.seed)
+    network, history = _fit(choosing, encoder, target, request, settings, **first)
+    trust = _trust(network, measuring, encoder, target, settings, request.seed)
     if settings.refit and len(data.held):
         best = (history.best_epoch or 0) + 1
         second = request.keeping(SECOND)
@@ -406,7 +436,7 @@ def _trust(
     outputs = np.atleast_3d(network.predict(data.held, members="all")).astype(np.float64)
     outputs = outputs.reshape(settings.members, len(data.held), -1)
     if isinstance(target, NumberTarget):
-        errors = outputs.mean(axis=0)[:, 0] - target.encode(data.held_target)[:, 0]
+        errors = target.encode(data.held_target)[:, 0] - outputs.mean(axis=0)[:, 0]
         return Trust(1.0, 0.5, Deviation.fit(errors, outputs[:, :, 0].var(axis=0)), near)
     p = outputs.mean(axis=0)
     temperature = best_temperature(p, data.held_target) if settings.calibrate else 1.0

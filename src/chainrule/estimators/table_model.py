@@ -92,6 +92,13 @@ class Predicted:
         reach = deviation.reach(coverage) * width
         return target.decode(self.scaled - reach), target.decode(self.scaled + reach)
 
+    def quantile(self, level: float) -> Array:
+        """(n,) float64: what a share ``level`` of targets lies below; higher levels are above."""
+        width = self.scaled_deviation
+        deviation, target = self.model.trust.deviation, self.model.target
+        assert deviation is not None and isinstance(target, NumberTarget)
+        return target.decode(self.scaled + deviation.quantile(level) * width)
+
     @property
     def flags(self) -> dict[str, Array]:
         """For each of FLAG_NAMES, the rows that raise it, (n,) bool."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from chainrule.data.frames import Column
+from chainrule.data.notation import date_format, moments, number_notation
 from chainrule.data.split import split
 from chainrule.errors import DataError, ParameterError
 from chainrule.shapes import Array
@@ -95,7 +95,7 @@ def _by_group(groups: Column, fraction: float, seed: int) -> Split:
 
 
 def _by_time(times: Column, fraction: float) -> Split:
-    values = times.values if not times.is_text else _moments(times)
+    values = in_time(times)
     order = np.argsort(values, kind="stable")
     cut = values[order[int(len(order) * (1 - fraction))]]
     held = values >= cut
@@ -104,10 +104,20 @@ def _by_time(times: Column, fraction: float) -> Split:
     return Split(np.flatnonzero(~held), np.flatnonzero(held), f"the latest by {times.name!r}")
 
 
-def _moments(times: Column) -> Any:
-    from chainrule.data.notation import date_format, moments, number_notation
+def in_time(times: Column) -> Array:
+    """Values that put rows in the order of time: moments or numbers, also those that text writes.
 
-    distinct = np.unique(times.present()).tolist()
+    Raises
+    ------
+    DataError
+        If they are neither, or one is missing.
+    """
+    if times.missing.any():
+        row = int(np.argmax(times.missing))
+        raise DataError(f"column {times.name!r} orders rows, and is missing in row {row}")
+    if not times.is_text:
+        return times.values
+    distinct = np.unique(times.values).tolist()
     form, notation = date_format(distinct), number_notation(distinct)
     if notation is not None:
         return notation.numbers(times.values)

@@ -10,6 +10,7 @@ import numpy as np
 
 from chainrule.data import cells
 from chainrule.data.frames import Column, Frame
+from chainrule.data.labels import MANY_CLASSES
 from chainrule.data.notation import number_notation
 from chainrule.errors import DataError, FileFormatError
 from chainrule.shapes import FLOAT32, Array
@@ -105,8 +106,13 @@ class ClassTarget:
         """
         found = [*dict.fromkeys(np.unique(_labels(column)).tolist())]
         if len(found) < 2:
-            known = f"is {found[0]!r} in every row" if found else "has no rows"
+            known = f"has one class only, {found[0]!r}" if found else "has no rows"
             raise DataError(f"the target {column.name!r} {known}: nothing to learn")
+        if len(found) > MANY_CLASSES and any(isinstance(x, float) and x % 1 for x in found):
+            raise DataError(
+                f"Unknown label type: the target {column.name!r} is continuous, with {len(found)}"
+                " different numbers; learn it with TableRegressor"
+            )
         if len(found) > MOST_CLASSES:
             raise DataError(f"the target {column.name!r} has {len(found)} classes, too many")
         return cls(tuple([_plain(each) for each in found]))

@@ -128,7 +128,7 @@ class Deviation:
     ----------
     factor, noise : float >= 0
     scores : (n,) float64
-        Of the held-out rows in rising order: |error| in standard deviations.
+        Of the held-out rows in rising order: target less prediction, in standard deviations.
     """
 
     factor: float
@@ -137,7 +137,15 @@ class Deviation:
 
     @classmethod
     def fit(cls, errors: Array, variances: Array) -> Deviation:
-        """The normal deviation under which the held-out errors (n,) are likeliest."""
+        """The normal deviation under which the held-out errors (n,) are likeliest.
+
+        Parameters
+        ----------
+        errors : (n,) array
+            Targets less predictions.
+        variances : (n,) array
+            Between members.
+        """
         if len(errors) < _FITTING_ROWS:
             return cls(1.0, 1.0, np.empty(0))
         squares = errors.astype(FLOAT64) ** 2
@@ -146,7 +154,7 @@ class Deviation:
         factor = float(min(fits)[1])
         noise = _noise(squares, factor * variances, floor)
         scale = np.sqrt(factor * variances + noise)
-        return cls(factor, noise, np.sort(np.abs(errors) / scale))
+        return cls(factor, noise, np.sort(errors / scale))
 
     def of(self, variances: Array) -> Array:
         """The deviation where members vary so much."""
@@ -163,16 +171,36 @@ class Deviation:
         ParameterError
             If the coverage is not between 0 and 1, or beyond what the held-out rows can tell.
         """
-        if not 0 < coverage < 1:
-            raise ParameterError(f"coverage must lie between 0 and 1, got {coverage!r}")
-        n = len(self.scores)
-        place = math.ceil((n + 1) * coverage)
-        if place > n:
-            raise ParameterError(
-                f"an interval of coverage {coverage:g} needs at least"
-                f" {math.ceil(coverage / (1 - coverage))} held-out rows, and the model had {n}"
-            )
-        return float(self.scores[place - 1])
+        return _conformal(np.sort(np.abs(self.scores)), coverage, "an interval of coverage")
+
+    def quantile(self, level: float) -> float:
+        """How many deviations above the prediction lies what a share ``level`` of targets is below.
+
+        A score of the held-out rows, as for :meth:`reach`; below 1/2 counted from the other end, so
+        that two quantiles hold at least what lies between their levels.
+
+        Raises
+        ------
+        ParameterError
+            As :meth:`reach`.
+        """
+        if isinstance(level, float) and level < 0.5:
+            return -_conformal(-self.scores[::-1], 1 - level, "a quantile of level")
+        return _conformal(self.scores, level, "a quantile of level")
+
+
+def _conformal(scores: Array, share: float, what: str) -> float:
+    """The ceil((n + 1) share)-th of n rising scores: at least ``share`` of new ones are below."""
+    if not 0 < share < 1:
+        raise ParameterError(f"{what} must lie between 0 and 1, both excluded, got {share!r}")
+    n = len(scores)
+    place = math.ceil((n + 1) * share)
+    if place > n:
+        raise ParameterError(
+            f"{what} {share:g} needs at least {math.ceil(share / (1 - share))} held-out rows, and"
+            f" the model has measured {n}"
+        )
+    return float(scores[place - 1])
 
 
 def _noise(squares: Array, explained: Array, floor: float) -> float:

@@ -46,6 +46,8 @@ from chainrule.explain.page import Page
 from chainrule.explain.preprocessing_picture import preprocessing_picture, preprocessing_stages
 from chainrule.explain.separability import Plane, separating_plane
 from chainrule.explain.shown import Shown, agrees
+from chainrule.explain.signals import Signals, signals
+from chainrule.explain.smoothness import Smoothness, smoothness
 from chainrule.explain.svg import format_number
 from chainrule.explain.symbols import symbols
 from chainrule.explain.system import System
@@ -78,6 +80,8 @@ __all__ = [
     "Record",
     "Rule",
     "Shown",
+    "Signals",
+    "Smoothness",
     "Surface",
     "System",
     "Terrain",
@@ -117,6 +121,8 @@ __all__ = [
     "rises_and_falls",
     "second_derivative_test",
     "separating_plane",
+    "signals",
+    "smoothness",
     "symbols",
     "trajectory",
     "uncertainty",

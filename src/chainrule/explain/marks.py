@@ -290,8 +290,8 @@ class Panel:
     y_scale: str
     x_range: tuple[float, float] | None
     y_range: tuple[float, float] | None
-    x_names: Mapping[float, str] | None
-    y_names: Mapping[float, str] | None
+    x_names: Mapping[Any, str] | None
+    y_names: Mapping[Any, str] | None
     equal: bool
 
     def __init__(
@@ -304,8 +304,8 @@ class Panel:
         y_scale: str = "linear",
         x_range: tuple[float, float] | None = None,
         y_range: tuple[float, float] | None = None,
-        x_names: Mapping[float, str] | None = None,
-        y_names: Mapping[float, str] | None = None,
+        x_names: Mapping[Any, str] | None = None,
+        y_names: Mapping[Any, str] | None = None,
         equal: bool = False,
     ) -> None:
         if not {x_scale, y_scale} <= set(SCALES):

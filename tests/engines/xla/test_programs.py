@@ -58,22 +58,23 @@ MORE: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize("name", QUICK)
 def test_networks_take_the_same_path(name: str) -> None:
-    check_same(name, XlaEngine(), **{"tolerance": 1e-7, **QUICK[name]})
+    check_same(name, XlaEngine(devices=1), **{"tolerance": 1e-7, **QUICK[name]})
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "options"), MORE, ids=str)
 def test_more_options_mean_the_same(name: str, options: dict[str, Any]) -> None:
-    check_same(name, XlaEngine(), **{"tolerance": 1e-7, **options})
+    check_same(name, XlaEngine(devices=1), **{"tolerance": 1e-7, **options})
 
 
 @pytest.mark.parametrize("name", ["dropout"])
 def test_data_that_do_not_fit_are_streamed_in_the_same_order(name: str) -> None:
-    check_same(name, XlaEngine(data_bytes=2500), batch_size=20)  # three steps a portion
+    check_same(name, XlaEngine(devices=1, data_bytes=2500), batch_size=20)  # three steps a portion
 
 
 def test_the_same_seed_gives_the_same_bits() -> None:
-    one, other = (trained("dropout", XlaEngine(), dtype="float32", epochs=2)[0] for _ in range(2))
+    engine = XlaEngine(devices=1)
+    one, other = (trained("dropout", engine, dtype="float32", epochs=2)[0] for _ in range(2))
     for layer, twin in zip(one.layers, other.layers, strict=True):
         assert all(np.array_equal(array, twin.values[key]) for key, array in layer.values.items())
 
@@ -81,7 +82,9 @@ def test_the_same_seed_gives_the_same_bits() -> None:
 # How a run ends
 
 
-@pytest.mark.parametrize("engine", [XlaEngine(), XlaEngine(data_bytes=1)], ids=["", "streamed"])
+@pytest.mark.parametrize(
+    "engine", [XlaEngine(devices=1), XlaEngine(devices=1, data_bytes=1)], ids=["", "streamed"]
+)
 @pytest.mark.parametrize(("at", "members"), [(4, None), (1, 3), (100, None)])
 def test_a_loss_that_is_not_finite_leaves_before_its_update(
     engine: XlaEngine, at: int, members: int | None
@@ -109,7 +112,7 @@ def test_rows_come_in_the_order_of_the_reference() -> None:
     rows = np.arange(12.0).reshape(6, 2)
     found, expected = (
         engine.run(keeping(), [np.eye(2)], [rows], seed=1, epochs=range(2)).records
-        for engine in (XlaEngine(), ReferenceEngine())
+        for engine in (XlaEngine(devices=1), ReferenceEngine())
     )
     for mine, theirs in zip(found, expected, strict=True):
         np.testing.assert_array_equal(mine, theirs)
@@ -132,12 +135,12 @@ def test_derivatives_are_chainrules_own(monkeypatch: pytest.MonkeyPatch) -> None
         jax.grad(lambda x: x * x)(1.0)
     for name in ("grad", "value_and_grad", "jvp", "vjp", "linearize", "jacfwd", "jacrev"):
         monkeypatch.setattr(jax, name, refuse)
-    _, history = trained("batch norm", XlaEngine(), epochs=1, batch_size=64)
+    _, history = trained("batch norm", XlaEngine(devices=1), epochs=1, batch_size=64)
     assert np.isfinite(history.step_losses).all()
 
 
 def test_the_types_of_the_rest_of_the_process_stay() -> None:
-    trained("regression", XlaEngine(), epochs=1, batch_size=None)
+    trained("regression", XlaEngine(devices=1), epochs=1, batch_size=None)
     assert jax.numpy.ones(3).dtype == np.float32
     assert not jax.config.jax_enable_x64
 
@@ -168,6 +171,6 @@ def test_names_that_do_not_exist_are_refused(options: Any, said: str) -> None:
 
 def test_values_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ShapeError, match=r"float64\[2,2\] was given shape \(3, 3\)"):
-        XlaEngine().run(keeping(), [np.eye(3)], [np.ones((4, 2))], seed=0, epochs=range(1))
+        XlaEngine(devices=1).run(keeping(), [np.eye(3)], [np.ones((4, 2))], seed=0, epochs=range(1))
     with pytest.raises(MissingInputError, match="has no value"):
-        XlaEngine().compile(Graph((), (cr.input((2,), name="x"),)))
+        XlaEngine(devices=1).compile(Graph((), (cr.input((2,), name="x"),)))

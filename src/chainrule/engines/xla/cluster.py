@@ -18,8 +18,8 @@ import numpy as np
 
 from chainrule.engines.base import Program
 from chainrule.engines.processes import INTERRUPTED, MEETING, REFUSED, SILENCE, Cluster, meet
-from chainrule.engines.xla.library import clusters, jax
-from chainrule.errors import ParameterError
+from chainrule.engines.xla.library import clusters, first_sentence, jax
+from chainrule.errors import EngineError, ParameterError
 from chainrule.graph.graph import Graph
 from chainrule.graph.text import print_graph
 from chainrule.shapes import Array
@@ -106,10 +106,7 @@ def joined(
     host, port = address.rsplit(":", 1)
     _current = cluster = meet(host, int(port) + 1, number, count, f"JAX {jax.__version__}")
     try:
-        jax.distributed.initialize(
-            address, count, number, local, initialization_timeout=int(MEETING),
-            heartbeat_timeout_seconds=int(2 * SILENCE), shutdown_timeout_seconds=int(SILENCE),
-        )  # fmt: skip
+        _initialize(address, count, number, local)
         yield cluster
         cluster.leave()
         jax.distributed.shutdown()
@@ -118,6 +115,17 @@ def joined(
         raise
     finally:
         _current = None
+
+
+def _initialize(address: str, count: int, number: int, local: Any) -> None:
+    """Hand the processes to JAX, whose patience ends after that of the cluster."""
+    try:
+        jax.distributed.initialize(
+            address, count, number, local, initialization_timeout=int(MEETING),
+            heartbeat_timeout_seconds=int(2 * SILENCE), shutdown_timeout_seconds=int(SILENCE),
+        )  # fmt: skip
+    except RuntimeError as reason:
+        raise EngineError(f"JAX cannot join the cluster: {first_sentence(reason)}") from reason
 
 
 def _place(

@@ -114,23 +114,25 @@ class XlaEngine:
         work = _Work(program, rows, program.bounds(count).tolist(), seed)
         one_epoch = self._streamed if self._is_large(rows) else self._resident
         with _in_words(), wide(), results_only():
-            self._agree(work, carried, epochs)
             state, records = self._start(carried), []
             for epoch in epochs:
+                self._agree(work, carried, epoch)
                 state, found = one_epoch(work, state, epoch)
                 records += found
+                if current() and not self.devices.fetch([state.alive])[0]:
+                    break  # before processes that stop after each epoch are left behind
             *last, alive = self.devices.fetch([*state.carried, state.alive])
             columns = [self.devices.fetch(column) for column in zip(*records, strict=True)]
         joined = [np.concatenate(column) for column in columns]
         return _outcome(last, bool(alive), joined, len(work.bounds))
 
-    def _agree(self, work: _Work, carried: Sequence[Array], epochs: range) -> None:
+    def _agree(self, work: _Work, carried: Sequence[Array], epoch: int) -> None:
         """Go on only if all processes of a cluster are about to do the same."""
         cluster = current()
         if cluster is not None:
             new = work.program is not self._agreed
             about = facts(work.program, carried, work.rows, work.seed) if new else {}
-            cluster.agree({**about, "number of epochs": str(epochs)})
+            cluster.agree({**about, "epoch": str(epoch + 1)})
             self._agreed = work.program
 
     def _start(self, carried: Sequence[Array]) -> State:

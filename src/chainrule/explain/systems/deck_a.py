@@ -249,6 +249,54 @@ PAGES: tuple[Page, ...] = (
         experiment="long=20: what is stored grows by 10, what is computed anew by 145.",
     ),
     Page(
+        id="A13",
+        name="vanishing-gradients",
+        claim="Saturating layers lose the gradient on the way back, large weights blow it up.",
+        slide="Vanishing gradients; ReLU",
+        formula="∂L/∂W^(l) = ⋯ ∂x^(L)/∂s^(L) ⋯ ∂x^(l+1)/∂s^(l+1) ⋯ ∂x^(l)/∂s^(l) ∂s^(l)/∂W^(l)",
+        expected={
+            "sigmoid + Glorot: gradient, first layer over last": "< 1e-3",
+            "tanh + Glorot: gradient, first layer over last": "> 0.3",
+            "ReLU + He: gradient, first layer over last": "> 0.05",
+            "ReLU + N(0, 1): outputs, last layer over first": "> 1000",
+            "dead units, leaky ReLU less ReLU": "< 0",
+            "dead units, batch norm less ReLU": "< 0",
+            "dead units, smaller rate less ReLU": "< 0",
+        },
+        questions={
+            "How to avoid value all be negative?":
+            "Give the unit a slope there (leaky ReLU), shift its inputs back around 0 (batch norm),"
+            " or do not throw it so far (a smaller rate): each leaves fewer dead units."
+        },
+        experiment="depth=16: the sigmoid's gradient is gone long before the first layer.",
+        decks="AD",
+    ),
+    Page(
+        id="A14",
+        name="batch-norm",
+        claim="Batch norm keeps signals in range, so that even eight layers of sigmoids learn.",
+        slide="Batch normalization; BatchNorm can stabilize training and smooths the landscape",
+        formula="x̂ᵢ = (xᵢ − μ_B) / √(σ²_B + ε),  yᵢ = γ x̂ᵢ + β\n"
+        "μ_B = 1/m Σ xᵢ,  σ²_B = 1/m Σ (xᵢ − μ_B)²",
+        expected={
+            "mean in training": "<= 1e-12",
+            "variance in training, divided by m, less 1": "<= 1e-9",
+            "evaluation less running averages": "<= 1e-9", "training less evaluation": "> 1",
+            "training less evaluation after one exact pass": "<= 1e-9",
+            "accuracy without, median of 10": "<= 0.6", "accuracy with, median of 10": ">= 0.95",
+            "measured beta of a quadratic, over its curvature": "1 ± 1 %",
+        },
+        slip="Deck D explains batch norm by “internal covariate shift”, deck A shows Santurkar et"
+        " al., who argue against it: the landscape is what changes.",
+        questions={
+            "Does batch norm smooth this landscape?":
+            "Not in this net: without it the gradient has vanished, and what is flat is smooth."
+            " With it there is something to follow. Use smoothness() on a net that learns without."
+        },
+        experiment="rate=0.05: smaller steps, and the range of the loss ahead narrows.",
+        decks="AD",
+    ),
+    Page(
         id="A15",
         name="linear-collapse",
         claim="Layers without a non-linearity are one linear map: the product of their matrices.",

@@ -1,0 +1,147 @@
+"""The loss around a trained network, along directions that are scaled unit by unit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from chainrule import nn, ops
+from chainrule.explain.chart import Chart
+from chainrule.explain.marks import Panel, Points, Surface
+from chainrule.expressions import compile as compiled
+from chainrule.nn.base import Mode
+
+if TYPE_CHECKING:
+    from chainrule.networks import Network
+
+Floats = npt.NDArray[np.float64]
+LEVELS = 12  # lines of equal loss
+TINY = 1e-12  # the least loss that enters a logarithm
+
+
+def flat_parameters(model: Network) -> Floats:
+    """All parameters of a network in one vector, layer by layer: (p,) float64."""
+    arrays = [array for layer in model.parameters.values() for array in layer.values()]
+    return np.concatenate([np.asarray(array, np.float64).ravel() for array in arrays])
+
+
+def loss_of_parameters(
+    model: Network, X: npt.ArrayLike, y: npt.ArrayLike, *, loss: Any = None
+) -> Callable[[Any], Any]:
+    """The loss of a network on given rows as a function of all its parameters in one vector.
+
+    The vector may be an array or a node: gradients, Hessians and products with them follow.
+
+    Parameters
+    ----------
+    model : Network
+        In evaluation mode: dropout drops nothing, batch norm uses its running statistics.
+    X : (n, ...) float
+    y : (n, k) float
+        Targets as the loss takes them.
+    loss : name, Loss or callable, optional
+        By default the one that suits the output layer.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> from chainrule.nn import Linear, Network
+    >>> model = Network([Linear(1, 1)], seed=0, dtype="float64")
+    >>> fn = loss_of_parameters(model, [[1.0], [2.0]], [[3.0], [5.0]])
+    >>> float(fn(np.array([2.0, 1.0]))), cr.hessian(fn)(np.array([2.0, 1.0]))
+    (0.0, array([[5., 3.],
+           [3., 2.]]))
+    """
+    rows, targets = np.asarray(X, np.float64), np.asarray(y)
+    named = nn.losses.get(loss or model.architecture.default_loss)
+    shapes = {
+        (layer, name): array.shape
+        for layer, arrays in model.parameters.items()
+        for name, array in arrays.items()
+    }
+    states, n_out = model.states, int(model.predict(rows[:1]).shape[1])
+    probabilities = named.check_output(n_out, model.architecture.output_activation)
+    wanted = named.prepare(targets, n_out, np.dtype(np.float64))
+
+    def of(vector: Any) -> Any:
+        parameters: dict[str, dict[str, Any]] = {layer: {} for layer in model.parameters}
+        start = 0
+        for (layer, name), shape in shapes.items():
+            size = math.prod(shape)
+            parameters[layer][name] = ops.reshape(vector[start : start + size], shape)
+            start += size
+        output, _ = model.architecture.build(rows, parameters, states, Mode(False))
+        return named(output, wanted, None, probabilities)
+
+    return of
+
+
+def filter_normalised(model: Network, seed: int = 0) -> Floats:
+    """A random direction in which every unit moves by as much as its own weights are large.
+
+    Normal draws; each unit's incoming weights are scaled to the norm of that unit's weights in
+    the network, and biases do not move (Li, Xu, Taylor, Studer and Goldstein 2018, section 4).
+
+    Returns
+    -------
+    (p,) float64
+        As ``flat_parameters`` orders them.
+    """
+    draw = np.random.default_rng(seed)
+    found = []
+    for arrays in model.parameters.values():
+        for array in arrays.values():
+            direction = draw.normal(size=array.shape)
+            if array.ndim < 2:
+                direction[...] = 0.0
+            else:
+                norms = np.linalg.norm(array, axis=0) / np.linalg.norm(direction, axis=0)
+                direction *= norms
+            found.append(direction.ravel())
+    return np.concatenate(found)
+
+
+def loss_landscape(
+    model: Network,
+    X: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    loss: Any = None,
+    span: float = 1.0,
+    steps: int = 41,
+    seed: int = 0,
+    title: str = "The loss around the trained network",
+) -> Chart:
+    """The loss over a plane through the network's parameters, along two filter-normalised axes.
+
+    Parameters
+    ----------
+    model, X, y, loss
+        As for ``loss_of_parameters``.
+    span : float
+        How far along each direction.
+    steps : int
+        Points along each.
+    seed : int
+        Of the two directions.
+    title : str
+    """
+    fn, centre = compiled(loss_of_parameters(model, X, y, loss=loss)), flat_parameters(model)
+    first, second = (filter_normalised(model, 2 * seed + each) for each in (0, 1))
+    away = np.linspace(-span, span, steps)
+    values = np.array([[fn(centre + a * first + b * second) for a in away] for b in away])
+    inside = np.log10(values[np.isfinite(values)].clip(TINY))
+    levels = np.linspace(float(inside.min()), float(inside.max()), LEVELS)[1:-1]
+    panel = Panel(
+        Surface(
+            np.log10(values.clip(TINY)), (-span, span, -span, span), levels.tolist(),
+            colours="amount",
+        ),
+        Points([0.0], [0.0], ink="class1", marker="circle", label="trained"),
+        x="first direction", y="second direction", equal=True,
+    )  # fmt: skip
+    return Chart(panel, title=title, size=(520.0, 480.0))
