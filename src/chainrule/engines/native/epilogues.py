@@ -27,6 +27,8 @@ from chainrule.engines.native.values import (
 from chainrule.graph.node import Node
 from chainrule.graph.op import Kind
 
+NEAR = 2  # for `llvm.prefetch`: the second-level cache
+
 
 def write_product_group(scope: Scope, group: Group, stored: dict[Node, bool]) -> None:
     """Loops over leading axes, and inside them one matrix product with its epilogue."""
@@ -119,10 +121,35 @@ class _ProductWriter:
         # the code of a long epilogue, or of a function of many instructions, stands once, in a loop
         functions = any(x.op.name in FUNCTIONS for x in self.after)
         looped = len(self.after) > INLINE_NODES or functions or bool(self.sums)
+
+        def ahead(emit: Emitter, row: str, column: str) -> None:
+            self._fetch(_Place([*indices, row, column], 1, None))
+
         (a, b), (own_rows, own_panels) = bases, self._part(spec)
         write_product(
-            self.emit, spec, a, b, "%rows", "%scratch", finish, own_rows, own_panels, looped=looped
+            self.emit,
+            spec,
+            a,
+            b,
+            "%rows",
+            "%scratch",
+            finish,
+            own_rows,
+            own_panels,
+            looped=looped,
+            ahead=ahead if looped and self._streams() else None,
         )
+
+    def _streams(self) -> list[Node]:
+        """Arrays of the product's shape that the epilogue reads."""
+        return [x for x in self.accesses if x not in self.inside and x.shape == self.group.space]
+
+    def _fetch(self, place: _Place) -> None:
+        name = "llvm.prefetch.p0"
+        self.emit.declare(name, f"declare void @{name}(ptr, i32, i32, i32)")
+        for node in self._streams():
+            pointer = self._pointer(node, place)
+            self.emit.do(f"call void @{name}(ptr {pointer}, i32 0, i32 {NEAR}, i32 1)")
 
     def _part(self, spec: ProductSpec) -> tuple[Bounds, Bounds]:
         """The rows and panels that are this thread's."""

@@ -36,6 +36,7 @@ from chainrule.engines.native.tiling import (
 )
 
 Store: TypeAlias = Callable[[Emitter, Vector, str, str, str, "str | None"], Any]
+Ahead: TypeAlias = Callable[[Emitter, str, str], Any]
 Bounds: TypeAlias = "tuple[str, str] | None"
 
 
@@ -51,6 +52,7 @@ def write_product(
     panels: Bounds = None,
     *,
     looped: bool = False,
+    ahead: Ahead | None = None,
 ) -> None:
     """Write the loops of a product into the current function.
 
@@ -74,10 +76,13 @@ def write_product(
     looped : bool
         Whether what ``store`` writes is long: it then stands in a loop over the vectors of a tile,
         which goes through memory, instead of once for each of them.
+    ahead : callable, optional
+        ``ahead(emit, row, column)`` writes what fetches from memory, while the product is
+        computed, what ``store`` will read for the vector at this place.
     """
     bounds = rows, panels
     writer = _Small if plan(spec, emit.target).small else _Blocked
-    writer(emit, spec, (a, b), size, scratch, (store, looped), bounds).write()
+    writer(emit, spec, (a, b), size, scratch, (store, looped, ahead), bounds).write()
 
 
 class _Writer:
@@ -90,11 +95,11 @@ class _Writer:
         operands: tuple[str, str],
         size: str,
         scratch: str,
-        store: tuple[Store, bool],
+        store: tuple[Store, bool, Ahead | None],
         bounds: tuple[Bounds, Bounds],
     ) -> None:
         self.emit, self.spec, self.scratch = emit, spec, scratch
-        self.store, self.looped = store
+        self.store, self.looped, self.ahead = store
         self.plan = plan(spec, emit.target)
         self.tile, self.type = self.plan.tile, self.plan.tile.type
         self.m, self.k = (size if extent is None else str(extent) for extent in (spec.m, spec.k))
@@ -291,6 +296,7 @@ class _Blocked(_Writer):
         resumed = self._whether("sgt", stretch, "0")
         sums, step = self._sums(first, row)
         with emit.loop(first, last) as panel:
+            self._fetch(emit.integer("add", block, row), count, panel.index)
             number = emit.integer("sub", panel.index, first)
             b = self._packed_b(self.panels_b, number, length)
             place = self._at(sums, (number, step))
@@ -300,6 +306,17 @@ class _Blocked(_Writer):
             at_row = emit.integer("add", emit.integer("add", block, row), line.index)
             here = self._at(sums, (line.index, str(tile.columns)))
             self._finish(here, step, at_row, panels)
+
+    def _fetch(self, row: str, count: str, panel: str) -> None:
+        """What handing over a tile will read, while it is computed."""
+        emit, lanes = self.emit, self.type.lanes
+        if self.ahead is None:
+            return
+        column = emit.integer("mul", panel, str(self.tile.columns))
+        with emit.loop("0", count) as line:
+            here = emit.integer("add", row, line.index)
+            for vector in range(self.tile.vectors):
+                self.ahead(emit, here, emit.integer("add", column, str(vector * lanes)))
 
     def _sums(self, panel: str, row: str) -> tuple[str, str]:
         """Where the sums of a panel's rows lie; elements from one panel to the next.
