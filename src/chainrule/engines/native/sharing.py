@@ -14,7 +14,7 @@ from chainrule.graph.cost import node_operations
 from chainrule.graph.op import Kind
 from chainrule.shapes import ROWS
 
-WORTH = 150_000  # operations: about 2 microseconds, several times what waiting for each other costs
+WORTH = 2_000_000  # operations, some 15 microseconds: what moves between caches costs several
 LOOP_FACTOR = 4  # an operation of a loop over this many of a product
 USUAL_ROWS = 1024  # taken for the number of rows where no batch is known
 ROW_TILES = 8  # from so many on, products are split by rows: what each thread writes is one run
