@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -31,7 +32,9 @@ LECTURES = {
     },
     "decision-boundary": {
         "parameters": "151", "training points": "500", "test points": "1000",
-        "test accuracy": ">= 0.99",
+        "training accuracy": "1", "test accuracy": ">= 0.99",
+        "last hidden outputs are separable": "1", "inputs are separable": "0",
+        "spread of the logit, far over near": ">= 3",
     },
 }  # fmt: skip
 IDS = {"circuit": "C3", "sigmoid-neuron": "C4", "gate-patterns": "C5", "decision-boundary": "A8"}
@@ -131,12 +134,44 @@ def test_pictures_and_numbers_are_written(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "c.svg").read_text(encoding="utf-8").startswith("<svg")
 
 
+def test_settings_may_be_several_numbers(run: Run) -> None:
+    found = json.loads(run("show", "A5", "z=2,1,0.1", "T=0.5", "--json").stdout)
+    assert found["settings"] == {"z": [2.0, 1.0, 0.1], "T": [0.5]}
+    weights = [math.exp(score / 0.5) for score in (2, 1, 0.1)]
+    assert found["numbers"]["p1 at T=0.5"] == pytest.approx(weights[0] / sum(weights), rel=1e-12)
+
+
+@pytest.mark.parametrize(("kind", "start"), [("png", b"\x89PNG"), ("html", b"<!DOCTYPE html>")])
+def test_pictures_in_other_formats(run: Run, tmp_path: Path, kind: str, start: bytes) -> None:
+    assert run("show", "C3", "--format", kind, "--theme", "dark").exit_code == 0
+    assert (tmp_path / "chainrule-show" / f"circuit.{kind}").read_bytes().startswith(start)
+    assert run("show", "C3", "--format", kind).exit_code == 0  # its own folder: replaced
+
+
+def test_without_matplotlib_numbers_and_the_line_that_installs_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    result = run("show", "A5")
+    assert result.exit_code == 0 and "0.598" in result.stdout
+    assert 'pip install "chainrule[plots]"' in result.stderr
+    assert not list(tmp_path.iterdir())
+    assert "chainrule[plots]" in refused("show", "A5", "--out", tmp_path / "asked-for")
+
+
+def test_a_page_says_slip_question_and_experiment(run: Run) -> None:
+    said = run("show", "A5").stdout
+    for part in ("Deck A", "plt, which it never imports", "Why we need to minus max?", "Try"):
+        assert part in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["circut"], "unknown system 'circut'; did you mean 'circuit'?"),
         (["circuit", "xx=3"], "unknown setting of circuit 'xx'; did you mean 'x'?"),
         (["circuit", "x=three"], "x is a number"),
+        (["A5", "T=0.5,cold"], "T is a number, or several with commas"),
         (["A8", "restarts=2.5"], "restarts is a whole number"),
         (["A8", "noise=-1"], "noise must be finite and at least 0"),
         (["A8", "hidden=0"], "Linear"),
@@ -153,6 +188,8 @@ def test_refusals(arguments: list[str], said: str) -> None:
     [
         (-0.5344, "-0.53", True), (-0.5351, "-0.53", False), (3.0, "3", True), (3.4, "3", False),
         (0.0, "0", True), (0.99, ">= 0.99", True), (0.9899, ">= 0.99", False),
+        (0.0094, "0.0090 ± 5 %", True), (0.0095, "0.0090 ± 5 %", False), (123.0, "122 ± 1", True),
+        (123.1, "122 ± 1", False), (2.0, "< 2", False), (2.0, "> 1.9", True),
         (0.20000001, "0.20", True), (float("nan"), "0.20", False), (float("nan"), ">= 0.99", False),
     ],
 )  # fmt: skip

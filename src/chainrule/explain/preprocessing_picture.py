@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from chainrule.errors import ShapeError
 from chainrule.explain.chart import Chart
 from chainrule.explain.marks import Line, Panel, Points, Rule
+from chainrule.explain.palette import MARKERS
 from chainrule.nn import PCA, Standardize, Whiten
 
 Floats = npt.NDArray[np.float64]
@@ -59,12 +62,14 @@ def preprocessing_picture(X: npt.ArrayLike, *, title: str = "") -> Chart:
         raise ShapeError(
             f"the picture shows two columns, not {stages['raw'].shape[1]}; choose X[:, :2]"
         )
-    panels = [_panel(name, rows) for name, rows in stages.items()]
+    along, beside = stages["whitened"].T
+    followed = [int(along.argmin()), int(along.argmax()), int(beside.argmax())]
+    panels = [_panel(name, rows, followed) for name, rows in stages.items()]
     claim = title or "Centred, scaled, turned, whitened: the covariance becomes the identity"
     return Chart(*panels, title=claim, columns=3)
 
 
-def _panel(name: str, rows: Floats) -> Panel:
+def _panel(name: str, rows: Floats, followed: Sequence[int]) -> Panel:
     centre = rows.mean(axis=0)
     turns = np.linspace(0, 2 * np.pi, 181)
     variances, axes = np.linalg.eigh(np.cov(rows.T, bias=True))
@@ -72,7 +77,7 @@ def _panel(name: str, rows: Floats) -> Panel:
     ellipse = centre + (np.stack([np.cos(turns), np.sin(turns)], axis=1) * radii) @ axes.T
     marked = [
         Points(*rows[[k]].T, ink="class1", marker=marker, size=10.0)
-        for k, marker in enumerate(("circle", "square", "triangle"))
+        for k, marker in zip(followed, MARKERS, strict=True)
     ]
     cloud = Points(*rows.T, ink="class0", marker="circle", size=4.0)
     outline = Line(*ellipse.T, ink="ink", dash="solid", width=1.5)

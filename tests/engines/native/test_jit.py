@@ -10,9 +10,12 @@ import time
 
 import pytest
 
+import chainrule as cr
 from chainrule.engines.native import jit
 from chainrule.engines.native.emitter import Emitter, function, module
 from chainrule.engines.native.target import host
+from chainrule.engines.native.writing import write_graph
+from chainrule.graph.graph import close
 from tests.engines.native.phases import text
 
 NUMBER = ctypes.c_int64
@@ -75,3 +78,21 @@ def test_loading_is_much_faster_than_compiling():
         compiling.append(middle - start)
         loading.append(time.perf_counter() - middle)
     assert statistics.median(loading) < statistics.median(compiling)
+
+
+def test_options_of_llvm_are_put_back():
+    """Others in the process generate the code they would have."""
+    x, w = cr.input((cr.ROWS, 20)), cr.input((20, 30))
+    program = write_graph(close([cr.tanh(x @ w)]), host()).text
+
+    def usual():
+        with jit.bindings() as llvm, llvm.parse_assembly(program) as module:
+            return jit.machine(host()).emit_assembly(module)
+
+    before = usual()
+    ours = jit.to_assembly(program, host())
+    assert usual() == before
+    with pytest.raises(RuntimeError), jit.generating(program, host()):
+        raise RuntimeError("stopped half-way")
+    assert usual() == before
+    assert ours != before, "the options do nothing"
