@@ -28,6 +28,9 @@ from chainrule.engines.native.values import (
 from chainrule.graph.node import Node
 from chainrule.graph.op import Kind
 
+CHAINS = 4  # sums at a time down an axis: an addition takes four cycles, two begin in each
+CHAIN_NODES = 4  # what else may be computed beside them, before the code grows long
+
 
 class LoopWriter:
     """Writes one loop group.
@@ -225,6 +228,36 @@ class LoopWriter:
             )
         return loop.values
 
+    def _abreast(
+        self,
+        axis: Axis,
+        starts: list[str],
+        lanes: int,
+        body: Callable[[list[str], list[str]], list[str]],
+    ) -> list[str]:
+        """One reduced axis in several chains, none of which waits for another's last addition."""
+        emit, count, rows = self.emit, len(starts), axis.extent.emit(self.emit)
+        types = [register_type(node.dtype, lanes) for node in self.reductions]
+        whole = emit.integer("mul", emit.integer("sdiv", rows, str(CHAINS)), str(CHAINS))
+        carried = list(zip(types * CHAINS, starts * CHAINS, strict=True))
+        with emit.loop("0", whole, CHAINS, carried) as loop:
+            loop.following = [
+                total
+                for chain in range(CHAINS)
+                for total in body(
+                    [emit.integer("add", loop.index, str(chain))],
+                    loop.values[chain * count : (chain + 1) * count],
+                )
+            ]
+        totals = loop.values
+        while len(totals) > count:
+            half, nodes = len(totals) // 2, self.reductions * CHAINS
+            pairs = zip(nodes, totals[:half], totals[half:], strict=False)
+            totals = [combine(emit, node, a, b, lanes) for node, a, b in pairs]
+        with emit.loop(whole, rows, carried=list(zip(types, totals, strict=True))) as loop:
+            loop.following = body([loop.index], loop.values)
+        return loop.values
+
     def _reduce_last(
         self,
         outer: list[Axis],
@@ -327,9 +360,11 @@ class LoopWriter:
                 for node, old in zip(self.reductions, totals, strict=True)
             ]
 
-        totals = self._reduced_nest(
-            reduced, [identity(node, lanes) for node in self.reductions], types, turn, []
-        )
+        starts = [identity(node, lanes) for node in self.reductions]
+        if len(reduced) == 1 and len(self.elementwise) <= CHAIN_NODES:
+            totals = self._abreast(reduced[0], starts, lanes, turn)
+        else:
+            totals = self._reduced_nest(reduced, starts, types, turn, [])
         for node, total in zip(self.reductions, totals, strict=True):
             self._store_reduced(node, [*kept, last], [*indices, index], total, lanes, index)
 
