@@ -142,7 +142,8 @@ class _Writer:
         rows: int | None,
     ) -> None:
         self.graph, self.labels, self.carried = graph, labels, carried
-        scheduler = Scheduler(graph)
+        loss = () if carried is None else graph.outputs[carried : carried + 1]
+        scheduler = Scheduler(graph, loss)
         self.groups, self.home = scheduler.run(), scheduler.home
         self.stored = self._in_memory()
         found = () if carried is None else waiting(graph, self.groups, self.home, carried)

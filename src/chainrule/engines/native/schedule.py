@@ -205,11 +205,19 @@ DECOMPOSITIONS: dict[str, Callable[..., Any]] = {
 
 
 class Scheduler:
-    """Forms the groups of one graph."""
+    """Forms the groups of one graph.
 
-    def __init__(self, graph: Graph) -> None:
+    Parameters
+    ----------
+    graph : Graph
+    first : sequence of Node
+        Outputs that are to be known as early as can be.
+    """
+
+    def __init__(self, graph: Graph, first: Sequence[Node] = ()) -> None:
         self.graph = graph
-        self.order = graph.nodes
+        outputs = tuple(dict.fromkeys((*first, *graph.outputs)))
+        self.order = Graph(graph.inputs, outputs).nodes
         self.inputs, self.results = dict.fromkeys(graph.inputs), dict.fromkeys(graph.outputs)
         self.groups: list[Group] = []
         self.place: dict[Node, int] = {}

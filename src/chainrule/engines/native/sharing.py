@@ -83,6 +83,6 @@ def _divides(group: Group) -> bool:
     """Whether a group's results can be computed in parts."""
     if group.kind is GroupKind.PRODUCT:
         return group.nodes[0].dtype.kind == "f"
-    reduced = group.axes or ()
-    kept = [axis for axis, extent in enumerate(group.space) if axis not in reduced and extent != 1]
-    return group.kind is GroupKind.LOOP and bool(kept) and kept[0] < len(group.space) - 1
+    before_last = [axis for axis, extent in enumerate(group.space) if extent != 1][:-1]
+    kept = [axis for axis in before_last if axis not in (group.axes or ())]
+    return group.kind is GroupKind.LOOP and bool(kept)

@@ -1,0 +1,206 @@
+"""What happens inside a step: values are updated in place, and threads share the work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite", reason="the native engine needs llvmlite")
+
+import chainrule as cr
+from chainrule.engines.base import Outcome, Program
+from chainrule.engines.native import carrying, function, schedule, sharing
+from chainrule.engines.native.engine import NativeEngine
+from chainrule.engines.reference import ReferenceEngine
+from chainrule.graph.graph import Graph
+from chainrule.nn import Activation, Linear, Network
+from chainrule.shapes import Array
+from tests.engines.native.test_programs import NETWORKS, trained
+
+generator = np.random.default_rng(3)
+ROWS = generator.standard_normal((40, 3))
+
+
+# Updates in place
+
+
+def stepped(engine: Any, outputs: Any, shape: tuple[int, ...] = (3,), count: int = 2) -> Outcome:
+    """Three epochs of a program whose next values are ``outputs(values, rows)``."""
+    values = [cr.input(shape) for _ in range(count)]
+    x, key = cr.input((cr.ROWS, 3)), cr.input((2,), "uint32")
+    following, loss = outputs(values, x)
+    program = Program(Graph((*values, x, key), (*following, loss)), carried=count, batch=8)
+    start = [np.full(shape, number + 1.0) for number in range(count)]
+    return engine.run(program, start, [ROWS], seed=1, epochs=range(3))
+
+
+def swapped(values: Any, x: Any) -> Any:
+    a, b = values
+    return (b * 0.5, a + cr.mean(x)), cr.mean(x)
+
+
+def rotated(values: Any, x: Any) -> Any:
+    a, b, c = values
+    return (b, c, a), cr.mean(x * a)
+
+
+def read_later(values: Any, x: Any) -> Any:
+    a, b = values
+    grown = a * 1.01 + cr.mean(x)
+    return (grown, b + cr.sum(a) * cr.sum(grown)), cr.mean(x * b)
+
+
+def read_beside(values: Any, x: Any) -> Any:
+    a, b = values
+    return (a * 0.9 + a[::-1] * 0.1, b - a), cr.mean(x * a)
+
+
+def read_as_matrix(values: Any, x: Any) -> Any:
+    a, b = values
+    return (a @ b * 0.1, b - 0.01 * (a.T @ a)), cr.mean(x)
+
+
+def before_the_loss(values: Any, x: Any) -> Any:
+    a, b = values
+    moved = a * 0.5
+    return (moved, b), cr.mean(x @ cr.exp(moved) * b[0])
+
+
+def unchanged(values: Any, x: Any) -> Any:
+    a, b = values
+    return (a, b + 1), cr.mean(x * a)
+
+
+CASES: dict[str, tuple[Any, tuple[int, ...], int]] = {
+    "swapped": (swapped, (3,), 2),
+    "rotated": (rotated, (3,), 3),
+    "read later": (read_later, (3,), 2),
+    "read beside": (read_beside, (3,), 2),
+    "read as a matrix": (read_as_matrix, (3, 3), 2),
+    "before the loss": (before_the_loss, (3,), 2),
+    "unchanged": (unchanged, (3,), 2),
+}
+
+
+def check_case(name: str) -> None:
+    expected, found = (stepped(each, *CASES[name]) for each in (ReferenceEngine(), NativeEngine()))
+    for theirs, ours in zip(
+        (*expected.carried, *expected.records), (*found.carried, *found.records), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_value_is_written_over_only_when_nobody_needs_it(name: str) -> None:
+    check_case(name)
+
+
+def test_writing_over_too_early_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path))
+    monkeypatch.setattr(function, "waiting", lambda *_: [])
+    with pytest.raises(AssertionError):
+        for name in CASES:
+            check_case(name)
+
+
+def test_an_update_elementwise_waits_for_nothing() -> None:
+    w, x, key = cr.input((50, 20)), cr.input((cr.ROWS, 50)), cr.input((2,), "uint32")
+    loss = cr.mean((x @ w) ** 2)
+    (slope,) = cr.gradient(loss, [w])
+    graph, _ = schedule.legalize(Graph((w, x, key), (w - 0.1 * slope, loss)))
+    scheduler = schedule.Scheduler(graph, graph.outputs[1:])
+    assert carrying.waiting(graph, scheduler.run(), scheduler.home, 1) == []
+
+
+def test_a_loss_that_is_not_finite_leaves_everything_as_it_was() -> None:
+    def outputs(values: Any, x: Any) -> Any:
+        a, b = values
+        return (a * 10, b - 1), cr.mean(cr.log(b)) + 0 * cr.mean(x)
+
+    for engine in (ReferenceEngine(), NativeEngine()):
+        outcome = stepped(engine, outputs)
+        assert not outcome.finite
+        np.testing.assert_array_equal(outcome.carried[0], [100.0] * 3)
+        np.testing.assert_array_equal(outcome.carried[1], [0.0] * 3)
+
+
+# Threads
+
+
+def programs() -> dict[str, tuple[Program, list[Array], list[Array]]]:
+    """The programs of some trainings, with what they start from."""
+    found: dict[str, tuple[Program, list[Array], list[Array]]] = {}
+    run = NativeEngine.run
+
+    def noted(self: NativeEngine, program: Program, carried: Any, rows: Any, **rest: Any) -> Any:
+        found.setdefault(name, (program, [np.array(x) for x in carried], list(rows)))
+        return run(self, program, carried, rows, **rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(NativeEngine, "run", noted)
+        for name in NETWORKS:
+            trained(name, "native", epochs=1, dtype="float32")
+        name = "members"
+        trained("softmax", "native", epochs=1, members=3)
+        name = "wide"
+        X = generator.standard_normal((150, 70)).astype(np.float32)
+        model = Network([Linear(70, 90), Activation("tanh"), Linear(90, 3)], seed=0)
+        model.fit(X, X[:, 0] > 0, loss="cross_entropy", batch_size=64, epochs=1, engine="native")
+    return found
+
+
+def outcomes(
+    patch: pytest.MonkeyPatch, threads: int, given: tuple[Program, list[Array], list[Array]]
+) -> Sequence[Array]:
+    program, carried, rows = given
+    patch.setenv("CHAINRULE_THREADS", str(threads))
+    outcome = NativeEngine().run(program, carried, rows, seed=5, epochs=range(2))
+    return [*outcome.carried, *outcome.records]
+
+
+def test_any_number_of_threads_gives_the_same_bits(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given = programs()
+    alone = {name: outcomes(monkeypatch, 1, each) for name, each in given.items()}
+    monkeypatch.setattr(sharing, "WORTH", 1)  # whatever can be shared is
+    monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path))
+    for (name, each), threads in product(given.items(), (1, 2, 3)):
+        shared = outcomes(monkeypatch, threads, each)
+        for ours, theirs in zip(shared, alone[name], strict=True):
+            np.testing.assert_array_equal(ours, theirs, err_msg=f"{name}, {threads} threads")
+
+
+def test_a_part_that_is_left_out_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given = programs()["wide"]
+    alone = outcomes(monkeypatch, 1, given)
+    monkeypatch.setattr(sharing, "WORTH", 1)
+    monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path))
+    part = sharing.Share.part
+
+    def short(self: Any, emit: Any, extent: str, step: int = 1) -> tuple[str, str]:
+        begin, end = part(self, emit, extent, step)
+        return begin, emit.integer("sub", end, "1")
+
+    monkeypatch.setattr(sharing.Share, "part", short)
+    shared = outcomes(monkeypatch, 2, given)
+    assert not all(np.array_equal(a, b) for a, b in zip(shared, alone, strict=True))
+
+
+def test_a_function_of_many_rows_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    w = generator.standard_normal((200, 64))
+    x = generator.standard_normal((5000, 200))
+    layer = cr.compile(lambda x: cr.tanh(x @ w), engine="native")
+    found = {}
+    for threads in (1, 2, 3):
+        monkeypatch.setenv("CHAINRULE_THREADS", str(threads))
+        found[threads] = layer(x)
+        np.testing.assert_array_equal(layer(x[:7]), found[threads][:7])
+    np.testing.assert_allclose(found[1], np.tanh(x @ w), rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(found[2], found[1])
+    np.testing.assert_array_equal(found[3], found[1])
