@@ -23,15 +23,14 @@ GIVEN, FORWARD, BACKWARD = "given", "forward", "backward"
 class Step:
     """One node computed, or what is given.
 
-        Parameters
-        ----------
-        direction : str
-            MOST_NODES = 300  # of a page: they are laid out in a few seconds
-    GIVEN, FORWARD or BACKWARD.
-        id : str
-            The node's id on the picture; empty for what is given.
-        heading : str
-            What happens, in a formula.
+    Parameters
+    ----------
+    direction : str
+        GIVEN, FORWARD or BACKWARD.
+    id : str
+        The node's id on the picture; empty for what is given.
+    heading : str
+        What happens, in a formula.
     """
 
     direction: str
