@@ -90,6 +90,9 @@ def test_the_network_predicts_the_same() -> None:
         ({"members": 2, "restarts": 2}, ParameterError, "not both"),
         ({"monotonic_cst": [1, 0, 0, 0]}, ParameterError, "which probability"),
         ({"monotonic_cst": [1, 0, 0, 0], "solver": "lbfgs"}, ParameterError, "cannot do"),
+        ({"monotonic_cst": [1, 0, 0, 0], "layers": [Linear(4, 3)]}, ParameterError, "cannot do"),
+        ({"dropout": 0.1, "solver": "lbfgs"}, ParameterError, "leave out dropout"),
+        ({"batch_norm": True, "solver": "lbfgs"}, ParameterError, "leave out dropout"),
     ],
 )
 def test_what_cannot_be_is_refused(
@@ -254,6 +257,8 @@ def test_own_validation_rows_decide() -> None:
     assert model.best_validation_score_ == max(model.validation_scores_)
     assert model.score(X[1::2], Y[1::2]) == model.best_validation_score_
     assert model.best_loss_ is None
+    with pytest.raises(DataError, match="without y_val"):
+        model.fit(X, Y, X_val=X)
 
 
 def test_a_chosen_score_decides() -> None:

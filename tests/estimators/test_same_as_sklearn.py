@@ -117,7 +117,7 @@ def test_lbfgs_finds_the_same_minimum(target: str) -> None:
     one, other = both(target, settings, sample_weight=WEIGHTS)
     assert one.loss_ == pytest.approx(other.loss_, rel=1e-5)
     predict = "predict_proba" if hasattr(one, "predict_proba") else "predict"
-    np.testing.assert_allclose(getattr(one, predict)(X), getattr(other, predict)(X), atol=1e-4)
+    np.testing.assert_allclose(getattr(one, predict)(X), getattr(other, predict)(X), atol=5e-3)
 
 
 @pytest.mark.parametrize("container", [scipy.sparse.csr_matrix, scipy.sparse.csc_array])

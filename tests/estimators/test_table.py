@@ -365,8 +365,11 @@ CELL = st.one_of(
 NAMES = st.text(max_size=3)
 
 
+Example = tuple[dict[str, list[Any]], list[Any]]
+
+
 @st.composite
-def frames(draw: Any) -> tuple[dict[str, list[Any]], list[Any]]:
+def frames(draw: Any) -> Example:
     names = draw(st.lists(NAMES, min_size=0, max_size=4, unique=True))
     rows = draw(st.integers(0, 14))
     kinds = [draw(st.one_of(st.just(CELL), st.floats(), st.sampled_from("ab"))) for _ in names]
@@ -385,19 +388,13 @@ def frames(draw: Any) -> tuple[dict[str, list[Any]], list[Any]]:
 TINY = {**FAST, "hidden": (4,), "epochs": 1, "bins": 2, "engine": "reference"}
 
 
-@settings(max_examples=300)
-@given(frames(), frames(), st.booleans())
-def test_any_frame_is_learned_or_refused_in_a_sentence(
-    train: tuple[dict[str, list[Any]], list[Any]],
-    test: tuple[dict[str, list[Any]], list[Any]],
-    classes: bool,
-) -> None:
+def check_any_frame(train: Example, test: Example, classes: bool) -> None:
+    """A frame is learned and predicted with, or refused in one printable sentence."""
     model = (TableClassifier if classes else TableRegressor)(**TINY)
     try:
         model.fit(*train)
     except ChainruleError as refusal:
-        assert "\n" not in str(refusal) and len(str(refusal)) > 10
-        assert str(refusal).isprintable()
+        assert str(refusal).isprintable() and len(str(refusal)) > 10
         return
     like = dict.fromkeys(train[0], (test[1] * 14)[:3]) if test[1] else train[0]
     found, flags = model.predict(like, return_flags=True)
@@ -410,6 +407,21 @@ def test_any_frame_is_learned_or_refused_in_a_sentence(
         assert all(label in model.classes_.tolist() for label in found.tolist())
     else:
         assert np.isfinite(found).all()
+
+
+@settings(max_examples=300)
+@given(frames(), frames(), st.booleans())
+def test_any_frame_is_learned_or_refused_in_a_sentence(
+    train: Example, test: Example, classes: bool
+) -> None:
+    check_any_frame(train, test, classes)
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000)
+@given(frames(), frames(), st.booleans())
+def test_ten_thousand_frames(train: Example, test: Example, classes: bool) -> None:
+    check_any_frame(train, test, classes)
 
 
 # Cross-validation

@@ -106,7 +106,10 @@ def test_hidden_outputs_are_what_the_last_layer_reads() -> None:
 def test_hidden_space_says_whether_a_line_separates() -> None:
     corners = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     words = explain.hidden_space(network(), corners, [1, 0, 0, 1]).describe()
-    assert "input: no line separates them" in words and "two principal axes" in words
+    assert "input: not separable" in words and "second principal axis" in words
+    model, across = network(), np.linspace(-1, 1, 8)
+    halves = explain.hidden_space(model, np.column_stack([across, across**2]), across > 0)
+    assert "input: separable" in halves.describe()
 
 
 def test_the_loss_of_all_parameters_is_the_training_loss() -> None:
@@ -117,6 +120,18 @@ def test_the_loss_of_all_parameters_is_the_training_loss() -> None:
     cross_entropy = -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))
     assert_allclose(float(fn(at)), cross_entropy, rtol=1e-12)
     cr.testing.check_gradients(fn, at, order=2)
+
+
+def test_a_network_opens_as_a_ledger() -> None:
+    model, X = network(), np.random.default_rng(0).normal(size=(3, 2))
+    book = explain.ledger(explain.loss_graph(model, X, [[1.0], [0.0], [1.0]]))
+    model.forward(X)
+    p = model.predict(X)
+    y = np.array([[1.0], [0.0], [1.0]])
+    model.backward((p - y) / (p * (1 - p)) / 3)
+    W = next(node for node in book.order if node.name == "first.W")
+    assert_allclose(book.gradients[W], model["first"].gradient_w, rtol=1e-9)
+    assert "first.W[1, 2]" in book.html()
 
 
 def test_filter_normalised_directions_are_as_long_as_the_units_weights() -> None:

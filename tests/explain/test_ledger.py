@@ -200,6 +200,11 @@ def test_a_graph_with_too_many_products_is_refused_in_a_sentence() -> None:
     with pytest.raises(ParameterError, match=rf"180,9\d\d products.*{MOST_LINKS:,}"):
         ledger(wide).html()
     assert ledger(wide).text()  # the circuit has no such bound
+    f = cr.variable(0.5)
+    for _ in range(400):
+        f = cr.sin(f)
+    with pytest.raises(ParameterError, match="401 nodes, more than the 300"):
+        ledger(f).html()
 
 
 def test_what_cannot_be_shown_is_refused() -> None:

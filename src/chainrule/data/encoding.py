@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainrule.data.cells import printable
 from chainrule.data.encoders import ENCODERS, FLAGS, RECORDS, Block, ColumnEncoder
 from chainrule.data.frames import Frame
 from chainrule.data.scaling import State, scaling_of
@@ -79,7 +80,8 @@ class TableEncoder:
         encoders = tuple([ENCODERS[spec.kind].fit(spec, frame[spec.name]) for spec in schema.used])
         if not encoders:
             reasons = "; ".join(f"{c.name}: {c.note or c.kind}" for c in schema.columns[:5])
-            raise DataError(f"no column is left to learn from ({reasons or 'there is none'})")
+            why = printable(reasons) or "there is none"
+            raise DataError(f"no column is left to learn from ({why})")
         numbers = _joined([each.encode(frame[each.name]) for each in encoders]).numbers
         return cls(schema, encoders, scaling, scaler.learn(numbers) if numbers.size else {})
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
 from importlib import import_module
 from typing import Any, Final
 
@@ -107,14 +108,17 @@ class Frame:
         """The names of the columns."""
         return tuple([column.name for column in self.columns])
 
+    @cached_property
+    def _by_name(self) -> dict[str, Column]:
+        return {column.name: column for column in self.columns}
+
     def __contains__(self, name: object) -> bool:
-        return name in self.names
+        return name in self._by_name
 
     def __getitem__(self, name: str) -> Column:
-        for column in self.columns:
-            if column.name == name:
-                return column
-        raise unknown_name(f"column of {self.source}", name, self.names)
+        if name not in self._by_name:
+            raise unknown_name(f"column of {self.source}", name, self.names)
+        return self._by_name[name]
 
     def without(self, *names: str) -> Frame:
         """The other columns."""
@@ -402,6 +406,8 @@ def _checked(source: str, columns: Mapping[Any, Column]) -> Frame:
 
 
 def _refuse_twice(source: str, names: Sequence[str]) -> None:
-    twice = [name for place, name in enumerate(names) if name in names[:place]]
-    if twice:
-        raise DataError(f"{source} has two columns called {twice[0]!r}; rename one")
+    known: dict[str, None] = {}
+    for name in names:
+        if name in known:
+            raise DataError(f"{source} has two columns called {name!r}; rename one")
+        known[name] = None

@@ -32,6 +32,9 @@ _TIME_FORMATS: Final = ("", "%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%H:%M:%S%z", "%
 _TIME_SIGNS: Final = (" ", "T")
 _DIGITS = re.compile(r"\d")
 _LEADING_ZERO = re.compile(r"0\d+")
+_MARKS = "|".join(re.escape(mark) for mark in sorted(CURRENCIES, key=len, reverse=True))
+_MARK_BEFORE = re.compile(rf"(?P<sign>[+-]?)\s*(?:{_MARKS})\s*(?P<rest>.*)", re.I)
+_MARK_BEHIND = re.compile(rf"(?P<rest>.*?)\s*(?:{_MARKS})", re.I)
 
 
 @dataclass(frozen=True)
@@ -119,14 +122,11 @@ def _plain_numbers(column: cells.Texts) -> npt.NDArray[np.float64] | None:
 
 def _without_currency(text: str) -> str:
     """``text`` without a currency before or behind the number, its sign kept."""
-    sign = text[:1] if text[:1] in ("+", "-") else ""
-    bare = text[len(sign) :].strip()
-    for mark in sorted(CURRENCIES, key=len, reverse=True):
-        if bare.upper().startswith(mark.upper()):
-            return sign + bare[len(mark) :].strip()
-        if bare.upper().endswith(mark.upper()):
-            return sign + bare[: -len(mark)].strip()
-    return text
+    before = _MARK_BEFORE.fullmatch(text)
+    if before:
+        return before["sign"] + before["rest"]
+    behind = _MARK_BEHIND.fullmatch(text)
+    return behind["rest"] if behind else text
 
 
 def number_notation(texts: Sequence[str], *, decimal_comma: bool = False) -> NumberNotation | None:
@@ -150,6 +150,9 @@ def number_notation(texts: Sequence[str], *, decimal_comma: bool = False) -> Num
     """
     if not texts or any(_LEADING_ZERO.fullmatch(text) for text in texts):
         return None
+    values = _plain_numbers(np.array(texts, dtype=cells.TEXT))
+    if values is not None and np.isfinite(values).all():
+        return PLAIN
     if not all(_DIGITS.search(text) for text in texts):
         return None
     percent = all(text.endswith("%") for text in texts)

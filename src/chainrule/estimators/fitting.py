@@ -283,7 +283,10 @@ def _searched(job: Job, network: Snapshot, rows: list[Array]) -> Found:
         )
 
     carried = carried_from(network, estimator.alpha)
-    found = search_minimum(job.machine, carried, rows, limits, report, estimator.engine)
+    listening = estimator.verbose or job.reporter.active
+    found = search_minimum(
+        job.machine, carried, rows, limits, report if listening else None, estimator.engine
+    )
     if not all(
         np.isfinite(leaf).all() for leaf in network._replace(parameters=found.parameters).leaves
     ):

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainrule.engines.base import BoundedCache
 from chainrule.errors import ParameterError
-from chainrule.estimators.machine import Blueprint, Machine, Template, machine_for
+from chainrule.estimators.machine import KEPT, Blueprint, Machine, Template, machine_for
 from chainrule.estimators.risk import Mirrored, Monotonic, Risk
 from chainrule.networks import Network
 from chainrule.networks.architecture import Architecture
@@ -206,29 +207,51 @@ def machine_of(estimator: Any, goal: Goal, n_in: int, dtype: Dtype) -> Machine:
     dtype : element type
     """
     signs = signs_of(estimator.monotonic_cst, n_in)
-    hidden = _hidden(estimator, n_in, mirrored=signs is not None)
-    activation = estimator.activation
-    last = activation[-1] if isinstance(activation, (list, tuple)) else activation
-    weights = Glorot.before(activation_of(last))
+    if estimator.layers is not None:
+        return _assembled(own_layers(estimator.layers), goal, n_in, dtype, Glorot(), signs)
+    sizes = sizes_of(estimator.hidden_layer_sizes)
+    settings = sizes, _hashable(estimator.activation), _hashable(estimator.dropout)
+
+    def make() -> Machine:
+        *_, activation, dropout = settings
+        hidden = hidden_layers(
+            n_in,
+            sizes,
+            activation=activation,
+            dropout=dropout,
+            batch_norm=estimator.batch_norm,
+            mirrored=signs is not None,
+        )
+        last = activation[-1] if isinstance(activation, tuple) else activation
+        weights = Glorot.before(activation_of(last))
+        return _assembled(hidden, goal, n_in, dtype, weights, signs)
+
+    kind = goal.loss, goal.scale, goal.outputs, goal.activation
+    return _by_settings.get((settings, kind, n_in, dtype, bool(estimator.batch_norm), signs), make)
+
+
+_by_settings: BoundedCache[Any, Machine] = BoundedCache(KEPT)
+
+
+def _hashable(setting: Any) -> Any:
+    return tuple(setting) if isinstance(setting, list) else setting
+
+
+def _assembled(
+    hidden: list[Layer],
+    goal: Goal,
+    n_in: int,
+    dtype: Dtype,
+    weights: Glorot,
+    signs: tuple[int, ...] | None,
+) -> Machine:
+    """The machine of hidden layers and what follows them."""
     output = Linear(width_of(hidden, n_in, dtype), goal.outputs, weights=weights, name="output")
     regularization = Regularization() if signs is None else Monotonic(signs=signs)
     probabilities = any(getattr(layer, "probabilities", False) for layer in goal.ending)
     risk = Risk(goal.loss, probabilities, regularization, goal.scale)
     templates = map(Template.of, [*hidden, output, *goal.ending])
     return machine_for(Blueprint(tuple(templates), dtype, risk))
-
-
-def _hidden(estimator: Any, n_in: int, mirrored: bool) -> list[Layer]:
-    if estimator.layers is not None:
-        return own_layers(estimator.layers)
-    return hidden_layers(
-        n_in,
-        sizes_of(estimator.hidden_layer_sizes),
-        activation=estimator.activation,
-        dropout=estimator.dropout,
-        batch_norm=estimator.batch_norm,
-        mirrored=mirrored,
-    )
 
 
 def signs_of(constraints: Any, n_in: int) -> tuple[int, ...] | None:

@@ -11,6 +11,7 @@ from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
 from chainrule.engines.base import Executable
+from chainrule.engines.blas import one_blas_thread
 from chainrule.estimators.machine import WARM_UP_SECONDS, Machine
 from chainrule.graph.tree import flatten, unflatten
 from chainrule.shapes import Array
@@ -69,17 +70,24 @@ class Found(NamedTuple):
 
 
 class Packing:
-    """A tree of arrays as one float64 vector, and back."""
+    """A tree of arrays as one float64 vector, and back.
+
+    Attributes
+    ----------
+    leaves : list of arrays
+    size : int
+        How many numbers there are.
+    """
 
     def __init__(self, like: Any) -> None:
         self.like = like
         self.leaves = flatten(like)
-        self._ends = np.cumsum([leaf.size for leaf in self.leaves])
-
-    @property
-    def size(self) -> int:
-        """How many numbers there are."""
-        return int(self._ends[-1])
+        ends = np.cumsum([leaf.size for leaf in self.leaves]).tolist()
+        self.size = ends[-1]
+        self._places = [
+            (slice(end - leaf.size, end), leaf.shape, leaf.dtype)
+            for end, leaf in zip(ends, self.leaves, strict=True)
+        ]
 
     def packed(self, leaves: Sequence[Array]) -> Array:
         """One vector."""
@@ -87,11 +95,7 @@ class Packing:
 
     def parts(self, flat: Array) -> list[Array]:
         """The leaves, in their own shapes and types."""
-        parts = np.split(flat, self._ends[:-1])
-        return [
-            part.reshape(leaf.shape).astype(leaf.dtype)
-            for part, leaf in zip(parts, self.leaves, strict=True)
-        ]
+        return [flat[place].reshape(shape).astype(dtype) for place, shape, dtype in self._places]
 
 
 def search(
@@ -99,7 +103,7 @@ def search(
     carried: Any,
     rows: Sequence[Array],
     limits: Search,
-    report: Report,
+    report: Report | None,
     engine: str | None = None,
     l1: float = 0.0,
 ) -> Found:
@@ -114,7 +118,7 @@ def search(
         ``parameters`` and ``states``.
     rows : list of arrays
     limits : Search
-    report : callable
+    report : callable or None
         Called after each iteration.
     engine : str or None
     l1 : float >= 0
@@ -128,15 +132,16 @@ def search(
     )
     weights = sum(leaf.size for leaf in machine.architecture.penalized(carried["parameters"]))
     space: Space = Halves(l1, weights) if l1 else Space()
-    result = minimize(
-        space.objective(evaluate),
-        space.entered(packing.packed(packing.leaves)),
-        jac=True,
-        method="L-BFGS-B",
-        bounds=space.bounds(packing.size),
-        callback=_reporting(report, packing, space),
-        options=limits.options,
-    )
+    with one_blas_thread():  # once for all evaluations
+        result = minimize(
+            space.objective(evaluate),
+            space.entered(packing.packed(packing.leaves)),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=space.bounds(packing.size),
+            callback=None if report is None else _reporting(report, packing, space),
+            options=limits.options,
+        )
     warn_unless_converged(result, limits.max_iterations)
     parameters = unflatten(packing.like, packing.parts(space.left(result.x)))
     iterations = min(int(result.nit), limits.max_iterations)

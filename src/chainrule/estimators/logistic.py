@@ -159,7 +159,10 @@ class LogisticRegression(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
             found = self._attributes(parameters[LAYER], X.dtype)
             return {**found, "classes_": classes}
 
-        found = self._search(rows, outputs, lambda p, _: reporter.iteration(lambda: attributes(p)))
+        def report(parameters: Any, value: float) -> bool:
+            return reporter.iteration(lambda: attributes(parameters))
+
+        found = self._search(rows, outputs, report if reporter.active else None)
         fitted = {**attributes(found.parameters), "n_iter_": np.array([found.iterations], np.int32)}
         self.__dict__.update(fitted)
         reporter.end(lambda: fitted)

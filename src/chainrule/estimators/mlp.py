@@ -233,10 +233,12 @@ class MLPClassifier(ClassifierMixin, Multilayer):
         return found.mean(axis=0) if found.ndim == 3 else found
 
     def _decided(self, probabilities: Array) -> Any:
-        single = probabilities.shape[1] == 1
-        return self._label_binarizer.inverse_transform(
-            probabilities.ravel() if single else probabilities
-        )
+        if self._is_multiclass:
+            return self.classes_[probabilities.argmax(axis=1)]
+        if self._label_binarizer.y_type_ != "binary":
+            return self._label_binarizer.inverse_transform(probabilities)
+        above = (probabilities[:, 0] > 0.5).astype(int)
+        return self.classes_[above if len(self.classes_) > 1 else 0 * above]
 
     # Targets
 

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
-from chainrule.errors import ParameterError
+from chainrule.errors import DataError, ParameterError
 from chainrule.estimators import fitting, layout
 from chainrule.estimators.kinds import (
     COUNT_OR_INFINITY,
@@ -128,7 +128,7 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
     ) -> Self:
         checked(self)
         one_thread_in_workers()
-        self._refuse(incremental)
+        self._refuse(incremental, validation[0] is not None)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         features, targets = self._validated(X, y, first, incremental)
         generator = generator_from(self.random_state)
@@ -155,16 +155,24 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
         job.reporter.end(lambda: found)
         return self
 
-    def _refuse(self, incremental: bool) -> None:
-        if self.members > 1 and self.restarts > 1:
-            raise ParameterError("choose members (keep all) or restarts (keep the best), not both")
-        if incremental and self.early_stopping:
-            raise ParameterError("partial_fit does not support early_stopping=True")
-        if self.monotonic_cst is not None and (self.solver == "lbfgs" or self.batch_norm):
-            raise ParameterError(
-                "monotonic_cst holds weights to signs after each step, which solver='lbfgs' and"
-                " batch_norm=True cannot do; use solver='adam' without batch norm"
-            )
+    def _refuse(self, incremental: bool, validated: bool) -> None:
+        """Refuse settings that exclude each other."""
+        search, held = self.solver == "lbfgs", self.monotonic_cst is not None
+        drawn = bool(np.any(self.dropout))
+        wrong = {
+            "choose members (keep all) or restarts (keep the best), not both": self.members > 1
+            and self.restarts > 1,
+            "partial_fit does not support early_stopping=True": incremental and self.early_stopping,
+            "solver='lbfgs' needs a loss without randomness, batch statistics and stopping by"
+            " score: leave out dropout, batch_norm and X_val, or use solver='adam'": search
+            and (drawn or self.batch_norm or validated),
+            "monotonic_cst holds weights to signs after each step, which solver='lbfgs', batch_norm"
+            " and layers of your own cannot do; use solver='adam' and hidden_layer_sizes": held
+            and (search or self.batch_norm or self.layers is not None),
+        }
+        for message, found in wrong.items():
+            if found:
+                raise ParameterError(message)
 
     @property
     def _most_iterations(self) -> int:
@@ -193,6 +201,8 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
         """Validation rows of the user's own."""
         if X is None:
             return None
+        if y is None:
+            raise DataError("X_val was given without y_val; give both, or neither")
         X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=FLOATS, reset=False)
         return self._rows(X, self._encoded(y), weights, machine)
 

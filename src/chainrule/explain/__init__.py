@@ -24,6 +24,7 @@ from chainrule.explain.hidden_space import hidden_outputs, hidden_space, plane_p
 from chainrule.explain.landscape import (
     filter_normalised,
     flat_parameters,
+    loss_graph,
     loss_landscape,
     loss_of_parameters,
 )
@@ -111,6 +112,7 @@ __all__ = [
     "hidden_space",
     "ledger",
     "logits",
+    "loss_graph",
     "loss_landscape",
     "loss_of_parameters",
     "optimizer_paths",

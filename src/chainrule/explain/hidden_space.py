@@ -81,22 +81,22 @@ def plane_panel(
 ) -> Panel:
     """Two classes in a plane, with the line between them where there is one.
 
-    Of more than two coordinates the two principal ones are drawn, and the title says so.
+    Of more than two coordinates the two principal ones are drawn; whether a plane separates the
+    classes is decided, exactly, with all of them.
     """
     xy = np.asarray(points, np.float64)
-    across, up = names
+    (across, up), plane = names, separating_plane(xy, labels)
+    verdict = "separable" if plane else "not separable"
     if xy.shape[1] > 2:
         _, _, axes = np.linalg.svd(xy - xy.mean(axis=0), full_matrices=False)
-        xy, title = (xy - xy.mean(axis=0)) @ axes[:2].T, f"{title}, two principal axes"
+        xy, plane = (xy - xy.mean(axis=0)) @ axes[:2].T, None
         across, up = across or "first principal axis", up or "second principal axis"
-    plane = separating_plane(xy, labels)
     low, high = xy.min(axis=0), xy.max(axis=0)
     room = ROOM * np.maximum(high - low, np.finfo(np.float32).eps)
     ranges = [(float(a), float(b)) for a, b in zip(low - room, high + room, strict=True)]
     marks: list[Mark] = [*class_points(xy, labels, size=10.0)]
     if plane is not None:
         marks.insert(0, _separating(plane, ranges))
-    verdict = "a line separates them" if plane else "no line separates them"
     return Panel(
         *marks, title=f"{title}: {verdict}", x=across, y=up, x_range=ranges[0], y_range=ranges[1]
     )

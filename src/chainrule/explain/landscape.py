@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from chainrule import nn, ops
 from chainrule.explain.chart import Chart
 from chainrule.explain.marks import Panel, Points, Surface
 from chainrule.expressions import compile as compiled
+from chainrule.expressions import variable
+from chainrule.graph.node import Node
 from chainrule.nn.base import Mode
 
 if TYPE_CHECKING:
@@ -29,6 +31,44 @@ def flat_parameters(model: Network) -> Floats:
     return np.concatenate([np.asarray(array, np.float64).ravel() for array in arrays])
 
 
+def loss_graph(model: Network, X: npt.ArrayLike, y: npt.ArrayLike, *, loss: Any = None) -> Node:
+    """The loss of a network on given rows, as a graph: to be drawn, or opened as a ledger.
+
+    Parameters
+    ----------
+    model : Network
+        In evaluation mode: dropout drops nothing, batch norm uses its running statistics.
+    X, y : (n, ...) and (n, k) float
+        A few rows: every product is kept.
+    loss : name, Loss or callable, optional
+        By default the one that suits the output layer.
+
+    Returns
+    -------
+    Node
+        A float64 scalar; the parameters are variables with names such as ``first.W``.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> from chainrule.nn import Linear, Network
+    >>> model = Network([Linear(1, 1, name="only")], seed=0, dtype="float64")
+    >>> model["only"].W, model["only"].b = [[2.0]], [1.0]
+    >>> f = loss_graph(model, [[1.0], [2.0]], [[3.0], [6.0]])
+    >>> f.value, [leaf.name for leaf in cr.explain.ledger(f).order if leaf.op.name == "variable"]
+    (array(0.5), ['only.W', 'only.b'])
+    """
+    leaves = {
+        layer: {
+            name: variable(np.asarray(array, np.float64), name=f"{layer}.{name}")
+            for name, array in arrays.items()
+        }
+        for layer, arrays in model.parameters.items()
+    }
+    found: Node = _objective(model, X, y, loss)(leaves)
+    return found.named("loss")
+
+
 def loss_of_parameters(
     model: Network, X: npt.ArrayLike, y: npt.ArrayLike, *, loss: Any = None
 ) -> Callable[[Any], Any]:
@@ -38,13 +78,8 @@ def loss_of_parameters(
 
     Parameters
     ----------
-    model : Network
-        In evaluation mode: dropout drops nothing, batch norm uses its running statistics.
-    X : (n, ...) float
-    y : (n, k) float
-        Targets as the loss takes them.
-    loss : name, Loss or callable, optional
-        By default the one that suits the output layer.
+    model, X, y, loss
+        As for ``loss_graph``.
 
     Examples
     --------
@@ -56,16 +91,12 @@ def loss_of_parameters(
     (0.0, array([[5., 3.],
            [3., 2.]]))
     """
-    rows, targets = np.asarray(X, np.float64), np.asarray(y)
-    named = nn.losses.get(loss or model.architecture.default_loss)
+    objective = _objective(model, X, y, loss)
     shapes = {
         (layer, name): array.shape
         for layer, arrays in model.parameters.items()
         for name, array in arrays.items()
     }
-    states, n_out = model.states, int(model.predict(rows[:1]).shape[1])
-    probabilities = named.check_output(n_out, model.architecture.output_activation)
-    wanted = named.prepare(targets, n_out, np.dtype(np.float64))
 
     def of(vector: Any) -> Any:
         parameters: dict[str, dict[str, Any]] = {layer: {} for layer in model.parameters}
@@ -74,10 +105,26 @@ def loss_of_parameters(
             size = math.prod(shape)
             parameters[layer][name] = ops.reshape(vector[start : start + size], shape)
             start += size
-        output, _ = model.architecture.build(rows, parameters, states, Mode(False))
-        return named(output, wanted, None, probabilities)
+        return objective(parameters)
 
     return of
+
+
+def _objective(
+    model: Network, X: npt.ArrayLike, y: npt.ArrayLike, loss: Any
+) -> Callable[[Mapping[str, Mapping[str, Any]]], Any]:
+    """The loss as a function of the parameters, by layer and name."""
+    rows, states = np.asarray(X, np.float64), model.states
+    named = nn.losses.get(loss or model.architecture.default_loss)
+    n_out = int(model.predict(rows[:1]).shape[1])
+    probabilities = named.check_output(n_out, model.architecture.output_activation)
+    targets = named.prepare(y, n_out, np.dtype(np.float64))
+
+    def objective(parameters: Mapping[str, Mapping[str, Any]]) -> Any:
+        output, _ = model.architecture.build(rows, parameters, states, Mode(False))
+        return named(output, targets, None, probabilities)
+
+    return objective
 
 
 def filter_normalised(model: Network, seed: int = 0) -> Floats:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from chainrule.errors import ParameterError
 from chainrule.explain.circuit import by_id
 from chainrule.explain.graph_picture import GraphPicture
 from chainrule.explain.ledger_arithmetic import arithmetic
@@ -14,6 +15,7 @@ from chainrule.explain.passes import Passes
 from chainrule.explain.svg import format_number
 from chainrule.graph.node import Node
 
+MOST_NODES = 300  # of a page: they are laid out in a few seconds
 GIVEN, FORWARD, BACKWARD = "given", "forward", "backward"
 
 
@@ -99,8 +101,13 @@ def script_of(book: Passes, picture: GraphPicture) -> Script:
     Raises
     ------
     ParameterError
-        If the graph has too many products for a page.
+        If the graph has too many nodes or too many products for a page.
     """
+    if len(picture.records) > MOST_NODES:
+        raise ParameterError(
+            f"a ledger of this graph has {len(picture.records):,} nodes, more than the {MOST_NODES}"
+            " that a page can show; take one of the nodes on the way as its output"
+        )
     found = arithmetic(book)
     places = by_id(book)
     nodes = {record.id: places[record.id] for record in picture.records}
