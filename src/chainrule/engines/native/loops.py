@@ -14,6 +14,7 @@ from chainrule.engines.native.axes import Axis, Piece, axes_of, lanes_of, pieces
 from chainrule.engines.native.emitter import Vector
 from chainrule.engines.native.lowering import lower, register_type
 from chainrule.engines.native.schedule import Group
+from chainrule.engines.native.sharing import shared_axis
 from chainrule.engines.native.sizes import ONE, ZERO, Size
 from chainrule.engines.native.values import (
     Scope,
@@ -64,7 +65,7 @@ class LoopWriter:
 
     def write(self) -> None:
         """Write the loops."""
-        shared = self._first_kept() if self.scope.share else None
+        shared = shared_axis(self.group) if self.scope.share else None
         *outer, last = axes_of(self.group, self.accesses, apart=shared)
         lanes = lanes_of(self.group, self.accesses, last, self.emit)
         parts = pieces(self.emit, last.extent, lanes)
@@ -80,12 +81,6 @@ class LoopWriter:
             self._outermost(
                 kept, lambda indices: self._reduce_leading(outer, kept, indices, last, parts)
             )
-
-    def _first_kept(self) -> int:
-        """The axis that is shared: the first that is not reduced, of more than one element."""
-        reduced = self.group.axes or ()
-        kept = [axis for axis in range(len(self.group.space)) if axis not in reduced]
-        return next((axis for axis in kept if self.group.space[axis] != 1), kept[0])
 
     def _outermost(self, axes: Sequence[Axis], body: Callable[[list[str]], None]) -> None:
         """Loops over ``axes``, as far as they are this thread's."""
@@ -199,13 +194,6 @@ class LoopWriter:
 
     # Reductions
 
-    def _starts(self, parts: Sequence[Piece]) -> list[tuple[Vector, str]]:
-        return [
-            (register_type(node.dtype, piece.lanes), identity(node, piece.lanes))
-            for piece in parts
-            for node in self.reductions
-        ]
-
     def _accumulated(self, node: Node, total: str, values: dict[Node, str], lanes: int) -> str:
         value = values.get(node.operands[0]) or self.operand_value(node.operands[0])
         return combine(self.emit, node, total, value, lanes)
@@ -268,10 +256,14 @@ class LoopWriter:
     ) -> None:
         """Accumulators run along the last axis; their lanes are combined at the end."""
         reduced = [axis for axis in outer if axis.reduced]
-        starts = self._starts(parts)
+        starts = [
+            (register_type(node.dtype, piece.lanes), identity(node, piece.lanes))
+            for piece in parts
+            for node in self.reductions
+        ]
 
         def turn(inner: list[str], totals: list[str]) -> list[str]:
-            names = self._all_indices(outer, indices, inner)
+            names = _all_indices(outer, indices, inner)
             bases = self._addresses(outer, names, list(self.accesses))
             repeated = self._repeated(bases, last)
             return self._along_pieces(bases, repeated, last, parts, totals)
@@ -351,7 +343,7 @@ class LoopWriter:
         types = [register_type(node.dtype, lanes) for node in self.reductions]
 
         def turn(inner: list[str], totals: list[str]) -> list[str]:
-            names = self._all_indices(outer, indices, inner)
+            names = _all_indices(outer, indices, inner)
             bases = self._addresses(outer, names, list(self.accesses))
             values = self._values(bases, self._repeated(bases, last), last, index, lanes)
             self._store(values, bases, index, lanes)
@@ -368,10 +360,6 @@ class LoopWriter:
         for node, total in zip(self.reductions, totals, strict=True):
             self._store_reduced(node, [*kept, last], [*indices, index], total, lanes, index)
 
-    def _all_indices(self, outer: list[Axis], kept: list[str], reduced: list[str]) -> list[str]:
-        left, right = iter(kept), iter(reduced)
-        return [next(right) if axis.reduced else next(left) for axis in outer]
-
     def _store_reduced(
         self, node: Node, kept: list[Axis], indices: list[str], value: str, lanes: int, last: str
     ) -> None:
@@ -385,3 +373,9 @@ class LoopWriter:
         terms = list(zip(indices, reversed(strides), strict=True))
         pointer = self.scope.access(node).address(self.emit, terms)
         to_memory(self.emit, node, value, pointer, lanes)
+
+
+def _all_indices(outer: list[Axis], kept: list[str], reduced: list[str]) -> list[str]:
+    """Indices of kept and of reduced axes, in the order of the axes."""
+    left, right = iter(kept), iter(reduced)
+    return [next(right) if axis.reduced else next(left) for axis in outer]

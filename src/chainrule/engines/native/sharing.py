@@ -83,6 +83,11 @@ def _divides(group: Group) -> bool:
     """Whether a group's results can be computed in parts."""
     if group.kind is GroupKind.PRODUCT:
         return group.nodes[0].dtype.kind == "f"
+    return group.kind is GroupKind.LOOP and shared_axis(group) is not None
+
+
+def shared_axis(group: Group) -> int | None:
+    """The first axis of a loop that is not reduced, if it is not the innermost one."""
     before_last = [axis for axis, extent in enumerate(group.space) if extent != 1][:-1]
     kept = [axis for axis in before_last if axis not in (group.axes or ())]
-    return group.kind is GroupKind.LOOP and bool(kept)
+    return kept[0] if kept else None
