@@ -12,11 +12,12 @@ becomes 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from chainrule.engines.native import memory
-from chainrule.engines.native.access import Access, view
+from chainrule.engines.native.access import Access
 from chainrule.engines.native.carrying import loss_group, waiting
 from chainrule.engines.native.emitter import Emitter, Vector, copy, function
 from chainrule.engines.native.epilogues import (
@@ -27,6 +28,7 @@ from chainrule.engines.native.epilogues import (
 )
 from chainrule.engines.native.loops import LoopWriter
 from chainrule.engines.native.parallel import emit_parallel, emit_threads
+from chainrule.engines.native.repeats import FEWEST, Pattern, through_views
 from chainrule.engines.native.routines import ROUTINES, check_labels
 from chainrule.engines.native.schedule import (
     Group,
@@ -37,10 +39,12 @@ from chainrule.engines.native.schedule import (
     stored_nodes,
 )
 from chainrule.engines.native.sharing import (
+    CONTEXT_WORDS,
     COUNT,
     ROW_COUNT,
+    SPACE,
+    SPACE_SIZE,
     STATUS,
-    TABLE,
     USUAL_ROWS,
     Share,
     shared_from,
@@ -54,6 +58,7 @@ from chainrule.graph.node import Node
 from chainrule.graph.op import Kind
 from chainrule.shapes import Array
 
+GIVEN = "i64 %rows", "ptr %scratch", "ptr %status"  # what a repeated group gets beside arrays
 ROW_ALIGNMENT = 64  # rows are counted in steps of this many when the growing part is laid out
 
 
@@ -168,6 +173,7 @@ class _Writer:
         self.rows = rows or USUAL_ROWS
         self.products: list[ProductSpec] = []
         self.functions: list[str] = []
+        self.names: dict[Hashable, str] = {}  # of functions of groups, by pattern
         self.emit = Emitter(target)
 
     def _in_memory(self) -> dict[Node, bool]:
@@ -204,9 +210,13 @@ class _Writer:
         known = -1
         if self.carried is not None:
             known = loss_group(self.graph, self.groups, self.carried)
-        for number, group in enumerate(self.groups):
+        patterns = [Pattern(group, self.stored, self.home) for group in self.groups]
+        counts = Counter(pattern.key for pattern in patterns)
+        for number, (group, pattern) in enumerate(zip(self.groups, patterns, strict=True)):
             if number in self.shared:
-                self._write_shared(number, group)
+                self._write_shared(frame, number, pattern)
+            elif counts[pattern.key] >= FEWEST:
+                self._write_repeated(frame, group, pattern)
             else:
                 self._write_group(frame.scope, group)
             if group.kind is GroupKind.PRODUCT:
@@ -243,42 +253,91 @@ class _Writer:
             emit.store(Vector("i64", 1), "1", emit.pointer("%status", "2", "i64"))
             emit.do("ret void")
 
-    # Groups that threads share
+    # Groups with functions of their own
+
+    def _write_repeated(self, frame: _Frame, group: Group, pattern: Pattern) -> None:
+        """The call of a group that occurs often, by the addresses of its arrays."""
+        bases = pattern.arrays(frame.accesses)
+        name = self.names.get((pattern.key, False))
+        if name is None:
+            name = self._name(pattern, shared=False)
+            pointers = {node: f"%base{number}" for number, node in enumerate(bases)}
+            emit = self._begin()
+            self._write_group(self._scope(emit, pointers), group)
+            self._end(name, [*(f"ptr {x}" for x in pointers.values()), *GIVEN], emit)
+        given = [f"ptr {frame.accesses[node].pointer}" for node in bases]
+        self.emit.do(f"call void @{name}({', '.join([*given, *GIVEN])})")
 
     def _write_context(self, frame: _Frame) -> None:
-        """What the shared groups' functions get: the function's own parameters."""
+        """What all functions of shared groups get."""
         emit = self.emit
-        emit.do("%context = alloca [4 x i64]")
+        most = CONTEXT_WORDS + len(self.places) + len(self.memory.slots)
+        emit.do(f"%context = alloca [{most} x i64]")
         emit.do(f"%control = load ptr, ptr {frame.entry_place(CONTROL)}")
         self.threads = emit_threads(emit, "%control")
-        for word, value in (
-            (TABLE, "ptr %table"),
-            (ROW_COUNT, "i64 %rows"),
-            (STATUS, "ptr %status"),
-        ):
-            emit.do(f"store {value}, ptr {emit.pointer('%context', str(word), 'i64')}")
+        size = emit.let(f"load i64, ptr {frame.entry_place(SCRATCH_SIZE)}")
+        words = {ROW_COUNT: "i64 %rows", STATUS: "ptr %status"}
+        words |= {SPACE: "ptr %scratch", SPACE_SIZE: f"i64 {size}"}
+        for word, value in words.items():
+            self._into_context(word, value)
 
-    def _write_shared(self, number: int, group: Group) -> None:
+    def _into_context(self, word: int, value: str) -> None:
+        self.emit.do(f"store {value}, ptr {self.emit.pointer('%context', str(word), 'i64')}")
+
+    def _write_shared(self, frame: _Frame, number: int, pattern: Pattern) -> None:
         """A group as a function of its own, and the call that shares it."""
-        emit, name = self.emit, f"group_{number}"
-        self.functions.append(self._shared_function(name, group))
+        emit, bases = self.emit, pattern.arrays(frame.accesses)
+        name = self.names.get((pattern.key, True))
+        if name is None:
+            name = self._name(pattern, shared=True)
+            self._define_shared(name, self.groups[number], bases)
+        for place, node in enumerate(bases, CONTEXT_WORDS):
+            self._into_context(place, f"ptr {frame.accesses[node].pointer}")
         count, start = self.threads, self.shared[number]
         if start:
             many = emit.let(f"icmp sge i64 %rows, {start}")
             count = emit.let(f"select i1 {many}, i64 {count}, i64 1")
-        emit.do(f"store i64 {count}, ptr {emit.pointer('%context', str(COUNT), 'i64')}")
+        self._into_context(COUNT, f"i64 {count}")
         emit_parallel(emit, "%control", count, name, "%context")
 
-    def _shared_function(self, name: str, group: Group) -> str:
+    def _define_shared(self, name: str, group: Group, bases: Sequence[Node]) -> None:
+        """The function of a group that threads share: each computes a part."""
+        emit = self._begin()
+
+        def read(word: int, kind: str) -> str:
+            return f"load {kind}, ptr {emit.pointer('%context', str(word), 'i64')}"
+
+        emit.do(f"%rows = {read(ROW_COUNT, 'i64')}")
+        emit.do(f"%status = {read(STATUS, 'ptr')}")
+        emit.do(f"%count = {read(COUNT, 'i64')}")
+        space, size = emit.let(read(SPACE, "ptr")), emit.let(read(SPACE_SIZE, "i64"))
+        offset = emit.integer("mul", size, "%chunk")
+        emit.do(f"%scratch = getelementptr i8, ptr {space}, i64 {offset}")
+        places = enumerate(bases, CONTEXT_WORDS)
+        pointers = {node: emit.let(read(place, "ptr"), "a") for place, node in places}
+        self._write_group(self._scope(emit, pointers, Share("%chunk", "%count", self.rows)), group)
+        self._end(name, ["ptr %context", "i64 %chunk"], emit)
+
+    def _name(self, pattern: Pattern, *, shared: bool) -> str:
+        """A name for the code of groups like this one."""
+        name = f"group_{len(self.names)}"
+        self.names[pattern.key, shared] = name
+        return name
+
+    def _begin(self) -> Emitter:
         emit = Emitter(self.emit.target)
         emit.declarations = self.emit.declarations
-        words = ((TABLE, "ptr", "table"), (ROW_COUNT, "i64", "rows"), (STATUS, "ptr", "status"))
-        for word, kind, own in (*words, (COUNT, "i64", "count")):
-            emit.do(f"%{own} = load {kind}, ptr {emit.pointer('%context', str(word), 'i64')}")
-        frame = _Frame(self, emit, Share("%chunk", "%count", self.rows))
-        self._write_group(frame.scope, group)
+        return emit
+
+    def _scope(self, emit: Emitter, pointers: dict[Node, str], share: Share | None = None) -> Scope:
+        """The scope of a group's own function, from where its arrays lie."""
+        accesses = {node: Access.contiguous(name, node) for node, name in pointers.items()}
+        return Scope(emit, lambda node: through_views(node, accesses), self.products, share)
+
+    def _end(self, name: str, parameters: Sequence[str], emit: Emitter) -> None:
         emit.do("ret void")
-        return function(name, "ptr %context, i64 %chunk", emit, linkage="internal")
+        text = function(name, ", ".join(parameters), emit, linkage="internal")
+        self.functions.append(text)
 
 
 ARENA, ROWS_ARENA, SCRATCH, SCRATCH_SIZE, CONTROL = range(5)  # entries behind the outputs
@@ -287,15 +346,15 @@ ARENA, ROWS_ARENA, SCRATCH, SCRATCH_SIZE, CONTROL = range(5)  # entries behind t
 class _Frame:
     """What one function knows of the table: addresses, which it reads at its beginning."""
 
-    def __init__(self, writer: _Writer, emit: Emitter, share: Share | None = None) -> None:
+    def __init__(self, writer: _Writer, emit: Emitter) -> None:
         self.writer, self.emit = writer, emit
         self.accesses = {
             node: Access.contiguous(self.entry(place), node)
             for node, place in writer.places.items()
         }
         self._read_arena(writer.memory)
-        self._read_scratch(share)
-        self.scope = Scope(emit, self.access, writer.products, share)
+        emit.do(f"%scratch = load ptr, ptr {self.entry_place(SCRATCH)}")
+        self.scope = Scope(emit, self.access, writer.products)
 
     def entry(self, place: int) -> str:
         """An address in the table."""
@@ -321,23 +380,6 @@ class _Frame:
             pointer = emit.pointer(growing if slot.of_rows else fixed, offset, "i8")
             self.accesses[node] = Access.contiguous(pointer, node)
 
-    def _read_scratch(self, share: Share | None) -> None:
-        """``%scratch``: of this thread."""
-        emit = self.emit
-        first = emit.let(f"load ptr, ptr {self.entry_place(SCRATCH)}")
-        offset = "0"
-        if share is not None:
-            size = emit.let(f"load i64, ptr {self.entry_place(SCRATCH_SIZE)}")
-            offset = emit.integer("mul", size, share.index)
-        emit.do(f"%scratch = getelementptr i8, ptr {first}, i64 {offset}")
-
     def access(self, node: Node) -> Access:
         """Where the elements of a node lie, through views."""
-        chain = [node]
-        while chain[-1] not in self.accesses:
-            chain.append(chain[-1].operands[0])
-        for each in reversed(chain[:-1]):
-            found = view(each, self.accesses[each.operands[0]])
-            assert found is not None, "legalize copies what no view can show"
-            self.accesses[each] = found
-        return self.accesses[node]
+        return through_views(node, self.accesses)

@@ -19,7 +19,9 @@ LOOP_FACTOR = 4  # an operation of a loop over this many of a product
 USUAL_ROWS = 1024  # taken for the number of rows where no batch is known
 ROW_TILES = 8  # from so many on, products are split by rows: what each thread writes is one run
 
-TABLE, ROW_COUNT, STATUS, COUNT = range(4)  # words of the context that a shared group's code gets
+# words of the context that a shared group's code gets; addresses of its arrays follow
+ROW_COUNT, STATUS, COUNT, SPACE, SPACE_SIZE = range(5)
+CONTEXT_WORDS = 5
 
 
 @dataclass(frozen=True)
