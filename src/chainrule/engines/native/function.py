@@ -207,6 +207,7 @@ class _Writer:
         frame = _Frame(self, self.emit)
         if self.shared:
             self._write_context(frame)
+        self._check_labels(frame, given=True)
         known = -1
         if self.carried is not None:
             known = loss_group(self.graph, self.groups, self.carried)
@@ -223,8 +224,7 @@ class _Writer:
                 write_row_sums(frame.scope, group)
             if number == known:
                 self._leave_if_not_finite(frame)
-        for each in self.labels:
-            check_labels(frame.scope, each.node, each.classes)
+        self._check_labels(frame, given=False)
         for node in self.waiting:
             size = shape_size(node.shape).number * node.dtype.itemsize
             copy(self.emit, frame.entry(self.places[node]), frame.access(node).pointer, str(size))
@@ -238,6 +238,12 @@ class _Writer:
             ROUTINES[group.nodes[0].op.name](scope, group.nodes[0])
         else:
             write_product_group(scope, group, self.stored)
+
+    def _check_labels(self, frame: _Frame, *, given: bool) -> None:
+        """Check labels that are inputs at the beginning, computed ones at the end."""
+        for each in self.labels:
+            if (self.home(each.node) in self.graph.inputs) == given:
+                check_labels(frame.scope, each.node, each.classes)
 
     def _leave_if_not_finite(self, frame: _Frame) -> None:
         """Return if the loss of no member is finite."""
