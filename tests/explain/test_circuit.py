@@ -9,8 +9,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.errors import MissingInputError, ShapeError
-from chainrule.explain import GraphPicture, circuit
-from chainrule.explain import ledger
+from chainrule.explain import GraphPicture, circuit, ledger
 from chainrule.expressions.formula import formula
 
 FORMULAS: tuple[tuple[str, Mapping[str, float]], ...] = (
