@@ -55,11 +55,15 @@ def draw(ratios: Any, path: Path) -> None:
 
     figure, axes = pyplot.subplots(figsize=(8, 3.6), layout="constrained")
     norm = TwoSlopeNorm(0, np.log2(LEAST), np.log2(MOST))
-    image = axes.imshow(np.log2(ratios), cmap="RdBu", norm=norm, aspect="auto")
+    image = axes.imshow(
+        np.ma.log2(np.ma.masked_invalid(ratios)), cmap="RdBu", norm=norm, aspect="auto"
+    )
     axes.set_xticks(range(len(WIDTHS)), WIDTHS)
     axes.set_yticks(range(len(BATCHES)), BATCHES)
     axes.set(xlabel="units of each of two hidden layers", ylabel="rows a batch")
     for (row, column), ratio in np.ndenumerate(ratios):
+        if np.isnan(ratio):
+            continue
         dark = ratio > MOST / 2 or ratio < 2 * LEAST
         axes.text(
             column, row, f"{ratio:.2g}", ha="center", va="center",

@@ -20,8 +20,6 @@ from benchmarks.processes import Worker, WorkError, alone, neighbours
 from benchmarks.tasks import Task
 from benchmarks.truth import expected
 
-TOLERANCE = 3e-4  # of the numbers that show that peers do the same work
-
 
 @dataclass
 class Measured:
@@ -97,7 +95,7 @@ class Rounds:
         """Do the work once, and see that it is the task's."""
         worker = session.worker(self.peer)
         answer = worker.ask("prepare", name=self.label, task=asdict(self.task))
-        wrong = disagreement(answer["check"], expected(self.task))
+        wrong = disagreement(answer["check"], expected(self.task), PEERS[self.peer].tolerance)
         return Measured(first=answer["seconds"], absent=wrong)
 
     def measure(self, session: Session, turn: Round) -> dict[str, float]:
@@ -201,10 +199,10 @@ def rotated(entries: Sequence[Entry], turn: int) -> list[Entry]:
     return [*entries[start:], *entries[:start]]
 
 
-def disagreement(found: Sequence[float], wanted: Sequence[float]) -> str:
+def disagreement(found: Sequence[float], wanted: Sequence[float], tolerance: float) -> str:
     """In which numbers a peer's work differs from what is asked; empty if in none."""
     if len(found) == len(wanted) and all(
-        abs(a - b) <= TOLERANCE * max(1.0, abs(b)) for a, b in zip(found, wanted, strict=True)
+        abs(a - b) <= tolerance * max(1.0, abs(b)) for a, b in zip(found, wanted, strict=True)
     ):
         return ""
     return f"does other work: {list(found)} in place of {list(wanted)}"

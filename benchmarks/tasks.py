@@ -6,7 +6,7 @@ Read by every peer in its own environment, so that it needs nothing but NumPy.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ import numpy as np
 
 RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-8  # of Adam
 CHECKED_EPOCHS = 3
+LONG_EPOCH, CHECKED_STEPS = 100, 25  # rounding errors grow from step to step in wide networks
 GOOD_ACCURACY, MOST_EPOCHS = 0.97, 200
 FLIPPED = 0.1  # share of labels that are wrong, so that no loss goes to 0
 
@@ -57,6 +58,13 @@ class Task:
         return f"{'-'.join(map(str, self.widths))}, batch {self.batch}"
 
     @property
+    def operations(self) -> int:
+        """Multiplications and additions of a step's products, or of one product."""
+        products = [a * b for a, b in pairwise(self.widths)]
+        passes = 3 * sum(products) - products[0]  # nobody needs the slope of the rows
+        return 2 * self.batch * (passes if self.kind == "train" else sum(products))
+
+    @property
     def rows(self) -> int:
         """How many rows there are."""
         return self.batch * self.steps
@@ -65,6 +73,10 @@ class Task:
     def classes(self) -> bool:
         """Whether the output is a choice among classes."""
         return self.widths[-1] > 1
+
+    def short(self) -> Task:
+        """The same with few steps an epoch, for a check that rounding does not blur."""
+        return replace(self, steps=CHECKED_STEPS) if self.steps > LONG_EPOCH else self
 
     def features(self) -> Array:
         """(rows, features) float32, normal."""

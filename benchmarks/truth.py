@@ -21,13 +21,18 @@ def expected(task: Task) -> Sequence[float]:
 
 def trained(task: Task) -> list[float]:
     """The mean loss of each of some epochs, over all members."""
-    members = [Training(task, np.float64, member).check() for member in range(task.members)]
+    members = [Training(task.short(), np.float64, member).check() for member in range(task.members)]
     return [float(loss) for loss in np.mean(members, axis=0)]
 
 
 def predicted(task: Task) -> list[float]:
     """Scores of the first and the last row."""
     return some(scores(_parameters(task), task.features()[[0, -1]].astype(np.float64)))
+
+
+def multiplied(task: Task) -> list[float]:
+    """The first and the last row by the matrix."""
+    return some(task.features()[[0, -1]].astype(np.float64) @ _parameters(task)[0])
 
 
 def value(task: Task) -> list[float]:
@@ -73,6 +78,7 @@ KINDS: dict[str, Callable[[Task], list[float]]] = {
     "train": trained,
     "predict": predicted,
     "compiled": predicted,
+    "product": multiplied,
     "value": value,
     "jacobian": jacobian,
     "hvp": hessian_vector_product,

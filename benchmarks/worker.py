@@ -17,6 +17,9 @@ from typing import Any
 
 from benchmarks.tasks import Job, Task, from_json
 
+TIMED_SECONDS, MORE = 0.02, 4
+SPEEDING_UP = 10  # times, from one round to the next, at most
+
 
 class Worker:
     """The tasks that a peer has prepared, by name.
@@ -41,7 +44,7 @@ class Worker:
         job = self.jobs[name] = self.works[described.kind](described)
         job.seconds(1)
         seconds = perf_counter() - began
-        self.pace[name] = job.seconds(1)
+        self.pace[name] = pace(job)
         return {"seconds": seconds, "check": [float(x) for x in job.check()]}
 
     def measure(self, name: str, seconds: float) -> dict[str, Any]:
@@ -49,13 +52,21 @@ class Worker:
         job = self.jobs[name]
         times = max(1, round(seconds / self.pace[name]))
         spent = job.seconds(times)
-        self.pace[name] = max(spent / times, self.pace[name] / 10)  # what is first is slow
+        self.pace[name] = max(spent / times, self.pace[name] / SPEEDING_UP)
         return {"seconds": spent / times / job.units, "times": times}
 
     def forget(self) -> dict[str, Any]:
         """Let go of all that was prepared."""
         self.jobs.clear()
         return {}
+
+
+def pace(job: Job) -> float:
+    """Seconds of one time, from as many as can be timed."""
+    times = 1
+    while (spent := job.seconds(times)) < TIMED_SECONDS:
+        times *= MORE
+    return spent / times
 
 
 def main(module: str) -> None:

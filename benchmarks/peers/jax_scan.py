@@ -64,7 +64,9 @@ def train(task: Task) -> Job:
     """Epochs, one after the other."""
     training = Training(task)
     return Job(
-        timed(training.shuffled, training.finish), task.steps, lambda: Training(task).check()
+        timed(training.shuffled, training.finish),
+        task.steps,
+        lambda: Training(task.short()).check(),
     )
 
 

@@ -90,7 +90,9 @@ class Training:
 def train(task: Task, wrap: Wrap) -> Job:
     """Epochs, one after the other."""
     return Job(
-        timed(Training(task, wrap).shuffled), task.steps, lambda: Training(task, wrap).check()
+        timed(Training(task, wrap).shuffled),
+        task.steps,
+        lambda: Training(task.short(), wrap).check(),
     )
 
 

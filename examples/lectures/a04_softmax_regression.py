@@ -29,8 +29,10 @@ def softmax_regression(C=1.0, seed=0):
     ours = fitted(X).predict(X)
     theirs = LogisticRegression(C=C, tol=1e-10, max_iter=10_000).fit(X, y).predict_proba(X)
     petals = fitted(X[:, 2:])
-    picture = BoundaryPicture.of(petals.predict, X[:, 2:], y,
-                                 title="Softmax regression draws straight boundaries")  # fmt: skip
+    picture = BoundaryPicture.of(
+        petals.predict, X[:, 2:], y, title="Softmax regression draws straight boundaries",
+        axis_names=("petal length, standardised", "petal width"),
+    )  # fmt: skip
     return Shown(
         {"softmax of (f, g) less sigmoid(f - g)": np.abs(pairs[:, 0] - cr.sigmoid(f - g)).max(),
          "softmax of (f, g) less sigmoid(g - f)": np.abs(pairs[:, 0] - cr.sigmoid(g - f)).max(),

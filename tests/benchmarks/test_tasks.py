@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import chainrule as cr
-from benchmarks import catalogue
+from benchmarks import catalogue, runner
 from benchmarks.catalogue import WORKS, cell
-from benchmarks.peers import numpy_by_hand, ours
-from benchmarks.runner import TOLERANCE, Rounds, disagreement
+from benchmarks.peers import PEERS, numpy_by_hand, ours
+from benchmarks.runner import Rounds
 from benchmarks.tasks import Task, from_json, layers, until_good
 from benchmarks.truth import KINDS, expected
 
+TOLERANCE = PEERS["native"].tolerance
 TRAINED = [
     Task("train", (2, 10, 10, 1), 32, steps=5),
     Task("train", (6, 12, 4), 8, steps=5),
@@ -26,7 +28,12 @@ USED = [
     Task("compiled", (6, 12, 4), steps=1),
     *(Task(kind, (4, 8, 8, 2), steps=1) for kind in ("value", "jacobian")),
 ]
+PRODUCT = Task("product", (5, 4), 3, steps=1)
 SIZES = [Task("train", (2, 10, 10, 1), 32), cell(4, 1), cell(1024, 512)]
+
+
+def disagreement(found: Sequence[float], wanted: Sequence[float]) -> str:
+    return runner.disagreement(found, wanted, TOLERANCE)
 
 
 @pytest.mark.parametrize("task", [*TRAINED, *USED], ids=str)
@@ -34,7 +41,7 @@ def test_ours_does_the_work(task: Task) -> None:
     assert not disagreement(ours.WORKS[task.kind](task).check(), expected(task))
 
 
-@pytest.mark.parametrize("task", [*TRAINED[:2], *USED[:2]], ids=str)
+@pytest.mark.parametrize("task", [*TRAINED[:2], *USED[:2], PRODUCT], ids=str)
 def test_numpy_does_the_work(task: Task) -> None:
     assert not disagreement(numpy_by_hand.WORKS[task.kind](task).check(), expected(task))
 
@@ -91,6 +98,17 @@ def test_fewer_numbers_and_none_at_all_are_other_work() -> None:
     assert disagreement([float("nan")], [1.0])
     assert disagreement([1.0 + 2 * TOLERANCE], [1.0])
     assert not disagreement([1.0 + TOLERANCE / 2], [1.0])
+
+
+def test_operations_are_those_of_the_products() -> None:
+    assert PRODUCT.operations == 2 * 3 * 5 * 4
+    first, second = 6 * 12, 12 * 4  # both forwards and for the weights, the second for its input
+    assert TRAINED[1].operations == 2 * 8 * (2 * first + 3 * second)
+
+
+def test_long_epochs_are_checked_in_short() -> None:
+    assert cell(1024, 1).short().steps < cell(1024, 1).steps
+    assert TRAINED[0].short() == TRAINED[0]
 
 
 @pytest.mark.parametrize("task", SIZES, ids=str)

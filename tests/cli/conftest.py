@@ -13,7 +13,10 @@ from chainrule.cli.app import app
 from chainrule.data import write_csv
 
 Run = Callable[..., Result]
-FAST = ("--epochs", "12", "--layers", "8", "--learning-rate", "0.02", "--seed", "1", "--quiet")
+FAST = (
+    "--epochs", "20", "--layers", "16", "--members", "2", "--learning-rate", "0.02",
+    "--seed", "1", "--quiet",
+)  # fmt: skip
 
 
 def run_app(*arguments: object) -> Result:

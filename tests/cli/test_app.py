@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from chainrule.cli import status
 from chainrule.cli.tables import TableModel
 from chainrule.data import write_csv
+from chainrule.training import Checkpoints
 from tests.cli.conftest import Run, flowers, refused
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
@@ -87,37 +89,70 @@ def test_colour_on_a_terminal_unless_unwanted(no_colour: str, coloured: bool) ->
     assert (b"\x1b[38;5;" in shown) is coloured
 
 
-def test_a_closed_pipe_is_no_error_to_report() -> None:
+def test_who_reads_no_more_is_no_error_to_report(models: Path) -> None:
+    write_csv(models / "many.csv", flowers(20_000, seed=4))
+    command = [sys.executable, "-m", "chainrule", "predict", models / "flowers.chainrule"]
     running = subprocess.Popen(
-        [sys.executable, "-m", "chainrule", "show"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [*command, models / "many.csv"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env=ENVIRONMENT,
     )  # fmt: skip
     assert running.stdout is not None and running.stderr is not None
+    assert running.stdout.readline().startswith(b"prediction,")
     running.stdout.close()
-    said = running.stderr.read()
+    assert running.stderr.read() == b""
     running.stderr.close()
-    running.wait(60)
-    assert b"Traceback" not in said
+    assert running.wait(60) == 141
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
-def test_ctrl_c_keeps_the_best_model(tmp_path: Path) -> None:
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
+@pytest.mark.parametrize("command", ["draw", "predict"])
+def test_a_full_device_is_said(command: str, models: Path) -> None:
+    files = [models / "flowers.chainrule", models / "flowers.csv"]
+    table = files if command == "predict" else ["1+2"]
+    with open("/dev/full", "w") as full:
+        found = subprocess.run(
+            [sys.executable, "-m", "chainrule", command, *table],
+            stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT, encoding="utf-8", timeout=120,
+            check=False,
+        )  # fmt: skip
+    assert found.returncode == 2
+    assert found.stderr == "chainrule: no space left on device\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
+@pytest.mark.parametrize(
+    ("number", "ended", "word"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+)
+def test_signals_keep_the_best_model_and_a_checkpoint(
+    number: int, ended: int, word: str, tmp_path: Path
+) -> None:
     write_csv(tmp_path / "t.csv", flowers(2000, seed=0))
-    out = tmp_path / "m.chainrule"
+    out, kept = tmp_path / "m.chainrule", tmp_path / "kept"
     running = subprocess.Popen(
         [sys.executable, "-u", "-c", INTERRUPTING, "train", tmp_path / "t.csv", "--target", "kind",
-         "--epochs", "1000000", "--patience", "1000000", "--out", out],
+         "--epochs", "1000000", "--patience", "1000000", "--out", out, "--checkpoints", kept,
+         "--quiet", "--layers", "16", "--members", "1"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, encoding="utf-8",
     )  # fmt: skip
     assert running.stderr is not None
     assert "an epoch" in running.stderr.readline()
     time.sleep(0.3)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     stdout, stderr = running.communicate(timeout=60)
-    assert running.returncode == 130, stderr
-    assert "interrupted" in stdout and stderr.splitlines()[-1] == "chainrule: interrupted"
-    assert TableModel.load(str(out)).network.history.epochs > 0
-    assert {path.name for path in tmp_path.iterdir()} == {"t.csv", "m.chainrule"}
+    assert running.returncode == ended, stderr
+    assert "interrupted" in stdout and stderr.splitlines()[-1] == f"chainrule: {word}"
+    history = TableModel.load(out).network.history
+    assert history.epochs > 0 and history.interrupted
+    assert Checkpoints(kept / "first").newest().epochs == history.epochs
+    assert {path.name for path in tmp_path.iterdir()} == {"t.csv", "m.chainrule", "kept"}
+
+
+def test_help_says_what_each_status_means(run: Run) -> None:
+    said = " ".join(run("--help").stdout.split())
+    assert "Exit status: 0;" in said
+    for each in (status.UNLIKE, status.REFUSED, status.INTERRUPTED, status.TERMINATED):
+        assert str(each) in said
 
 
 # Says on standard error when the first epoch is over, so that the test does not guess.

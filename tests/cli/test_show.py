@@ -159,6 +159,19 @@ def test_without_matplotlib_numbers_and_the_line_that_installs_it(
     assert "chainrule[plots]" in refused("show", "A5", "--out", tmp_path / "asked-for")
 
 
+def test_notebooks_hold_the_page_and_run(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "gates.ipynb"
+    assert run("show", "A7", "--notebook", path).exit_code == 0
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    assert "# A7 boolean-gates" in cells[0]["source"] and "0 > 0" in cells[0]["source"]
+    space: dict[str, object] = {"__name__": "notebook"}
+    for cell in cells[1:3]:
+        exec(cell["source"], space)
+    assert isinstance(space["shown"], Shown) and space["shown"].pictures
+    assert len({cell["id"] for cell in cells}) == len(cells)
+    assert "--force" in refused("show", "A7", "--notebook", path)
+
+
 def test_a_page_says_slip_question_and_experiment(run: Run) -> None:
     said = run("show", "A5").stdout
     for part in ("Deck A", "plt, which it never imports", "Why we need to minus max?", "Try"):

@@ -261,6 +261,61 @@ def test_files_hold_everything(
         np.testing.assert_array_equal(copied.predict(X), regressor.predict(X))
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("scaling", "encoders", 0, "median"), "x"),
+        (("scaling", "encoders", 0, "kind"), "Popen"),
+        (("scaling", "scaling"), "standart"),
+        (("scaling", "schema", "columns", 0, "kind"), "drop"),
+        (("trust", "temperature"), 0),
+        (("trust", "noise"), -1.0),
+        (("number", "scale"), "1"),
+        (("number", "scale"), 0.0),
+        (("network", "layers", 0, "settings", "numbers"), 9),
+    ],
+)
+def test_files_with_a_wrong_value_are_refused(
+    regressor: TableRegressor, tmp_path: Path, path: tuple[Any, ...], value: Any
+) -> None:
+    file = tmp_path / "m.chainrule"
+    regressor.save(file)
+    arrays, structure = read_file(file)
+    inner: Any = structure
+    for step in path[:-1]:
+        inner = inner[step]
+    inner[path[-1]] = value
+    write_file(file, arrays, structure, kind="table")
+    with pytest.raises(FileFormatError):
+        TableModel.load(file)
+
+
+def test_files_with_wrong_arrays_are_refused(regressor: TableRegressor, tmp_path: Path) -> None:
+    file = tmp_path / "m.chainrule"
+    regressor.save(file)
+    arrays, structure = read_file(file)
+    for name in ("trust.points", "scaling.center", "trust.scores"):
+        for changed in (
+            {k: v for k, v in arrays.items() if k != name},
+            {
+                **arrays,
+                name: arrays[name][:, :1] if arrays[name].ndim > 1 else arrays[name][:1, None],
+            },
+        ):
+            write_file(file, changed, structure, kind="table")
+            with pytest.raises(FileFormatError):
+                TableModel.load(file)
+
+
+def test_seeds_come_from_the_operating_system_or_a_generator() -> None:
+    drawn = [TableRegressor(random_state=None)._request().seed for _ in range(2)]
+    assert drawn[0] != drawn[1]
+    same = [TableRegressor(random_state=np.random.RandomState(3))._request().seed for _ in range(2)]
+    assert same[0] == same[1]
+    with pytest.raises(ParameterError, match="seed must be an integer"):
+        TableRegressor(random_state="x").fit(X, NUMBERS)
+
+
 @pytest.mark.parametrize("part", ["network", "scaling", "trust", "classes", "facts"])
 def test_files_with_a_part_missing_are_refused(
     classifier: TableClassifier, tmp_path: Path, part: str

@@ -47,7 +47,7 @@ def test_everything_is_told_in_order(told: tuple[str, Path]) -> None:
         "became (p − y) / n",
         "$ chainrule train",
         "best epoch",
-        "stopped because    validation loss has not improved",
+        "stopped because",
         "$ chainrule predict",
         "softmax regression",
         "always the commonest digit",
@@ -100,13 +100,7 @@ def test_a_comparison_that_fails_ends_the_demo() -> None:
 
 def test_a_number_that_is_not_the_slides_ends_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     right = demo.find("circuit")
-    wrong = System(
-        "circuit",
-        "C3",
-        "",
-        lambda: Shown({**right().numbers, "f": -11.9}, right().pictures),
-        right.expected,
-    )
+    wrong = System(right.page, lambda: Shown({**right().numbers, "f": -11.9}, right().pictures))
     monkeypatch.setattr(demo, "find", lambda name: wrong)
     with pytest.raises(SystemExit, match=r"f = −11\.9, as on the slide: this does not hold"):
         demo.circuit()

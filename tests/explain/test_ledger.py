@@ -20,6 +20,7 @@ import chainrule as cr
 from chainrule.errors import MissingInputError, ParameterError, ShapeError, UnknownNameError
 from chainrule.explain import ledger, worksheet
 from chainrule.explain.ledger_arithmetic import MOST_LINKS, arithmetic, exact_sum
+from chainrule.explain.palette import DARK, rgb
 from chainrule.explain.passes import passes
 from chainrule.expressions.formula import formula
 from tests.explain.test_circuit import FORMULAS
@@ -260,6 +261,22 @@ def test_slides_grow_number_by_number(tmp_path: Path) -> None:
     assert counts == [0, 0, 0, 1, 2, 3, 4, 5]
     assert all('viewBox="0 0 1280 720"' in drawing for drawing in drawings)
     assert "∂t1/∂x" in drawings[-1] and "1 × 3 = 3" in book.slides[4].describe()
+
+
+def test_slides_are_written_in_pixels(tmp_path: Path) -> None:
+    from matplotlib.image import imread
+
+    x, y = cr.variable(2.0, name="x"), cr.variable(3.0, name="y")
+    ledger(x * y, title="A product").save(tmp_path, format="png", theme="dark")
+    first, *_, last = (imread(path) for path in sorted(tmp_path.iterdir()))
+    assert first.shape[:2] == (1440, 2560)
+
+    def amount(image: np.ndarray, ink: str) -> int:
+        colour = np.array(rgb(ink)) / 255
+        return int((np.abs(image[..., :3] - colour).max(axis=-1) < 0.02).sum())
+
+    assert amount(first, DARK.gradient) == 0 < amount(last, DARK.gradient)
+    assert amount(first, DARK.forward) > 0
 
 
 def test_a_wide_graph_is_cut_around_its_step() -> None:

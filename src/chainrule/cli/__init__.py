@@ -8,10 +8,12 @@ import sys
 def main() -> None:
     """Run ``chainrule`` with the arguments of this process, and exit with its status.
 
-    The status is 0, 1 if a shown number is not the lectures', 2 for input that was refused, or
-    130 after Ctrl-C.
+    ``chainrule --help`` says what each status means; see :mod:`chainrule.cli.status`.
     """
     from chainrule.cli.app import app
+    from chainrule.cli.status import end_on_termination
+
+    end_on_termination()
 
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal without a sign shows a question mark

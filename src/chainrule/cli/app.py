@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from chainrule.cli import status
 from chainrule.cli.draw import draw
 from chainrule.cli.inspect import inspect
 from chainrule.cli.predict import evaluate, predict
@@ -15,27 +16,30 @@ from chainrule.cli.train import train
 from chainrule.data.cells import printable
 from chainrule.errors import ChainruleError
 
-REFUSED, INTERRUPTED = 2, 130
-
 
 class Group(click.Group):
     """Commands whose errors are one sentence on standard error."""
 
     def invoke(self, context: click.Context) -> Any:
-        """Run a command; refused input ends it with status 2, Ctrl-C with 130."""
+        """Run a command, and end the process with the status that says how it went."""
         try:
             with warnings.catch_warnings(action="ignore"):
                 warnings.simplefilter("default", UserWarning)  # ours; others are for developers
                 warnings.showwarning = _say_warning
                 return super().invoke(context)
+        except BrokenPipeError:  # who reads has read enough, as `head` does
+            status.drop_output()
+            context.exit(status.NOBODY_READS)
         except (ChainruleError, OSError, MemoryError) as error:
-            if isinstance(error, BrokenPipeError) or context.params["debug"]:
+            if context.params["debug"]:
                 raise
+            if isinstance(error, OSError):
+                status.drop_output()
             _say(_sentence(error))
-            context.exit(REFUSED)
+            context.exit(status.REFUSED)
         except KeyboardInterrupt:
-            _say("interrupted")
-            context.exit(INTERRUPTED)
+            _say("terminated" if status.terminated() else "interrupted")
+            context.exit(status.TERMINATED if status.terminated() else status.INTERRUPTED)
 
 
 def _sentence(error: BaseException) -> str:
@@ -55,7 +59,9 @@ def _say_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     _say(f"warning: {message}")
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Group, context_settings={"help_option_names": ["-h", "--help"]}, epilog=status.EPILOG
+)
 @click.version_option(package_name="chainrule", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def app(debug: bool) -> None:

@@ -39,6 +39,12 @@ def say_wrapped(text: str) -> None:
     say("\n".join(_wrapped(text, width())))
 
 
+def note(text: str) -> None:
+    """Print lines to standard error: words beside the results."""
+    for line in text.splitlines():
+        click.echo(printable(line), err=True)
+
+
 def quiet(text: str) -> str:
     """``text`` in the ink of notes."""
     return painted(text, TERMINAL_INKS["note"], colour())

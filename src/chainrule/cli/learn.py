@@ -1,136 +1,273 @@
-"""From a table to a trained model: what ``chainrule train`` does."""
+"""From a table to a trained model and what it is worth: what ``chainrule train`` does."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from chainrule.cli.tables import Columns, Kind, Score, TableModel, encoded
-from chainrule.data import Labels, Table, fit_labels, infer_task, split
-from chainrule.errors import DataError, DivergenceError, ParameterError
+from chainrule.data import Frame, Schema, infer_schema, infer_task
+from chainrule.errors import DataError, ParameterError
+from chainrule.estimators.table_split import split_rows
 from chainrule.shapes import Array
 
 if TYPE_CHECKING:
-    from chainrule.networks import Network
-    from chainrule.training.history import History
+    from chainrule.data.frames import Column
+    from chainrule.estimators.table_model import TableModel
+    from chainrule.training import Finding
 
-MOST_PARAMETERS = 2**28
 NO_HIDDEN_LAYERS = "none"
+MOST_PARAMETERS = 2**26  # between hidden layers
+FEWEST_TESTED = 10
+TINY = 1e-12  # the least probability that enters a logarithm
+MODEL, LINEAR = "this model", "linear model"
+LINEAR_SETTINGS: Final = {"hidden": (), "bins": 0, "members": 1, "dropout": 0.0}
 
-# float32 has 24 bits; a column whose mean is up to 2**10 standard deviations away from 0 keeps 14
-# of them after standardisation. Beyond (years in seconds, large offsets) it takes float64.
-FLOAT32_OFFSET = 2.0**10
+Scores = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How to train.
+class Asked:
+    """What the arguments of ``train`` say.
 
     Attributes
     ----------
-    layers : tuple of int
-        Units of the hidden layers.
-    epochs, batch_size : int
-    learning_rate : float
-    validation : float
-        Share of the rows that choose the best epoch.
-    patience : int
-        Epochs without improvement before it stops.
-    dropout : float
-        Share of the inputs and hidden units that each training step leaves out.
+    target : str or int
+        A column, by name or place.
+    task : {"auto", "classification", "regression"}
+    test : float
+        Share of the rows that nothing is learned from.
     seed : int
+    chosen : mapping
+        Settings of the training, where they are not the defaults.
+    schema : path, optional
+    kinds : mapping of str to str
+        Kinds of some columns.
+    group, time : str, optional
+        What rows are held out by.
+    time_limit : float, optional
+    checkpoints : path, optional
+    resume : bool
     """
 
-    layers: tuple[int, ...]
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    dropout: float
-    validation: float
-    patience: int
+    target: str | int
+    task: str
+    test: float
     seed: int
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+    schema: str | None = None
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    group: str | None = None
+    time: str | None = None
+    time_limit: float | None = None
+    checkpoints: str | None = None
+    resume: bool = False
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A table's arrays, and which rows are held out.
+@dataclass(frozen=True, eq=False)
+class Work:
+    """A table, ready to be learned from.
 
     Attributes
     ----------
-    columns : Columns
-    X : (n, features) float64
-    y : (n,) int64 class numbers, or float64
-    rows, held_out : (n_rows,) and (n_held_out,) int64
+    frame : Frame
+        Without the target, and without rows that lack it.
+    column : Column
+        The target.
+    task : str
+    train, test : (n,) int64
+        Row numbers.
+    schema : Schema
+    dropped : int
+        Rows without a target.
+    how : str
+        How the test rows were chosen.
     """
 
-    columns: Columns
-    X: Array
-    y: Array
-    rows: Array
-    held_out: Array
+    frame: Frame
+    column: Column
+    task: str
+    train: Array
+    test: Array
+    schema: Schema
+    dropped: int
+    how: str
 
     @classmethod
-    def of(cls, table: Table, target: str, task: str, validation: float, seed: int) -> Problem:
-        """Read a table's columns, decide the task, draw the rows to hold out.
+    def of(cls, table: Frame, asked: Asked) -> Work:
+        """Find the target, decide the task, set test rows apart, infer what the columns are.
 
         Raises
         ------
         UnknownNameError, DataError, ParameterError
             If the table, the target or a setting does not allow it.
         """
-        column = table.target(target)
-        inferred = infer_task(column, name=target) if task == "auto" else task
-        kind: Kind = "regression" if inferred == "regression" else "classification"
-        labels = fit_labels(column, name=target) if kind == "classification" else None
-        names, X = table.features(exclude=[target])
-        y = encoded(table, target, labels)
-        if len({*y.tolist()}) == 1:
-            raise DataError(f"{target!r} is {column[0]} in every row: nothing to learn")
-        rows, held_out = split(len(y), validation, seed, stratify=y if labels else None)
-        typical = _typical(y[rows], labels)
-        classes = labels.classes if labels else ()
-        columns = Columns(kind, target, names, classes, typical, len(rows), len(held_out))
-        return cls(columns, X, y, rows, held_out)
+        from chainrule.estimators.table_learning import Problem
+        from chainrule.estimators.table_model import target_from
+
+        frame, column = target_from(table, _target(table, asked.target))
+        if not frame.columns:
+            raise DataError(f"{frame.source}: no column is left to learn from")
+        plain = Problem.of(frame, column, asked.task)
+        frame, column = plain.frame, plain.column
+        task = _task(column, asked.task)
+        train, test, how = _apart(frame, column, task, asked)
+        given = Schema.load(asked.schema) if asked.schema else infer_schema(frame.rows(train))
+        schema = given.with_kinds(asked.kinds)
+        return cls(frame, column, task, train, test, schema, plain.dropped, how)
+
+    @property
+    def judged(self) -> Array:
+        """The rows that a report looks at: those for testing, or all."""
+        return self.test if len(self.test) else self.train
 
 
-def _typical(y: Array, labels: Labels | None) -> float:
-    return float(y.mean()) if labels is None else int(np.bincount(y).argmax())
+def _target(table: Frame, given: str | int) -> str | int:
+    """A column's name, or its place where no column is called so."""
+    whole = isinstance(given, str) and given.lstrip("-").isdigit()
+    return int(given) if whole and given not in table.names else given
 
 
-@dataclass(frozen=True)
+def _task(column: Column, asked: str) -> str:
+    if asked != "auto":
+        return asked
+    inferred = infer_task(column.as_texts(), name=column.name)
+    return "regression" if inferred == "regression" else "classification"
+
+
+def _apart(frame: Frame, column: Column, task: str, asked: Asked) -> tuple[Array, Array, str]:
+    """Row numbers to learn from and to test on."""
+    rows = len(frame)
+    if not 0 <= asked.test < 1:
+        raise ParameterError(f"--test must be a share from 0 to below 1, got {asked.test:g}")
+    if rows * asked.test < FEWEST_TESTED:
+        reason = "none were asked for" if asked.test == 0 else "there are too few rows"
+        return np.arange(rows), np.empty(0, np.int64), reason
+    classes = None
+    if task == "classification":
+        classes = np.unique(column.as_texts(), return_inverse=True)[1]
+    found = split_rows(
+        rows,
+        asked.test,
+        asked.seed,
+        classes=classes,
+        groups=None if asked.group is None else frame[asked.group],
+        times=None if asked.time is None else frame[asked.time],
+    )
+    return found.train, found.held_out, found.how
+
+
+@dataclass(frozen=True, eq=False)
 class Learned:
-    """A trained model and how its training went.
+    """A trained model and what it is worth.
 
     Attributes
     ----------
-    scores : list of Score
-        On the held-out rows, which also chose the epoch.
+    model : TableModel
+    scores : dict of str to dict of str to float
+        For this model, a linear one and one that knows no columns, each score by name.
+    findings : list of Finding
+        What the doctor has to say.
+    interrupted : bool
     """
 
     model: TableModel
-    history: History
-    scores: list[Score]
+    scores: dict[str, Scores]
+    findings: list[Finding]
+    interrupted: bool
 
 
-def hidden_layers(text: str) -> tuple[int, ...]:
+def learn(
+    work: Work, asked: Asked, *, progress: bool | None = None, callbacks: Sequence[Any] = ()
+) -> Learned:
+    """Train on all rows but those for testing, and compare on these.
+
+    Parameters
+    ----------
+    progress : bool, optional
+        Whether to show a live line; by default if somebody is watching a terminal.
+    callbacks : sequence of Callback
+
+    Raises
+    ------
+    ChainruleError
+        If the table or a setting does not allow it.
+    DivergenceError
+        If not a single epoch ended with finite numbers.
+    """
+    from chainrule.estimators import table_learning
+
+    frame, column = work.frame.rows(work.train), work.column.rows(work.train)
+    problem = table_learning.Problem.of(frame, column, work.task)
+    request = table_learning.Request(
+        asked.chosen, asked.seed, schema=work.schema, group=asked.group, time=asked.time,
+        time_limit=asked.time_limit, progress=progress, callbacks=callbacks,
+        checkpoints=asked.checkpoints, resume=asked.resume,
+    )  # fmt: skip
+    model = table_learning.learn(problem, request)
+    history = model.network.history
+    interrupted = history is not None and history.interrupted
+    compared: dict[str, Scores] = {}
+    if len(work.test):
+        judge = work.frame.rows(work.test), work.column.rows(work.test)
+        compared[MODEL] = model.scores(*judge)
+        if not interrupted:
+            plain = replace(
+                request, chosen={**asked.chosen, **LINEAR_SETTINGS}, progress=False, callbacks=(),
+                checkpoints=None,
+            )  # fmt: skip
+            compared[LINEAR] = table_learning.learn(problem, plain).scores(*judge)
+        compared[baseline_name(work.task)] = _baseline(model, problem, judge)
+    return Learned(model, compared, _diagnosed(model, frame, column), interrupted)
+
+
+def baseline_name(task: str) -> str:
+    """What a model is called that knows no columns."""
+    return "majority class" if task == "classification" else "mean of the target"
+
+
+def _baseline(model: TableModel, problem: Any, judge: tuple[Frame, Column]) -> Scores:
+    """The scores of always saying the same, by the training rows."""
+    known = model.encoded_target(problem.column, problem.frame)
+    y = model.encoded_target(judge[1], judge[0])
+    if model.task == "classification":
+        shares = np.bincount(known, minlength=model.n_outputs) / len(known)
+        loss = -np.log(np.maximum(shares[y], TINY)).mean()
+        return {"accuracy": float(np.mean(y == shares.argmax())), "log_loss": float(loss)}
+    errors, spread = known.mean() - y, float(np.mean((y - y.mean()) ** 2))
+    square = float(np.mean(errors**2))
+    mean = float(np.mean(np.abs(errors)))
+    return {"rmse": square**0.5, "mae": mean, "r2": 1 - square / spread if spread else 0.0}
+
+
+def _diagnosed(model: TableModel, frame: Frame, column: Column) -> list[Finding]:
+    """What the doctor says of the network at its end."""
+    from chainrule.estimators.table_target import NumberTarget
+    from chainrule.training import examine
+
+    X, y = model.encoder.encode(frame).X, model.encoded_target(column, frame)
+    target = model.target.encode(y) if isinstance(model.target, NumberTarget) else y
+    return examine(model.network, X, target, columns=model.encoder.names)
+
+
+def hidden_layers(text: str | None) -> tuple[int, ...] | None:
     """Sizes of hidden layers.
 
     Raises
     ------
     ParameterError
-        If they are not whole numbers from 1.
+        If they are not whole numbers from 1, or too large.
 
     Examples
     --------
-    >>> hidden_layers("64,32"), hidden_layers("none")
-    ((64, 32), ())
+    >>> hidden_layers("64,32"), hidden_layers("none"), hidden_layers(None)
+    ((64, 32), (), None)
     """
-    if text.strip().lower() == NO_HIDDEN_LAYERS:
-        return ()
+    if text is None or text.strip().lower() == NO_HIDDEN_LAYERS:
+        return None if text is None else ()
     sizes = [part.strip() for part in text.split(",")]
     if not all(
         size.isascii() and size.isdigit() and len(size) < 10 and int(size) for size in sizes
@@ -138,112 +275,62 @@ def hidden_layers(text: str) -> tuple[int, ...]:
         raise ParameterError(
             f"layers are whole numbers such as 64,32, or {NO_HIDDEN_LAYERS!r}; got {text!r}"
         )
-    return tuple(map(int, sizes))
-
-
-def network(problem: Problem, settings: Settings) -> Network:
-    """A network for the problem: standardised inputs, ReLU layers, probabilities or a number.
-
-    Raises
-    ------
-    ParameterError
-        If it would have more than MOST_PARAMETERS parameters.
-    """
-    from chainrule.networks import Network
-    from chainrule.nn import Activation, Linear, ReLU, Softmax, Standardize
-
-    sizes = (problem.X.shape[1], *settings.layers, *problem.columns.outputs)
-    pairs = list(pairwise(sizes))
-    count = sum((n_in + 1) * n_out for n_in, n_out in pairs)
+    found = tuple(map(int, sizes))
+    count = sum(n_in * n_out for n_in, n_out in pairwise((1, *found, 1)))
     if count > MOST_PARAMETERS:
         raise ParameterError(
-            f"the network would have {count:,} parameters, more than {MOST_PARAMETERS:,}"
+            f"layers {text} have {count:,} parameters, more than {MOST_PARAMETERS:,}"
         )
-    layers: list[Any] = [Standardize(name="standardize"), *_dropout(settings, "input_dropout")]
-    for place, (n_in, n_out) in enumerate(pairs[:-1], 1):
-        hidden = Linear(n_in, n_out, name=f"hidden{place}")
-        active = Activation(ReLU(), name=f"relu{place}")
-        layers += [hidden, active, *_dropout(settings, f"dropout{place}")]
-    layers.append(Linear(*pairs[-1], name="output"))
-    if problem.columns.classes:
-        layers.append(Activation(Softmax(), name="softmax"))
-    return Network(layers, seed=settings.seed, dtype=_dtype(problem))
+    return found
 
 
-def _dropout(settings: Settings, name: str) -> list[Any]:
-    from chainrule.nn import Dropout
-
-    return [Dropout(settings.dropout, name=name)] if settings.dropout else []
+# What is said
 
 
-def _dtype(problem: Problem) -> str:
-    """float32 unless it would lose what tells rows apart."""
-    columns = problem.X[problem.rows]
-    if not problem.columns.classes:
-        columns = np.column_stack([columns, problem.y[problem.rows]])
-    offset, spread = np.abs(columns.mean(axis=0)), columns.std(axis=0)
-    return "float64" if (offset > FLOAT32_OFFSET * spread)[spread > 0].any() else "float32"
-
-
-def learn(problem: Problem, settings: Settings, *, progress: bool | None = None) -> Learned:
-    """Train on the rows that are not held out, and keep the best epoch.
-
-    Raises
-    ------
-    DivergenceError
-        If not a single epoch ended with finite numbers.
-    """
-    from chainrule.optim import Adam
-
-    model = network(problem, settings)
-    center, scale = _target_scale(problem)
-    y = problem.y if problem.columns.classes else (problem.y - center) / scale
-    history = model.fit(
-        problem.X[problem.rows],
-        y[problem.rows],
-        optimizer=Adam(settings.learning_rate),
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        validation=(problem.X[problem.held_out], y[problem.held_out]),
-        early_stopping=settings.patience,
-        seed=settings.seed,
-        progress=progress,
-    )
-    if history.best_epoch is None:
-        raise DivergenceError(f"no epoch was completed: {history.stopped}")
-    if not problem.columns.classes:
-        _fold(model, center, scale)
-    found = TableModel(model, problem.columns)
-    output = model.predict(problem.X[problem.held_out])
-    return Learned(found, history, found.scores(output, problem.y[problem.held_out]))
-
-
-def _target_scale(problem: Problem) -> tuple[float, float]:
-    """Mean and standard deviation of the target's training rows; 1 where all are equal."""
-    y = problem.y[problem.rows]
-    return float(y.mean()), float(y.std()) or 1.0
-
-
-def _fold(model: Network, center: float, scale: float) -> None:
-    """Let the last layer give the target in its own unit: scale (W, b), then add the mean."""
-    output = model["output"]
-    output.W, output.b = scale * output.W, scale * output.b + center
-
-
-def facts(learned: Learned, settings: Settings) -> Sequence[tuple[str, str]]:
+def facts(work: Work, learned: Learned) -> Iterator[tuple[str, str]]:
     """What to say of a training, in the order it is said."""
-    columns, history = learned.model.columns, learned.history
-    kinds = f", {len(columns.classes)} classes" if columns.classes else ""
-    sizes = [len(columns.features), *settings.layers, *columns.outputs]
-    held = f"{columns.rows:,} trained on, {columns.held_out:,} held out to choose the epoch"
-    best = f"{(history.best_epoch or 0) + 1} of {history.epochs}"
-    return [
-        ("task", f"{columns.task} of {columns.target!r}{kinds}"),
-        ("rows", held),
-        ("features", f"{len(columns.features):,}"),
-        ("network", f"{'-'.join(map(str, sizes))}, {learned.model.network.dtype.name}"),
-        *[(f"held-out {score.name}", str(score)) for score in learned.scores],
-        ("best epoch", best),
-        ("stopped because", history.stopped),
-        ("seed", str(history.seed)),
+    model, network = learned.model, learned.model.network
+    history, known = network.history, model.facts
+    kinds = f", {model.n_outputs} classes" if work.task == "classification" else ""
+    yield "task", f"{work.task} of {work.column.name!r}{kinds}"
+    yield "rows", _rows(work, known)
+    used, left = len(work.schema.used), len(work.schema.columns) - len(work.schema.used)
+    yield "columns", f"{used:,}" + (f", and {left:,} left out" if left else "")
+    sizes = [layer.n_out for layer in network.layers if hasattr(layer, "n_out")]
+    many = f", {network.members} members" if network.members else ""
+    yield "network", f"{'-'.join(map(str, sizes))}, {network.dtype.name}{many}"
+    if history is not None:
+        yield "best epoch", f"{(history.best_epoch or 0) + 1} of {history.epochs}"
+        yield "stopped because", history.stopped
+    yield "seed", str(known["seed"])
+
+
+def _rows(work: Work, known: Mapping[str, Any]) -> str:
+    parts = [
+        f"{known['rows']:,} trained on",
+        f"{known['held_out']:,} held out to choose the epoch",
+        f"{len(work.test):,} to test" if len(work.test) else f"none to test ({work.how})",
     ]
+    if work.dropped:
+        parts.append(f"{work.dropped:,} without a target left out")
+    if known["duplicates"]:
+        parts.append(f"{known['duplicates']:,} held out that were trained on too")
+    return ", ".join(parts)
+
+
+SCORE_NAMES: Final[dict[str, str]] = {
+    "accuracy": "accuracy", "log_loss": "log loss", "auc": "AUC", "average_precision": "PR-AUC",
+    "calibration_error": "calibration error", "rmse": "RMSE", "mae": "MAE", "r2": "R²",
+    "log_likelihood": "log likelihood", "coverage_90": "in 90 % interval",
+}  # fmt: skip
+"""The scores that are said, in this order."""
+
+
+def score_table(scores: Mapping[str, Scores], say: Callable[[float], str]) -> list[list[str]]:
+    """Rows of text: the names, then one score a row with a column for each model."""
+    known = [name for name in SCORE_NAMES if any(name in each for each in scores.values())]
+    rows = [["test", *scores]]
+    for name in known:
+        cells = [say(each[name]) if name in each else "" for each in scores.values()]
+        rows.append([SCORE_NAMES[name], *cells])
+    return rows

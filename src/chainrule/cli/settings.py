@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Final
 
 from chainrule.errors import ParameterError
+from chainrule.optim.settings import BELOW_ONE, COUNT, FRACTION, POSITIVE, Kind, check
 from chainrule.persist.regular import require_regular
+
+OPTIONS: Final[dict[str, Kind]] = {
+    "members": COUNT, "epochs": COUNT, "batch_size": COUNT, "patience": COUNT,
+    "learning_rate": POSITIVE, "time_limit": POSITIVE, "dropout": BELOW_ONE, "validation": FRACTION,
+}  # fmt: skip
+"""Options of ``train`` and what they may be."""
 
 
 def bindings(arguments: Iterable[str]) -> dict[str, str]:
@@ -50,6 +58,43 @@ def numbers(given: dict[str, str]) -> dict[str, float]:
         except ValueError:
             raise ParameterError(f"{name}={text!r}: a number is needed, such as {name}=3") from None
     return found
+
+
+def checked(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings among a command's options, in their ranges; None where one was not given.
+
+    Raises
+    ------
+    ParameterError
+        If one is out of its range.
+
+    Examples
+    --------
+    >>> checked("train", dict.fromkeys(OPTIONS) | {"epochs": 0})
+    Traceback (most recent call last):
+        ...
+    chainrule.errors.ParameterError: train: --epochs must be an int >= 1, got 0
+    """
+    return {
+        name: None
+        if options[name] is None
+        else check(command, f"--{name.replace('_', '-')}", kind, options[name])
+        for name, kind in OPTIONS.items()
+    }
+
+
+def require_different(paths: Sequence[str]) -> None:
+    """Refuse two outputs in one file.
+
+    Raises
+    ------
+    ParameterError
+        If two paths are those of one file.
+    """
+    real = [os.path.realpath(path) for path in paths]
+    for place, path in enumerate(real):
+        if path in real[:place]:
+            raise ParameterError(f"{paths[place]!r} is to hold two outputs; choose another for one")
 
 
 def require_free(path: str | None, *, force: bool, inputs: Iterable[str] = ()) -> None:

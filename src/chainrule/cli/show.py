@@ -38,6 +38,12 @@ FOLDER = "chainrule-show"  # written to without being asked, so nothing else bel
     help=f"Write all pictures and numbers there; without it, pictures go to {FOLDER}.",
 )
 @click.option(
+    "--notebook",
+    type=click.Path(readable=False),
+    metavar="FILE",
+    help="Write page and program as a Jupyter notebook.",
+)
+@click.option(
     "--format", "kind", type=click.Choice(list(FORMATS)), default="svg", show_default=True
 )
 @click.option("--theme", type=click.Choice(list(THEMES)), default="light", help="Of png pictures.")
@@ -51,6 +57,7 @@ def show(
     code: bool,
     svg: str | None,
     out: str | None,
+    notebook: str | None,
     kind: str,
     theme: str,
     force: bool,
@@ -67,6 +74,10 @@ def show(
     chosen = find(name)
     if code:
         _say_program(chosen)
+    if notebook is not None:
+        require_free(notebook, force=force)
+        _write({notebook: chosen.notebook().encode()}, force)
+    if code or notebook is not None:
         return
     typed = {key: chosen.parsed(key, text) for key, text in bindings(settings).items()}
     require_free(svg, force=force)

@@ -3,51 +3,227 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
+import shlex
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from chainrule.cli.console import say_facts
-from chainrule.cli.settings import require_free
+from chainrule.cli.console import note, say_facts, say_numbers
+from chainrule.cli.settings import checked, require_different, require_free
+
+if TYPE_CHECKING:
+    from chainrule.cli.learn import Asked, Learned, Work
+    from chainrule.data import Frame, Schema
 
 TASKS = ("auto", "classification", "regression")
+MOST_COLUMNS = 24  # that are listed one by one
+COLUMN_KINDS = ("categorical", "text", "date", "id", "drop")
+PATH = click.Path(readable=False)
+
+
+def _kinds(command: Any) -> Any:
+    """The options that say what some columns are."""
+    for kind in reversed(COLUMN_KINDS):
+        text = "Leave this column out." if kind == "drop" else f"This column is {kind}."
+        option = click.option(f"--{kind}", multiple=True, metavar="COLUMN", help=text)
+        command = option(command)
+    return command
 
 
 @click.command()
-@click.argument("table", type=click.Path(readable=False))
-@click.option("--target", required=True, metavar="COLUMN", help="The column to predict.")
+@click.argument("table", type=PATH)
+@click.option("--target", required=True, metavar="COLUMN", help="To predict: a name or a place.")
 @click.option("--task", type=click.Choice(TASKS), default="auto", show_default=True)
-@click.option("--layers", default="64,32", show_default=True, help="Hidden units, or none.")
-@click.option("--epochs", default=200, show_default=True, help="Passes over the rows, at most.")
-@click.option("--batch-size", default=32, show_default=True, help="Rows a step.")
-@click.option("--learning-rate", default=1e-3, show_default=True, help="Of Adam.")
-@click.option("--dropout", default=0.0, show_default=True, help="Share of units left out.")
-@click.option("--validation", default=0.15, show_default=True, help="Share of rows held out.")
-@click.option("--patience", default=20, show_default=True, help="Epochs without improvement.")
+@click.option("--no-header", is_flag=True, help="The first line is a row; columns are x0, x1, ...")
+@click.option("--schema", type=PATH, metavar="FILE", help="What the columns are, as JSON.")
+@click.option("--write-schema", type=PATH, metavar="FILE", help="Write what they seem to be.")
+@_kinds
+@click.option("--group", metavar="COLUMN", help="Hold out whole groups of rows.")
+@click.option("--time", metavar="COLUMN", help="Hold out the latest rows.")
+@click.option("--test", type=float, default=0.15, show_default=True, help="Share of test rows.")
+@click.option("--validation", type=float, help="Share of the others that choose the epoch.")
+@click.option("--layers", metavar="SIZES", help="Hidden units, such as 64,32, or none.")
+@click.option("--members", type=int, help="Networks in the ensemble.")
+@click.option("--epochs", type=int, help="Passes over the rows, at most.")
+@click.option("--batch-size", type=int, help="Rows a step.")
+@click.option("--learning-rate", type=float, help="At the start.")
+@click.option("--dropout", type=float, help="Share of units left out in training.")
+@click.option("--patience", type=int, help="Epochs without improvement.")
+@click.option("--time-limit", type=float, metavar="SECONDS", help="Of training.")
 @click.option("--seed", type=int, help="The same seed gives the same weights.")
-@click.option("--out", type=click.Path(readable=False), metavar="FILE", help="Write the model.")
-@click.option("--force", is_flag=True, help="Replace an existing FILE.")
-@click.option("--quiet", is_flag=True, help="No progress line.")
-def train(
-    table: str, target: str, task: str, out: str | None, force: bool, quiet: bool, **options: Any
-) -> None:
-    """Train a network on a CSV table of numbers.
+@click.option("--checkpoints", type=PATH, metavar="DIR", help="Keep the newest two here.")
+@click.option("--resume", is_flag=True, help="Go on from the checkpoints; without any, begin.")
+@click.option("--out", type=PATH, metavar="FILE", help="Write the model.")
+@click.option("--report", type=PATH, metavar="FILE", help="Write a page of HTML about it.")
+@click.option("--force", is_flag=True, help="Replace existing files.")
+@click.option("--dry-run", is_flag=True, help="Say what the columns are, and stop.")
+@click.option("--quiet", is_flag=True, help="Nothing but the results.")
+@click.option(
+    "--log", type=click.Choice(["json"]), help="Events as lines of JSON, in place of words."
+)
+@click.pass_context
+def train(context: click.Context, /, table: str, **options: Any) -> None:
+    """Train networks on a table: CSV, plain or compressed by gzip, or Parquet.
 
-    The TARGET may be numbers or text. Features are standardised inside the model; the epoch with
-    the least loss on held-out rows is kept.
-    """
-    from chainrule.cli.learn import Problem, Settings, facts, hidden_layers, learn
-    from chainrule.data import read_table
+    \b
+    chainrule train houses.csv --target price --out houses.chainrule --report houses.html
+    chainrule train big.csv --target y --checkpoints run --resume
 
-    seed = secrets.randbits(32) if options["seed"] is None else options["seed"]
-    settings = Settings(**{**options, "seed": seed, "layers": hidden_layers(options["layers"])})
-    require_free(out, force=force, inputs=[table])
-    problem = Problem.of(read_table(table), target, task, settings.validation, seed)
-    learned = learn(problem, settings, progress=False if quiet else None)
-    said = list(facts(learned, settings))
-    if out is not None:
-        learned.model.save(out)
-        said.append(("written", click.format_filename(out)))
-    say_facts(said)
-    if learned.history.interrupted:
+    What the columns are is found out, said, and may be corrected. Rows are set apart for
+    testing; of the others some choose the epoch. Settings that are not given have measured
+    defaults. Results go to standard output, all else to standard error.
+    """  # noqa: D301 - click wants the backspace itself
+    from chainrule.cli.learn import Work, learn
+    from chainrule.cli.log import JsonLog
+    from chainrule.data import as_frame
+
+    outputs = [options[name] for name in ("out", "report", "write_schema")]
+    require_different([path for path in outputs if path is not None])
+    for path in outputs:
+        require_free(path, force=options["force"], inputs=[table])
+    if options["report"] is not None:
+        from chainrule.cli.report import require_pictures
+
+        require_pictures()
+    asked = asked_for(options)
+    frame = as_frame(table, header=not options["no_header"])
+    work = Work.of(frame, asked)
+    _say_schema(work, frame, options)
+    if options["write_schema"] is not None:
+        work.schema.save(options["write_schema"])
+    if options["dry_run"]:
+        return
+    log = [JsonLog()] if options["log"] else []
+    silent = options["quiet"] or options["log"] is not None
+    learned = learn(work, asked, progress=False if silent else None, callbacks=log)
+    _finish(work, learned, asked, options, command_line(context, asked.seed))
+    if learned.interrupted:
         raise KeyboardInterrupt
+
+
+def asked_for(options: dict[str, Any]) -> Asked:
+    """What the options say, checked.
+
+    Raises
+    ------
+    ParameterError
+        If one is out of its range.
+    """
+    from chainrule.cli.learn import Asked, hidden_layers
+    from chainrule.data.schema import chosen_kinds
+    from chainrule.errors import ParameterError
+    from chainrule.training.plan import new_seed
+
+    if options["resume"] and options["checkpoints"] is None:
+        raise ParameterError("--resume needs --checkpoints DIR, the folder to go on from")
+    kinds = {
+        ("category" if kind == "categorical" else kind): options[kind] for kind in COLUMN_KINDS
+    }
+    chosen = {"hidden": hidden_layers(options["layers"]), **checked("train", options)}
+    limit = chosen.pop("time_limit")
+    return Asked(
+        options["target"], options["task"], options["test"], new_seed(_seed(options)), chosen,
+        options["schema"], chosen_kinds(**kinds), options["group"], options["time"], limit,
+        options["checkpoints"], options["resume"],
+    )  # fmt: skip
+
+
+def _seed(options: dict[str, Any]) -> int:
+    """The seed that was given, that of the checkpoints, or a new one."""
+    from chainrule.estimators.table_learning import FIRST
+    from chainrule.training.checkpoints import recorded_seed
+
+    if options["seed"] is not None:
+        return int(options["seed"])
+    recorded = recorded_seed(options["checkpoints"], FIRST) if options["resume"] else None
+    return secrets.randbits(32) if recorded is None else recorded
+
+
+def command_line(context: click.Context, seed: int) -> str:
+    """The command that does the same again.
+
+    Parameters
+    ----------
+    context : click.Context
+        Of the command, with its parameters.
+    seed : int
+    """
+    words = ["chainrule", str(context.info_name), context.params["table"]]
+    for option in context.command.params:
+        value = seed if option.name == "seed" else context.params[str(option.name)]
+        if not isinstance(option, click.Option) or value in (None, (), False, option.default):
+            continue
+        for each in value if isinstance(value, tuple) else (value,):
+            words += [option.opts[0]] if each is True else [option.opts[0], str(each)]
+    return shlex.join(words)
+
+
+def _say_schema(work: Work, frame: Frame, options: dict[str, Any]) -> None:
+    """What the columns are: the result of a dry run, else a note."""
+    from chainrule.cli.log import write_event
+
+    if options["log"]:
+        write_event("schema", **work.schema.to_json())
+    elif options["dry_run"]:
+        click.echo(str(work.schema))
+        click.echo()
+        say_facts([
+            ("task", f"{work.task} of {work.column.name!r}"),
+            ("rows", f"{len(frame):,}"),
+            ("to learn from", f"{len(work.train):,}"),
+            ("to test", f"{len(work.test):,} ({work.how})"),
+        ])  # fmt: skip
+    elif not options["quiet"]:
+        note(shown(work.schema))
+
+
+def shown(schema: Schema) -> str:
+    """What the columns are; of many, those that there is something to say of.
+
+    Examples
+    --------
+    >>> from chainrule.data import ColumnSchema, Schema
+    >>> names = [f"x{place}" for place in range(50)]
+    >>> many = Schema(tuple([ColumnSchema(name, "number") for name in names]))
+    >>> print(shown(many.with_kinds({"x7": "drop"})))
+    column  kind  note
+    ------------------
+    x7      drop  as asked for
+    and 49 numbers
+    """
+    if len(schema.columns) <= MOST_COLUMNS:
+        return str(schema)
+    said = tuple([each for each in schema.columns if each.kind != "number" or each.note])
+    rest = f"and {len(schema.columns) - len(said):,} numbers"
+    return "\n".join([str(type(schema)(said)), rest] if said else [rest])
+
+
+def _finish(
+    work: Work, learned: Learned, asked: Asked, options: dict[str, Any], command: str
+) -> None:
+    """Write the files, then say what there is to say."""
+    from chainrule.cli.learn import facts, score_table
+    from chainrule.cli.log import write_event
+    from chainrule.persist import atomic_write
+
+    learned.model.facts |= {"scores": learned.scores, "command": command}
+    said = list(facts(work, learned))
+    if options["out"] is not None:
+        learned.model.save(options["out"])
+        said.append(("written", click.format_filename(options["out"])))
+    if options["report"] is not None:
+        from chainrule.cli.report import report
+
+        page = report(work, learned, said, command, asked.seed)
+        atomic_write(options["report"], page.encode())
+        said.append(("report", click.format_filename(options["report"])))
+    if options["log"]:
+        write_event("result", **dict(said), scores=learned.scores,
+                    findings=[str(each) for each in learned.findings])  # fmt: skip
+    elif not options["quiet"]:
+        for finding in learned.findings:
+            note(f"note: {finding}")
+    say_facts(said)
+    if learned.scores:
+        click.echo()
+        say_numbers(score_table(learned.scores, lambda value: f"{value:.4g}"))

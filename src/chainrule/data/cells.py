@@ -43,10 +43,11 @@ def are_missing(column: Texts) -> npt.NDArray[np.bool_]:
     >>> are_missing(texts(["+", "-", "?"])).tolist()
     [False, False, True]
     """
-    marks = np.array(MISSING, dtype=TEXT)
-    short = np.strings.str_len(column) <= np.strings.str_len(marks).max()
+    short = np.flatnonzero(np.strings.str_len(column) <= max(map(len, MISSING)))
+    lower = np.strings.lower(column[short])
     found = np.zeros(len(column), dtype=bool)
-    found[short] = np.isin(np.strings.lower(column[short]), marks)
+    for mark in MISSING:  # comparing is ten times as fast as the sorting of np.isin
+        found[short] |= lower == mark
     if (column == "+").any():
         found &= column != "-"
     return found

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from chainrule.data import cells
 from chainrule.data.frames import MOMENT, Column
-from chainrule.data.notation import NumberNotation, moments
+from chainrule.data.notation import PLAIN, NumberNotation, moments
 from chainrule.data.schema import FALSE_WORDS, TRUE_WORDS, ColumnSchema
 from chainrule.shapes import Array
 
@@ -149,7 +149,7 @@ class NumberEncoder(ColumnEncoder):
 def _numbers(notation: NumberNotation | None, column: Column) -> tuple[Array, Array]:
     """Values, and where there are none that could be read."""
     if column.is_text:
-        values = (notation or NumberNotation()).numbers(column.values)
+        values = (notation or PLAIN).numbers(np.where(column.missing, "nan", column.values))
     elif column.values.dtype == MOMENT:
         values = column.values.astype(np.int64) / 1e6
     else:

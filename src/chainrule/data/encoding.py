@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.data.cells import printable
+from chainrule.data.cells import printable, texts
 from chainrule.data.encoders import ENCODERS, FLAGS, RECORDS, Block, ColumnEncoder
-from chainrule.data.frames import Frame
+from chainrule.data.frames import Column, Frame
 from chainrule.data.scaling import State, scaling_of
 from chainrule.data.schema import Schema
 from chainrule.errors import DataError, FileFormatError
@@ -156,9 +156,11 @@ class TableEncoder:
         found = cls(Schema.from_json(facts["schema"]), encoders, facts["scaling"], dict(state))
         if [each.name for each in encoders] != [column.name for column in found.schema.used]:
             raise FileFormatError("its encoders are not those of its columns")
-        probe = np.zeros((1, found.n_numbers))
-        if probe.size and scaling_of(found.scaling).apply(probe, found.state).shape != probe.shape:
-            raise FileFormatError("its scaling does not fit its columns")
+        nothing = [Column(e.name, texts([""]), np.ones(1, bool)) for e in encoders]
+        row = found.encode(Frame("a row of nothing", tuple(nothing))).X
+        fitting = all(each.shape[-1:] == (found.n_numbers,) for each in found.state.values())
+        if not fitting or row.shape != (1, len(found.names)) or not np.isfinite(row).all():
+            raise FileFormatError("its encoders or its scaling do not fit its columns")
         return found
 
 

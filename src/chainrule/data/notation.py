@@ -114,7 +114,7 @@ PLAIN: Final = NumberNotation()
 def _plain_numbers(column: cells.Texts) -> npt.NDArray[np.float64] | None:
     """All cells at once, if NumPy takes them and reads them as :class:`NumberNotation` would."""
     try:
-        values = np.where(cells.are_missing(column), "nan", column).astype(np.float64)
+        values = column.astype(np.float64)
     except ValueError:
         return None
     return None if (np.strings.find(column, "_") >= 0).any() else values

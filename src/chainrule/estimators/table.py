@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import DataConversionWarning
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from chainrule.data.frames import Column, Frame, as_column, as_frame
@@ -22,6 +21,7 @@ from chainrule.estimators.table_model import Predicted, TableModel, target_from
 from chainrule.estimators.table_settings import CLASSIFICATION, REGRESSION
 from chainrule.estimators.table_target import ClassTarget
 from chainrule.shapes import Array
+from chainrule.training.plan import new_seed
 
 _SEEDS = 2**31 - 1  # as many as a RandomState can draw on every platform
 _TARGET = "target"  # what a target without a name is called
@@ -115,9 +115,7 @@ class _TableEstimator(BaseEstimator):
         )
         return Request(
             {name: getattr(self, name) for name in names},
-            int(check_random_state(self.random_state).randint(_SEEDS))
-            if not isinstance(self.random_state, (int, np.integer))
-            else int(self.random_state),
+            _seed(self.random_state),
             schema=schema,
             kinds=kinds,
             group=self.group,
@@ -190,6 +188,13 @@ class _TableEstimator(BaseEstimator):
         tags.input_tags.categorical = True
         tags.non_deterministic = self.random_state is None
         return tags
+
+
+def _seed(random_state: Any) -> int:
+    """A seed: an int as it is, else drawn, from the operating system if None is given."""
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(_SEEDS))
+    return new_seed(random_state)
 
 
 def _is_path(given: Any) -> bool:

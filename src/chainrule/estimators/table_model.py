@@ -260,11 +260,14 @@ class TableModel:
         if "classes" in structure:
             target = ClassTarget.from_json(structure["classes"])
         else:
-            target = NumberTarget(**structure["number"])
+            target = NumberTarget.from_json(structure["number"])
         found = cls(str(structure["target"]), target, encoder, network, trust, structure["facts"])
-        columns = encoder.n_numbers + encoder.n_plain + len(encoder.levels)
-        if network.architecture.shapes_from((columns,))[-1] != (found.n_outputs,):
+        if network.architecture.shapes_from((len(encoder.names),))[-1] != (found.n_outputs,):
             raise FileFormatError("its network does not fit its columns and its target")
+        near, categories = trust.neighbours, len(encoder.levels)
+        widths = (near.points.shape[1], near.codes.shape[1])
+        if widths != (len(encoder.names) - categories, categories):
+            raise FileFormatError("its training rows do not fit its columns")
         return found
 
     def __reduce__(self) -> Any:

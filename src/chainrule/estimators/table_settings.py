@@ -24,7 +24,7 @@ from chainrule.optim.settings import (
 REGRESSION, CLASSIFICATION = "regression", "classification"
 LOG_TARGET: Final = ("auto", "yes", "no")
 SMALL_ROWS = 3_000  # below this a bin needs enough rows, and rows enough steps
-MANY_ROWS = 20_000  # from here on numbers are learned without dropout
+MANY_ROWS = 20_000  # below this numbers are learned with dropout, in return for finer bins
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class TableSettings(Settings):
     learning_rate: float = setting(POSITIVE, 2e-3)
     weight_decay: float = setting(FROM_ZERO, 0.1)
     dropout: float = setting(BELOW_ONE, 0.0)
-    bins: int = setting(COUNT_FROM_ZERO, 64)
+    bins: int = setting(COUNT_FROM_ZERO, 48)
     masking: float = setting(BELOW_ONE, 0.01)
     patience: int = setting(COUNT, 16)
     validation: float = setting(FRACTION, 0.2)
@@ -127,5 +127,5 @@ def settings_for(task: str, rows: int, **chosen: Any) -> TableSettings:
     if rows < SMALL_ROWS:
         found = replace(found, batch_size=max(16, min(64, rows // 16)), bins=min(found.bins, 16))
     elif task == REGRESSION and rows < MANY_ROWS:
-        found = replace(found, dropout=0.1)
+        found = replace(found, dropout=0.1, bins=64)
     return replace(found, **{name: value for name, value in chosen.items() if value is not None})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,22 @@ class NumberTarget:
         scale = float(t.std())
         usable = np.isfinite(scale) and scale > 0
         return cls(log, float(t.mean()), scale if usable else 1.0, float(y.min()), float(y.max()))
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> NumberTarget:
+        """What a file holds.
+
+        Raises
+        ------
+        FileFormatError
+            If its numbers are none, or its scale is not above 0.
+        """
+        target = cls(**found)
+        numbers = (target.center, target.scale, target.low, target.high)
+        plain = type(target.log) is bool and all(type(x) in (int, float) for x in numbers)
+        if not plain or not target.scale > 0:
+            raise FileFormatError("the scale of its target is damaged")
+        return target
 
     def encode(self, y: Array) -> Array:
         """(n, 1) float32."""

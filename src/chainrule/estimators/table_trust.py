@@ -329,6 +329,8 @@ class Trust:
         deviation = None
         if "factor" in facts:
             deviation = Deviation(facts["factor"], facts["noise"], arrays["scores"])
+            if deviation.scores.ndim != 1:
+                raise FileFormatError("its measured errors are damaged")
         return cls(
             facts["temperature"], facts["threshold"], deviation, Neighbours(points, codes, limit)
         )

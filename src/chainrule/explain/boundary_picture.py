@@ -32,6 +32,8 @@ class BoundaryPicture(Figure):
     points : (n, 2) float64
     labels : (n,) int
     title : str
+    axis_names : (str, str)
+        What the two coordinates are.
     """
 
     probabilities: Floats
@@ -39,6 +41,7 @@ class BoundaryPicture(Figure):
     points: Floats
     labels: npt.NDArray[np.int64]
     title: str = ""
+    axis_names: tuple[str, str] = ("", "")
 
     @classmethod
     def of(
@@ -48,6 +51,7 @@ class BoundaryPicture(Figure):
         labels: npt.ArrayLike,
         *,
         title: str = "",
+        axis_names: tuple[str, str] = ("", ""),
     ) -> BoundaryPicture:
         """Ask a classifier about a grid around the points.
 
@@ -66,7 +70,8 @@ class BoundaryPicture(Figure):
         grid = np.stack(np.meshgrid(across, up), axis=-1)
         found = np.asarray(classifier(grid.reshape(-1, 2)), dtype=np.float64)
         probabilities = found.reshape(GRID, GRID, *found.shape[1:])
-        return cls(probabilities, (x_low, x_high, y_low, y_high), xy, np.asarray(labels), title)
+        extent = x_low, x_high, y_low, y_high
+        return cls(probabilities, extent, xy, np.asarray(labels), title, axis_names)
 
     @property
     def data(self) -> dict[str, Any]:
@@ -91,7 +96,12 @@ class BoundaryPicture(Figure):
     def svg(self) -> str:
         """A complete SVG document; see ``boundary_svg``."""
         return boundary_svg(
-            self.probabilities, self.extent, self.points, self.labels, title=self.title
+            self.probabilities,
+            self.extent,
+            self.points,
+            self.labels,
+            title=self.title,
+            axis_names=self.axis_names,
         )
 
     def text(self, colour: Colour = "none") -> str:

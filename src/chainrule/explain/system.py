@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,6 +55,31 @@ class System:
         """The text of the program: a module that runs on its own."""
         return Path(inspect.getfile(self.program)).read_text(encoding="utf-8")
 
+    def notebook(self) -> str:
+        """The page and the program as a Jupyter notebook, nbformat 4.5: JSON text."""
+        page = self.page
+        told = [f"# {page.id} {page.name}", page.claim, f"*Deck {page.deck}: {page.slide}*"]
+        told += [f"```\n{page.formula}\n```"]
+        told += [f"The slide slips: {page.slip}"] if page.slip else []
+        told += [f"**{asked}** {answer}" for asked, answer in page.questions.items()]
+        told += [f"Try {page.experiment}"] if page.experiment else []
+        program, _, _ = self.code.partition('\n\nif __name__ == "__main__":')
+        run = f"shown = {page.function}()\nprint(shown)"
+        cells = [("markdown", "\n\n".join(told)), ("code", program.rstrip()), ("code", run)]
+        cells += [
+            ("code", "from IPython.display import display\n\ndisplay(*shown.pictures.values())")
+        ]
+        return json.dumps(
+            {
+                "cells": [_cell(kind, text, k) for k, (kind, text) in enumerate(cells)],
+                "metadata": {"language_info": {"name": "python"}},
+                "nbformat": 4,
+                "nbformat_minor": 5,
+            },
+            indent=1,
+            ensure_ascii=False,
+        )
+
     @property
     def settings(self) -> dict[str, Any]:
         """The settings and their defaults."""
@@ -101,3 +127,9 @@ class System:
         if name not in self.settings:
             raise unknown_name(f"setting of {self.name}", name, self.settings)
         return self.settings[name]
+
+
+def _cell(kind: str, text: str, number: int) -> dict[str, Any]:
+    """One cell of a notebook."""
+    cell = {"cell_type": kind, "id": f"cell-{number}", "metadata": {}, "source": text}
+    return cell | ({"execution_count": None, "outputs": []} if kind == "code" else {})

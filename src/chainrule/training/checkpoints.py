@@ -117,6 +117,20 @@ class Checkpoints:
         persist.remove_remains(self.folder)
 
 
+def recorded_seed(folder: str | os.PathLike[str], name: str = "") -> int | None:
+    """The seed of the training whose checkpoints are in a folder, or in one within it.
+
+    Raises
+    ------
+    FileFormatError
+        If all of them are damaged.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CheckpointWarning)  # the training says it
+        found = Checkpoints(Path(folder) / name).newest()
+    return None if found is None else found.history.seed
+
+
 class Keeper:
     """Writes the checkpoints of one training, as often as costs little.
 

@@ -1,0 +1,116 @@
+"""How a model does, row by row and column by column, for its report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.data.frames import Column, Frame
+from chainrule.shapes import Array
+
+if TYPE_CHECKING:
+    from chainrule.cli.learn import Work
+    from chainrule.estimators.table_model import TableModel
+
+WORST = 10
+BINS = 10
+SHUFFLED_ROWS = 2000  # that a column's worth is measured on
+SHUFFLED_COLUMNS = 50
+TINY = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Predictions beside the truth.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        Empty for numbers.
+    truth : (n,) class numbers or numbers
+    told : (n,) float64
+        Numbers, or the probability of the class that is told.
+    codes : (n,) int64
+        The classes that are told; none for numbers.
+    losses : (n,) float64
+        How wrong each row is.
+    """
+
+    classes: tuple[str, ...]
+    truth: Array
+    told: Array
+    codes: Array
+    losses: Array
+
+    def say_truth(self, row: int) -> str:
+        """The truth of a row, in words."""
+        return self.classes[self.truth[row]] if self.classes else f"{self.truth[row]:.6g}"
+
+    def say_told(self, row: int) -> str:
+        """What is told of a row, in words."""
+        if not self.classes:
+            return f"{self.told[row]:.6g}"
+        return f"{self.classes[self.codes[row]]} ({self.told[row]:.2f})"
+
+
+def judged(work: Work, model: TableModel) -> Judged:
+    """The predictions for the rows that a report looks at."""
+    frame, column = work.frame.rows(work.judged), work.column.rows(work.judged)
+    return _judge(model, frame, model.encoded_target(column, frame))
+
+
+def _judge(model: TableModel, frame: Frame, y: Array) -> Judged:
+    from chainrule.cli.tables import labels_of
+
+    found, classes = model.predict(frame), tuple(map(str, labels_of(model)))
+    if not classes:
+        told = found.labels
+        return Judged((), y, told, np.empty(0, np.int64), np.abs(told - y))
+    p = found.probabilities
+    codes = p.argmax(axis=1)
+    losses = -np.log(np.maximum(p[np.arange(len(y)), y], TINY))
+    return Judged(classes, y, p.max(axis=1), codes, losses)
+
+
+def worst(found: Judged) -> list[int]:
+    """The rows that are most wrong, the worst first."""
+    order = np.argsort(-found.losses, kind="stable")[:WORST]
+    return [int(row) for row in order]
+
+
+def calibration(found: Judged) -> tuple[Array, Array]:
+    """For bins of rows that are about as sure: how sure, and which share is right."""
+    place = np.minimum((found.told * BINS).astype(int), BINS - 1)
+    counts = np.bincount(place, minlength=BINS)
+    filled = counts > 0
+    sure = np.bincount(place, found.told, BINS)[filled] / counts[filled]
+    right = np.bincount(place, found.codes == found.truth, BINS)[filled] / counts[filled]
+    return sure, right
+
+
+def importances(work: Work, model: TableModel, seed: int) -> dict[str, float]:
+    """How much the mean loss grows when a column is shuffled, the most important first.
+
+    Breiman 2001, Random forests, section 10.
+    """
+    rows = work.judged[:: -(-len(work.judged) // SHUFFLED_ROWS)]
+    frame, column = work.frame.rows(rows), work.column.rows(rows)
+    y = model.encoded_target(column, frame)
+    before = _judge(model, frame, y).losses.mean()
+    draw = np.random.Generator(np.random.Philox(seed))
+    found = {}
+    for spec in work.schema.used[:SHUFFLED_COLUMNS]:
+        shuffled = _with(frame, frame[spec.name].rows(draw.permutation(len(frame))))
+        found[spec.name] = float(_judge(model, shuffled, y).losses.mean() - before)
+    return dict(sorted(found.items(), key=lambda pair: -pair[1]))
+
+
+def _with(frame: Frame, column: Column) -> Frame:
+    """The frame with another column in the place of the one of its name."""
+    columns: Sequence[Any] = [
+        column if each.name == column.name else each for each in frame.columns
+    ]
+    return Frame(frame.source, tuple(columns), frame.lines, frame.decimal_comma)
