@@ -111,7 +111,7 @@ class XlaEngine:
         Arrays of rows are copied to the devices once, and must not change while they exist.
         """
         count = rows_of([node.type for node in program.step.inputs[:-1]], [*carried, *rows]) or 0
-        work = _Work(program, rows, program.bounds(count).tolist(), seed)
+        work = _Work(program, rows, program.bounds(count), seed)
         one_epoch = self._streamed if self._is_large(rows) else self._resident
         with _in_words(), wide(), results_only():
             state, records = self._start(carried), []
