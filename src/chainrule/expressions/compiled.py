@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from chainrule.engines.base import BoundedCache, EngineChoice, Executable
 from chainrule.expressions.tracing import Function, Trace, as_tree, form_of, lifted
 from chainrule.graph.node import Node
 from chainrule.graph.tree import flatten, map_tree
 from chainrule.ops.build import as_node
-from chainrule.shapes import TensorType
+from chainrule.shapes import Array, TensorType
 
 KEPT_SHAPES = 64
 
@@ -20,6 +23,20 @@ class Specialised(NamedTuple):
 
     trace: Trace
     run: Executable
+
+    def __call__(self, arrays: Sequence[Array]) -> Any:
+        """The result for arrays of these shapes."""
+        return self.trace.filled(self.run, arrays)
+
+
+def _types_of(arguments: tuple[Any, ...]) -> Any:
+    """Element types and shapes of plain arrays: a key that is made quickly; None for others."""
+    found = []
+    for array in arguments:
+        if type(array) is not np.ndarray:
+            return None
+        found.append((array.dtype, array.shape))
+    return tuple(found)
 
 
 class CompiledFunction:
@@ -34,15 +51,31 @@ class CompiledFunction:
         self.function = fn
         self.engine = engine
         self._kept: BoundedCache[Any, Specialised | None] = BoundedCache(KEPT_SHAPES)
+        self._of_arrays: dict[Any, Specialised] = {}
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
+        known = None if named else self._of_arrays.get(_types_of(arguments))
+        return self._traced(arguments, named) if known is None else known(arguments)
+
+    def _traced(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """A call with any arguments; what it finds for plain arrays is noted."""
         trees = [*map(as_tree, arguments), as_tree(named)]
         leaves = flatten(trees)
         if any(isinstance(leaf, Node) for leaf in leaves):
             return self._build(*map_tree(as_node, trees))
         types = tuple([TensorType(leaf.dtype, leaf.shape) for leaf in leaves])
         kept = self._kept.get((types, form_of(trees)), lambda: self._specialised(trees, types))
-        return kept.trace.filled(kept.run, leaves) if kept else lifted(self._build, trees)
+        if kept is None:
+            return lifted(self._build, trees)
+        if not named and all(a is b for a, b in zip(arguments, trees, strict=False)):
+            self._note(_types_of(arguments), kept)
+        return kept(leaves)
+
+    def _note(self, types: Any, kept: Specialised) -> None:
+        if types is not None:
+            if len(self._of_arrays) >= KEPT_SHAPES:
+                self._of_arrays.clear()
+            self._of_arrays[types] = kept
 
     def _build(self, *arguments: Any) -> Any:
         """The function on nodes, the named arguments in the last place."""

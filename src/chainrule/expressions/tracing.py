@@ -60,7 +60,8 @@ class Trace:
 
     def filled(self, run: Executable, arrays: Sequence[Array]) -> Any:
         """The result, as arrays."""
-        return unflatten(self.result, run([*arrays, *[leaf.value for leaf in self.variables]]))
+        values = run([*arrays, *[leaf.value for leaf in self.variables]])
+        return values[0] if isinstance(self.result, Node) else unflatten(self.result, values)
 
     def inlined(self, arguments: Sequence[Any]) -> Any:
         """The result as nodes, with arrays or nodes in the places of the arguments."""

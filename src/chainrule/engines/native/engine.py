@@ -22,7 +22,7 @@ from chainrule.engines.reference import ReferenceEngine
 from chainrule.errors import ShapeError
 from chainrule.graph.graph import Graph
 from chainrule.ops import random
-from chainrule.shapes import INT64, UINT32, Array, TensorType, bind_rows, fixed_shape
+from chainrule.shapes import INT64, ROWS, UINT32, Array, Dtype, TensorType, bind_rows, fixed_shape
 
 KEPT_FUNCTIONS = 128
 ADDRESS = np.dtype(np.uint64)
@@ -76,6 +76,8 @@ class CompiledGraph:
         self._constants = [heap.given(array, array.dtype) for array in self.layout.constants]
         self._types = [node.type for node in graph.inputs]
         self._results = [node.type for node in graph.outputs]
+        known = not any(ROWS in shape for _, shape in self._results)
+        self._made = self._shapes(None) if known else None
         self._shared_from = self.layout.shared_from
         self._grows = self._scratch(1) != self._scratch(MANY_ROWS)
         self._call = heap.function(code, FUNCTION, self._entries(shared=False))
@@ -114,9 +116,7 @@ class CompiledGraph:
             If results or work space do not fit.
         """
         rows = rows_of(self._types, arrays)
-        results = [
-            np.empty(fixed_shape(bind_rows(shape, rows)), dtype) for dtype, shape in self._results
-        ]
+        results = [np.empty(shape, dtype) for shape, dtype in self._made or self._shapes(rows)]
         pairs = zip(arrays, self._types, strict=True)
         given: list[Any] = [self.heap.given(array, type_.dtype) for array, type_ in pairs]
         try:
@@ -128,6 +128,10 @@ class CompiledGraph:
         if status:
             raise index_error(lambda engine: engine.compile(self.graph)(arrays))
         return results
+
+    def _shapes(self, rows: int | None) -> list[tuple[tuple[int, ...], Dtype]]:
+        """Shapes and element types of the results."""
+        return [(fixed_shape(bind_rows(shape, rows)), dtype) for dtype, shape in self._results]
 
     def _run(self, rows: int, given: Sequence[Any]) -> int:
         """Call the function: its status."""
