@@ -30,7 +30,7 @@ QUICK = [
 VARIANTS = [
     MLPClassifier(max_iter=60, solver="lbfgs"),
     MLPClassifier(max_iter=60, solver="sgd", learning_rate_init=0.1, members=2),
-    MLPClassifier(max_iter=60, restarts=2, class_weight={0: 1.0}),
+    MLPClassifier(max_iter=60, restarts=2, clip_norm=1.0),
     MLPRegressor(max_iter=60, loss="huber", restarts=2),
     MLPRegressor(max_iter=60, solver="lbfgs", dtype="float64"),
     MLPRegressor(max_iter=60, loss="absolute_error", clip_norm=1.0),

@@ -292,6 +292,15 @@ def test_the_best_restart_is_kept() -> None:
     assert int(np.argmin(scores)) == kept.index(True)
 
 
+def test_the_best_restart_trains_on() -> None:
+    model = classifier(restarts=3, max_iter=15).fit(X, Y)
+    before = model.loss_
+    for _ in range(10):
+        model.partial_fit(X, Y)
+    assert model.coefs_[0].ndim == 2
+    assert model.loss_ < before
+
+
 def test_a_time_limit_ends_a_training() -> None:
     model = classifier(max_iter=100_000, tol=0.0, n_iter_no_change=np.inf, time_limit=0.2)
     assert model.fit(X, Y).n_iter_ < 100_000

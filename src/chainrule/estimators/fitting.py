@@ -24,6 +24,7 @@ from chainrule.estimators.machine import (
 from chainrule.estimators.reporting import Reporter
 from chainrule.estimators.rules import RateInVelocity, UncorrectedEpsilonAdam
 from chainrule.estimators.scores import scorer_for
+from chainrule.graph.tree import map_tree
 from chainrule.optim import Optimizer
 from chainrule.optim.schedules import Schedule
 from chainrule.shapes import Array
@@ -116,7 +117,11 @@ def descend(
     score = None if held_out is None else scorer_for(estimator, held_out, job.machine)
     course = Course(descent, record, _rules(estimator, once), job.reporter, job.attributes, score)
     course.run()
-    found = _best_restart(estimator, course)
+    found = course.network
+    if estimator.restarts > 1 and found.members is not None:
+        best = _best_member(course.record)
+        found = found.member(best)
+        memory.state = map_tree(lambda leaf: leaf[best], memory.state)
     return {**job.attributes(found), **_attributes(course, scored), "_optimizer": memory}
 
 
@@ -219,13 +224,10 @@ def _record(estimator: Any, first: bool, scored: bool) -> Record:
     )
 
 
-def _best_restart(estimator: Any, course: Course) -> Snapshot:
-    """The network; of several restarts the best one's."""
-    network, record = course.network, course.record
-    if estimator.restarts == 1 or network.members is None:
-        return network
+def _best_member(record: Record) -> int:
+    """The member with the best score, or else the smallest loss."""
     worth = -record.latest if record.bests is None else record.bests
-    return network.member(int(np.argmax(np.nan_to_num(worth, nan=-np.inf))))
+    return int(np.argmax(np.nan_to_num(worth, nan=-np.inf)))
 
 
 def _attributes(course: Course, scored: bool) -> dict[str, Any]:

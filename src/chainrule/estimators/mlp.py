@@ -158,7 +158,7 @@ class MLPClassifier(ClassifierMixin, Multilayer):
     >>> from sklearn.datasets import load_iris
     >>> from chainrule.estimators import MLPClassifier
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = MLPClassifier(max_iter=300, dropout=0.1, random_state=1).fit(X, y)
+    >>> model = MLPClassifier(solver="lbfgs", alpha=1.0, max_iter=1000, random_state=1).fit(X, y)
     >>> model.predict(X[:2]), bool(model.score(X, y) > 0.95)
     (array([0, 0]), True)
     """

@@ -36,11 +36,18 @@ def class_factors(class_weight: Any, y: Any, weights: Array | None) -> Array | N
     labels = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
     if labels.ndim == 2 and labels.shape[1] > 1:
         return np.asarray(compute_sample_weight(class_weight, labels))
-    classes, places = np.unique(labels, return_inverse=True)
+    labels = labels.ravel()
+    counted = slice(None) if weights is None else weights > 0
+    classes, places = np.unique(labels[counted], return_inverse=True)
     found = compute_class_weight(
-        class_weight, classes=classes, y=labels.ravel(), sample_weight=weights
+        class_weight,
+        classes=classes,
+        y=labels[counted],
+        sample_weight=None if weights is None else weights[counted],
     )
-    return np.asarray(found)[places.ravel()]
+    factors = np.ones(len(labels))
+    factors[counted] = found[places]
+    return factors
 
 
 def weighted(weights: Array | None, factors: Array | None) -> Array | None:
