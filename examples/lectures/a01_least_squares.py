@@ -31,7 +31,7 @@ def large(rows, columns, seed, block=10_000):
     draw = np.random.default_rng(seed)
     truth, gram, moment = draw.normal(size=columns), np.zeros((columns, columns)), np.zeros(columns)
     for _ in range(rows // block):
-        X = draw.standard_normal((block, columns), dtype=np.float32)
+        X = np.sqrt(12, dtype=np.float32) * (draw.random((block, columns), np.float32) - 0.5)
         y = X @ truth.astype(np.float32) + draw.standard_normal(block, dtype=np.float32)
         gram, moment = gram + X.T @ X, moment + X.T @ y
     return np.abs(np.linalg.solve(gram, moment) - truth).max() * np.sqrt(rows)

@@ -1,0 +1,196 @@
+"""Every system of the lectures: its numbers, its page, its pictures, its program."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from chainrule.explain import Chart, Figure, Shown
+from chainrule.explain.canvas import settings
+from chainrule.explain.chart_drawing import drawn
+from chainrule.explain.page import IDS
+from chainrule.explain.palette import DARK, LIGHT
+from chainrule.explain.systems import IN_THE_REPOSITORY, PAGES, find
+
+NAMES = [page.name for page in PAGES]
+PUBLIC = ("chainrule", "chainrule.explain", "chainrule.nn", "chainrule.optim")
+OTHERS = ("numpy", "sklearn", "scipy")
+TOLERANCE = 1.0  # pixels by which boxes of text may touch: they hold the room of descenders
+LONGEST = 60  # lines of a program; most have fewer than 40 without its picture
+
+
+@pytest.fixture(scope="module")
+def shown() -> dict[str, Shown]:
+    """What each program showed, kept for all tests of this file."""
+    return {}
+
+
+def of(name: str, shown: dict[str, Shown]) -> Shown:
+    if name not in shown:
+        shown[name] = find(name)()
+    return shown[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_numbers_are_those_of_the_lectures(name: str, shown: dict[str, Shown]) -> None:
+    found = of(name, shown)
+    assert found.expected and set(found.expected) <= set(found.numbers)
+    assert found.misses() == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wrong_number_is_told(name: str, shown: dict[str, Shown]) -> None:
+    found = of(name, shown)
+    for number in found.expected:
+        wrong = Shown({**found.numbers, number: float("nan")}, expected=found.expected)
+        assert len(wrong.misses()) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pages_say_what_a_class_needs(name: str) -> None:
+    page = find(name).page
+    assert page.claim.endswith(".") and page.slide and page.formula and page.experiment
+    assert set(page.decks or page.id[0]) <= set("ABCDE")
+    assert all(asked and answer for asked, answer in page.questions.items())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pictures_can_be_read_and_described(name: str, shown: dict[str, Shown]) -> None:
+    for key, picture in of(name, shown).pictures.items():
+        root = ElementTree.fromstring(picture.svg())
+        assert root.tag.endswith("svg") and root.get("role") == "img", key
+        assert picture.describe() and picture.text() and picture.data
+        assert "nan" not in picture.describe().lower().split()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_texts_of_charts_do_not_overlap(name: str, shown: dict[str, Shown]) -> None:
+    for key, picture in of(name, shown).pictures.items():
+        if isinstance(picture, Chart):
+            assert list(misplaced(picture)) == [], key
+
+
+def misplaced(chart: Chart) -> Iterator[str]:
+    """Texts that overlap others, or the edge of the picture."""
+    from matplotlib.text import Text
+
+    with settings():
+        canvas = drawn(chart, LIGHT)
+        hidden = set(unseen(canvas))
+        texts = [text for text in canvas.findobj(Text) if text.get_visible() and text.get_text()]
+        found = [
+            (text.get_text(), text.get_window_extent()) for text in texts if id(text) not in hidden
+        ]
+    width, height = canvas.get_size_inches() * canvas.dpi
+    for text, box in found:
+        if box.x0 < 0 or box.y0 < 0 or box.x1 > width or box.y1 > height:
+            yield f"{text!r} leaves the picture"
+    for (first, a), (second, b) in combinations(found, 2):
+        across = min(a.x1, b.x1) - max(a.x0, b.x0)
+        down = min(a.y1, b.y1) - max(a.y0, b.y0)
+        if across > TOLERANCE and down > TOLERANCE:
+            yield f"{first!r} overlaps {second!r}"
+
+
+def unseen(canvas: Any) -> Iterator[int]:
+    """The ids of labels of ticks that matplotlib keeps, and does not draw: out of their axis."""
+    for axes in canvas.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            room = 1e-6 * (high - low)
+            for tick, place in zip(axis.get_major_ticks(), axis.get_majorticklocs(), strict=True):
+                if not low - room <= place <= high + room:
+                    yield id(tick.label1)
+
+
+def test_an_overlap_is_found() -> None:
+    from chainrule.explain import Line, Note, Panel
+
+    line = Line([0, 1], [0, 1])
+    twice = Panel(line, Note(0.5, 0.5, "one"), Note(0.5, 0.5, "two"))
+    assert list(misplaced(Chart(twice, title="Two notes"))) == ["'one' overlaps 'two'"]
+    wide = Panel(
+        line, title="a title that is far wider than its panel, and longer than the picture"
+    )
+    assert any(
+        "leaves" in each for each in misplaced(Chart(wide, title="Wide", size=(200.0, 200.0)))
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_programs_use_the_public_interface(name: str) -> None:
+    tree = ast.parse(find(name).code)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            modules = [str(node.module)]
+        else:
+            continue
+        for module in modules:
+            package = module.partition(".")[0]
+            public = is_public(module) if package == "chainrule" else package in OTHERS
+            assert public or package in sys.stdlib_module_names, module
+
+
+def is_public(module: str) -> bool:
+    """Whether a module of ours is one that its parent names."""
+    parent, _, name = module.rpartition(".")
+    return module in PUBLIC or (parent in PUBLIC and name in import_module(parent).__all__)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_programs_run_on_their_own(name: str, tmp_path: Path) -> None:
+    program = IN_THE_REPOSITORY / find(name).page.file
+    run = subprocess.run(
+        [sys.executable, "-X", "utf8", "-W", "error", program], capture_output=True,
+        encoding="utf-8", cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert "=" in run.stdout and not list(tmp_path.iterdir())
+
+
+def test_every_system_of_the_lectures_is_there() -> None:
+    assert [page.id for page in PAGES] == list(IDS)
+
+
+def test_the_list_of_systems_is_that_of_the_lectures(shared: Path) -> None:
+    table = (shared / "LECTURES.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([A-E]\d+) \| (\S+) \| ([A-E, ]+) \|", table, flags=re.M)
+    assert [id for id, _, _ in rows] == list(IDS)
+    pages = [(page.id, page.name, set(page.decks or page.id[0])) for page in PAGES]
+    assert pages == [(id, name, set(decks) - set(", ")) for id, name, decks in rows]
+
+
+def test_every_program_has_a_page_and_every_page_a_program() -> None:
+    files = {path.name for path in IN_THE_REPOSITORY.glob("*.py")}
+    assert files == {page.file for page in PAGES}
+    assert len({page.id for page in PAGES}) == len({page.name for page in PAGES}) == len(PAGES)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["circuit", "softmax-temperature", "decision-boundary"])
+def test_pixels_are_drawn_on_the_paper_of_the_theme(
+    name: str, theme: str, shown: dict[str, Shown], tmp_path: Path
+) -> None:
+    from matplotlib.image import imread
+
+    picture: Figure = next(iter(of(name, shown).pictures.values()))
+    picture.save(tmp_path / "x.png", theme=theme)
+    pixels = imread(tmp_path / "x.png")[..., :3]
+    paper = {"light": LIGHT, "dark": DARK}[theme].paper
+    wanted = np.array(list(bytes.fromhex(paper[1:]))) / 255
+    assert np.abs(pixels[0, 0] - wanted).max() < 0.01
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 10
