@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.graph.tree import flatten, map_tree
+from chainrule.graph.tree import map_tree
 from chainrule.shapes import Array
 
 Tree = dict[str, dict[str, Array]]
@@ -32,7 +32,8 @@ class Snapshot(NamedTuple):
     @property
     def leaves(self) -> list[Array]:
         """All arrays, parameters first."""
-        return flatten([self.parameters, self.states])
+        layers = (*self.parameters.values(), *self.states.values())
+        return [array for arrays in layers for array in arrays.values()]  # in `flatten`'s order
 
     def member(self, index: int) -> Snapshot:
         """One of the members, as a single network; a single network is its own only member."""

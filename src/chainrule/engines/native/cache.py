@@ -91,10 +91,9 @@ class ObjectCache:
         except FileNotFoundError:
             return None
         with open(descriptor, "rb") as file:
-            _require(
-                os.fstat(descriptor), stat.S_ISREG, "a regular file", stat.S_IWGRP | stat.S_IWOTH
-            )
-            content = file.read(self.limit + 1)
+            about = os.fstat(descriptor)
+            _require(about, stat.S_ISREG, "a regular file", stat.S_IWGRP | stat.S_IWOTH)
+            content = file.read(min(self.limit, about.st_size))  # room for so much is set aside
         found = content[_DIGEST_BYTES:]
         if content[:_DIGEST_BYTES] != _digest(key, found):
             raise OSError(errno.EIO, f"entry {key[:12]} is damaged")
