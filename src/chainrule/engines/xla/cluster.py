@@ -8,20 +8,16 @@ from __future__ import annotations
 import os
 import sys
 import time
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
-from chainrule.engines.base import Program
 from chainrule.engines.processes import INTERRUPTED, MEETING, REFUSED, SILENCE, Cluster, meet
 from chainrule.engines.xla.library import clusters, first_sentence, jax
+from chainrule.engines.xla.program import digest
 from chainrule.errors import EngineError, ParameterError
-from chainrule.graph.graph import Graph
-from chainrule.graph.text import print_graph
 from chainrule.shapes import Array
 
 AFTER_FAILURE: Final = 2 * SILENCE  # seconds in which it comes to light which process caused it
@@ -57,27 +53,16 @@ def results_only() -> Iterator[None]:
 
 
 def facts(
-    program: Program, carried: Sequence[Array], rows: Sequence[Array], seed: int
+    signature: str, carried: Sequence[Array], rows: Sequence[Array], seed: int
 ) -> dict[str, str]:
     """What the processes of a training must agree on before its first step."""
-    settings = replace(program, step=Graph((), ()))
+    described = [f"{' x '.join(map(str, array.shape))} {array.dtype}" for array in rows]
     return {
-        "program": _digest([np.array(f"{settings} {print_graph(program.step).text}")]),
+        "program": digest([np.array(signature)]),
         "seed": str(seed),
-        "data set": f"{' and '.join(map(_described, rows))}, digest {_digest(rows)}",
-        "starting point": _digest(carried),
+        "data set": f"{' and '.join(described)}, digest {digest(rows)}",
+        "starting point": digest(carried),
     }
-
-
-def _described(array: Array) -> str:
-    return f"{' x '.join(map(str, array.shape))} {array.dtype}"
-
-
-def _digest(parts: Iterable[Array]) -> str:
-    found = 0
-    for part in parts:
-        found = zlib.crc32(np.ascontiguousarray(part).tobytes(), found)
-    return f"{found:08x}"
 
 
 @contextmanager

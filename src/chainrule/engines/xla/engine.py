@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -16,7 +17,7 @@ from chainrule.engines.xla.cluster import await_verdict, current, facts, results
 from chainrule.engines.xla.devices import PLATFORMS, PRECISIONS, Devices
 from chainrule.engines.xla.function import traceable
 from chainrule.engines.xla.library import first_sentence, jax, wide
-from chainrule.engines.xla.program import Epoch, Span, State
+from chainrule.engines.xla.program import Epoch, Span, signature
 from chainrule.errors import EngineError, unknown_name
 from chainrule.graph.graph import Graph
 from chainrule.ops import random
@@ -32,9 +33,19 @@ class _Work(NamedTuple):
     """A program and what it runs on."""
 
     program: Program
+    signature: str
     rows: Sequence[Array]
     bounds: Bounds
     seed: int
+
+
+class _Done(NamedTuple):
+    """An epoch that was begun: what it started from, what it gives, the records of its parts."""
+
+    epoch: int
+    before: list[Any]
+    after: list[Any]
+    records: list[Any]
 
 
 class XlaEngine:
@@ -78,7 +89,8 @@ class XlaEngine:
             raise unknown_name("precision", precision, PRECISIONS)
         self.device, self.precision = device, precision
         self._count, self._split_units, self._data_bytes = devices, split_units, data_bytes
-        self._epochs: BoundedCache[Any, Epoch] = BoundedCache(KEPT_PROGRAMS)
+        self._compilations: BoundedCache[Any, Epoch] = BoundedCache(KEPT_PROGRAMS)
+        self._signatures: BoundedCache[Program, str] = BoundedCache(KEPT_PROGRAMS)
         self._data: dict[int, Any] = {}
         self._agreed: Program | None = None
 
@@ -111,34 +123,57 @@ class XlaEngine:
         Arrays of rows are copied to the devices once, and must not change while they exist.
         """
         count = rows_of([node.type for node in program.step.inputs[:-1]], [*carried, *rows]) or 0
-        work = _Work(program, rows, program.bounds(count), seed)
-        one_epoch = self._streamed if self._is_large(rows) else self._resident
+        named = self._signatures.get(program, lambda: signature(program))
+        work = _Work(program, named, rows, program.bounds(count).tolist(), seed)
         with _in_words(), wide(), results_only():
-            state, records = self._start(carried), []
-            for epoch in epochs:
-                self._agree(work, carried, epoch)
-                state, found = one_epoch(work, state, epoch)
-                records += found
-                if current() and not self.devices.fetch([state.alive])[0]:
-                    break  # before processes that stop after each epoch are left behind
-            *last, alive = self.devices.fetch([*state.carried, state.alive])
-            columns = [self.devices.fetch(column) for column in zip(*records, strict=True)]
-        joined = [np.concatenate(column) for column in columns]
-        return _outcome(last, bool(alive), joined, len(work.bounds))
+            return self._run(work, carried, epochs)
+
+    def _run(self, work: _Work, carried: Sequence[Array], epochs: range) -> Outcome:
+        fetch, steps = self.devices.fetch, len(work.bounds)
+        last = self._start(carried)
+        records, finite = [], True
+        for done in self._epochs_of(work, carried, last, epochs):
+            found = [np.concatenate(x) for x in zip(*map(fetch, done.records), strict=True)]
+            good = _finite_steps(found[0])
+            records.append([_until(x, good + (x is found[0])) for x in found])
+            last, finite = done.after, good == steps
+            if not finite:  # leave before the update of that step
+                again = work._replace(bounds=work.bounds[:good])
+                last = self._epoch(again, done.before, done.epoch)[0] if good else done.before
+                break
+        columns = [np.stack(column) for column in zip(*records, strict=True)]
+        return Outcome(fetch(last), columns, finite)
+
+    def _epochs_of(
+        self, work: _Work, carried: Sequence[Array], state: list[Any], epochs: range
+    ) -> Iterator[_Done]:
+        """Epochs, each while the next one runs already; in a cluster, where all agree, before."""
+        waiting: deque[_Done] = deque()
+        for epoch in epochs:
+            self._agree(work, carried, epoch)
+            before, (state, records) = state, self._epoch(work, state, epoch)
+            waiting.append(_Done(epoch, before, state, records))
+            while len(waiting) > (current() is None):
+                yield waiting.popleft()
+        yield from waiting
 
     def _agree(self, work: _Work, carried: Sequence[Array], epoch: int) -> None:
         """Go on only if all processes of a cluster are about to do the same."""
         cluster = current()
         if cluster is not None:
             new = work.program is not self._agreed
-            about = facts(work.program, carried, work.rows, work.seed) if new else {}
+            about = facts(work.signature, carried, work.rows, work.seed) if new else {}
             cluster.agree({**about, "epoch": str(epoch + 1)})
             self._agreed = work.program
 
-    def _start(self, carried: Sequence[Array]) -> State:
-        put = self.devices.put
-        arrays = [put(array, self.devices.by_units(array.shape)) for array in carried]
-        return State(arrays, put(np.asarray(True), self.devices.everywhere))
+    def _start(self, carried: Sequence[Array]) -> list[Any]:
+        put, by_units = self.devices.put, self.devices.by_units
+        return [put(array, by_units(array.shape)) for array in carried]
+
+    def _epoch(self, work: _Work, state: list[Any], epoch: int) -> tuple[list[Any], list[Any]]:
+        """One epoch: the carried values after it, and the records of its parts."""
+        run = self._streamed if self._is_large(work.rows) else self._resident
+        return run(work, state, epoch)
 
     def _is_large(self, rows: Sequence[Array]) -> bool:
         limit = self.data_bytes
@@ -149,14 +184,14 @@ class XlaEngine:
         """How large data sets may be that lie on the devices; None where nothing limits them."""
         return self._data_bytes or self.devices.resident_bytes()
 
-    def _resident(self, work: _Work, state: State, epoch: int) -> tuple[State, list[Any]]:
+    def _resident(self, work: _Work, state: list[Any], epoch: int) -> tuple[list[Any], list[Any]]:
         """One epoch, over data sets that lie on the devices."""
-        run = self._compiled(work.program, work.bounds, len(work.rows[0]), ordered=False)
+        run = self._compiled(work, work.bounds, len(work.rows[0]), ordered=False)
         data = [self._on_devices(array) for array in work.rows]
         state, records = run(state, data, random.key(work.seed), epoch, 0)
         return state, [records]
 
-    def _streamed(self, work: _Work, state: State, epoch: int) -> tuple[State, list[Any]]:
+    def _streamed(self, work: _Work, state: list[Any], epoch: int) -> tuple[list[Any], list[Any]]:
         """One epoch in portions: while the devices compute, the next rows are put in order."""
         order, found = row_order(work.program, work.seed, epoch, len(work.rows[0])), []
         steps = self._steps_a_portion(work)
@@ -165,7 +200,7 @@ class XlaEngine:
             low, high = part[0][0], part[-1][1]
             chosen = slice(low, high) if order is None else order[low:high]
             portion = [self.devices.put(x[chosen], self.devices.everywhere) for x in work.rows]
-            run = self._compiled(work.program, part, high - low, ordered=True)
+            run = self._compiled(work, part, high - low, ordered=True)
             state, records = run(state, portion, random.key(work.seed), epoch, first)
             found.append(records)
         return state, found
@@ -175,10 +210,11 @@ class XlaEngine:
         wanted = (self.data_bytes or 0) // (PORTIONS * row_bytes * work.program.batch)
         return max(1, wanted)
 
-    def _compiled(self, program: Program, bounds: Bounds, rows: int, *, ordered: bool) -> Epoch:
-        span = Span.of(bounds)
-        return self._epochs.get(
-            (program, span, rows, ordered),
+    def _compiled(self, work: _Work, bounds: Bounds, rows: int, *, ordered: bool) -> Epoch:
+        """Compiled once for all trainings of the same network and settings."""
+        program, span = work.program, Span.of(bounds)
+        return self._compilations.get(
+            (work.signature, span, rows, ordered),
             lambda: Epoch(program, span, rows, self.devices, self.precision, ordered=ordered),
         )
 
@@ -190,15 +226,16 @@ class XlaEngine:
         return self._data[id(array)]
 
 
-def _outcome(carried: list[Array], finite: bool, columns: list[Array], steps: int) -> Outcome:
-    """What a run gave; of steps after a loss that was not finite nothing is told."""
-    *records, ran = columns
-    count = int(ran.sum())
-    begun = -(-count // steps)  # epochs
-    for record in records:
-        record[count:] = np.nan if is_float(record.dtype) else 0
-    shaped = [record.reshape(-1, steps, *record.shape[1:])[:begun] for record in records]
-    return Outcome(carried, shaped, finite)
+def _finite_steps(losses: Array) -> int:
+    """How many steps of an epoch came before the first whose loss is finite for no member."""
+    dead = ~np.isfinite(losses.reshape(len(losses), -1)).any(axis=1)
+    return int(np.argmax(dead)) if dead.any() else len(losses)
+
+
+def _until(record: Array, count: int) -> Array:
+    """A record of an epoch of which only so many steps are told."""
+    record[count:] = np.nan if is_float(record.dtype) else 0
+    return record
 
 
 @contextmanager

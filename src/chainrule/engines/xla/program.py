@@ -7,7 +7,9 @@ come in the order they are needed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +19,9 @@ from chainrule.engines.xla.devices import Devices
 from chainrule.engines.xla.function import traceable
 from chainrule.engines.xla.library import jax, jnp, lax
 from chainrule.engines.xla.threefry import fold_in, random_bits
-from chainrule.shapes import fixed_shape
+from chainrule.graph.graph import Graph
+from chainrule.graph.text import print_graph
+from chainrule.shapes import Array, fixed_shape
 
 
 class Span(NamedTuple):
@@ -47,27 +51,33 @@ class Span(NamedTuple):
         return self.full + bool(self.tail)
 
 
-class State(NamedTuple):
-    """What goes from step to step.
+def signature(program: Program) -> str:
+    """The same for programs that do the same, whichever nodes they are made of."""
+    text, constants = print_graph(program.step)
+    return f"{replace(program, step=Graph((), ()))}\n{text}\n{digest(constants)}"
 
-    Attributes
-    ----------
-    carried : list of arrays
-    alive : bool array
-        Whether a loss was finite in every step so far; then ``carried`` stands still.
-    """
 
-    carried: list[Any]
-    alive: Any
+def digest(arrays: Iterable[Array]) -> str:
+    """Sixteen digits that are the same for the same numbers."""
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()[:16]
 
 
 def row_order(program: Program, epoch_key: Any, rows: int) -> Any:
-    """The order in which an epoch visits the rows, as in the reference engine; None for theirs."""
+    """The order in which an epoch visits the rows, as in the reference engine; None for theirs.
+
+    Random words are sorted together with their places: on processors five times as fast as a
+    stable order of the words, 4 ms for 60,000 of them.
+    """
     key = fold_in(epoch_key, np.uint64(0))
     if program.replacement:
         return random_bits(key, (rows,), 64) % np.uint64(rows)
     if program.shuffled:
-        return jnp.argsort(random_bits(key, (rows,), 32), stable=True)
+        words = random_bits(key, (rows,), 32).astype(jnp.uint64) << np.uint64(32)
+        sorted_words = jnp.sort(words | jnp.arange(rows, dtype=jnp.uint64))
+        return sorted_words.astype(jnp.uint32)  # the places
     return None
 
 
@@ -101,37 +111,43 @@ class Epoch:
         self.ordered = ordered
         self.step = traceable(program.step, precision)
         inputs = program.step.inputs[: program.carried]
-        state = State(
-            [devices.by_units(fixed_shape(node.shape)) for node in inputs], devices.everywhere
-        )
-        self.compiled = jax.jit(
-            self._run, donate_argnums=0, out_shardings=(state, devices.everywhere)
-        )
+        self.shardings = [devices.by_units(fixed_shape(node.shape)) for node in inputs]
+        self.compiled = jax.jit(self._run, out_shardings=(self.shardings, devices.everywhere))
 
-    def __call__(self, state: State, rows: Sequence[Any], seed: Any, epoch: int, first: int) -> Any:
-        """Run the steps from number ``first``; gives the state, and the records of each step."""
-        return self.compiled(state, list(rows), seed, np.uint64(epoch), np.uint64(first))
+    def __call__(
+        self, carried: Sequence[Any], rows: Sequence[Any], seed: Any, epoch: int, first: int
+    ) -> tuple[list[Any], list[Any]]:
+        """Run the steps from number ``first``: the carried values after them, and their records.
 
-    def _run(self, state: State, rows: list[Any], seed: Any, epoch: Any, first: Any) -> Any:
+        What it is given stays as it is, for where a loss is not finite the epoch begins again.
+        """
+        given = list(carried), list(rows), seed, np.uint64(epoch), np.uint64(first)
+        found: tuple[list[Any], list[Any]] = self.compiled(*given)
+        return found
+
+    def _run(self, carried: Any, rows: list[Any], seed: Any, epoch: Any, first: Any) -> Any:
         epoch_key = fold_in(seed, epoch)
         order = None if self.ordered else row_order(self.program, epoch_key, self.rows)
-        if order is not None:
-            order = order.astype(jnp.uint32 if self.rows < 2**32 else jnp.uint64)
-
-        def one(state: State, number: Any, size: int) -> tuple[State, Any]:
-            start = number.astype(jnp.int64) * self.span.batch
-            batch = [self._batch(array, order, start, size) for array in rows]
-            return self._step(state, batch, fold_in(epoch_key, first + number + np.uint64(1)))
-
         full, batch, tail = self.span
-        numbers = jnp.arange(full, dtype=jnp.uint64)
-        state, records = lax.scan(lambda state, number: one(state, number, batch), state, numbers)
+        numbers = first + np.uint64(1) + jnp.arange(self.span.steps, dtype=jnp.uint64)
+        keys = fold_in(jnp.broadcast_to(epoch_key, (self.span.steps, 2)), numbers)
+
+        def step(carried: Any, start: Any, key: Any, size: int) -> tuple[list[Any], list[Any]]:
+            given = [self._batch(array, order, start, size) for array in rows]
+            values = self.step([*carried, *given, key])
+            return values[: self.program.carried], values[self.program.carried :]
+
+        starts = jnp.arange(full, dtype=jnp.int64) * batch
+        carried, records = lax.scan(
+            lambda carried, x: step(carried, x[0], x[1], batch), carried, (starts, keys[:full])
+        )
         if tail:
-            state, last = one(state, np.uint64(full), tail)
+            carried, last = step(carried, np.int64(full * batch), keys[full], tail)
             records = [
-                jnp.append(r, each[None], axis=0) for r, each in zip(records, last, strict=True)
+                jnp.append(record, each[None], axis=0)
+                for record, each in zip(records, last, strict=True)
             ]
-        return state, records
+        return carried, records
 
     def _batch(self, array: Any, order: Any, start: Any, size: int) -> Any:
         """The rows of one step, divided among the devices."""
@@ -146,11 +162,3 @@ class Epoch:
         if self.devices.count == 1:
             return batch
         return lax.with_sharding_constraint(batch, self.devices.by_rows)
-
-    def _step(self, state: State, batch: Sequence[Any], key: Any) -> tuple[State, list[Any]]:
-        """One step; its records, the last of them whether it counts."""
-        values = self.step([*state.carried, *batch, key])
-        carried, records = values[: self.program.carried], values[self.program.carried :]
-        alive = state.alive & jnp.isfinite(records[0]).any()
-        kept = [jnp.where(alive, new, old) for new, old in zip(carried, state.carried, strict=True)]
-        return State(kept, alive), [*records, state.alive]

@@ -107,9 +107,15 @@ def _reduction(name: str, **settings: Any) -> Lowering:
     return lambda x, axes, keepdims: getattr(jnp, name)(x, axis=axes, keepdims=keepdims, **settings)
 
 
-def _total(name: str) -> Lowering:
-    """A sum or product in the elements' own type."""
-    return lambda x, axes, keepdims: _reduction(name, dtype=x.dtype)(x, axes, keepdims)
+def _sum(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    """Of several axes the first one by itself: on processors it takes 1.0 ms, all at once 2.5 ms.
+
+    So it is for the squares of 1024 x 1024 numbers, whose rows are added as vectors; unless there
+    is a barrier, XLA makes one of the two sums again, and adds number to number.
+    """
+    if len(axes) > 1:
+        x = lax.optimization_barrier(jnp.sum(x, axis=axes[0], keepdims=True, dtype=x.dtype))
+    return jnp.sum(x, axis=axes, keepdims=keepdims, dtype=x.dtype)
 
 
 def _place(name: str) -> Lowering:
@@ -202,8 +208,8 @@ TABLE: Final[dict[str, str | Lowering]] = {
     "pad": _pad,
     "concat": lambda *arrays, axis: jnp.concatenate(arrays, axis=axis),
     # reductions and scans
-    "sum": _total("sum"),
-    "prod": _total("prod"),
+    "sum": _sum,
+    "prod": lambda x, axes, keepdims: jnp.prod(x, axis=axes, keepdims=keepdims, dtype=x.dtype),
     "max": _reduction("max"),
     "min": _reduction("min"),
     "logsumexp": _logsumexp,
