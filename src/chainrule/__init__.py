@@ -27,7 +27,17 @@ if TYPE_CHECKING:
     from chainrule.networks import Network, load
 
 _NETWORKS = ("Network", "load")
-_MODULES = ("data", "explain", "networks", "nn", "optim", "persist", "testing", "training")
+_MODULES = (
+    "data",
+    "estimators",
+    "explain",
+    "networks",
+    "nn",
+    "optim",
+    "persist",
+    "testing",
+    "training",
+)
 
 
 def __getattr__(name: str) -> Any:

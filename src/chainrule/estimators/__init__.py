@@ -15,15 +15,25 @@ if TYPE_CHECKING:
     from chainrule.estimators.linear import LinearRegression
     from chainrule.estimators.logistic import LogisticRegression
     from chainrule.estimators.mlp import MLPClassifier, MLPRegressor
+    from chainrule.estimators.table import TableClassifier, TableRegressor
 
 _HOMES = {
     "LinearRegression": "linear",
     "LogisticRegression": "logistic",
     "MLPClassifier": "mlp",
     "MLPRegressor": "mlp",
+    "TableClassifier": "table",
+    "TableRegressor": "table",
 }
 
-__all__ = ["LinearRegression", "LogisticRegression", "MLPClassifier", "MLPRegressor"]
+__all__ = [
+    "LinearRegression",
+    "LogisticRegression",
+    "MLPClassifier",
+    "MLPRegressor",
+    "TableClassifier",
+    "TableRegressor",
+]
 
 
 def __getattr__(name: str) -> Any:

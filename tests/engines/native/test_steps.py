@@ -18,7 +18,7 @@ from chainrule.engines.native import carrying, function, schedule, sharing
 from chainrule.engines.native.engine import NativeEngine
 from chainrule.engines.reference import ReferenceEngine
 from chainrule.graph.graph import Graph
-from chainrule.nn import Activation, Linear, Network
+from chainrule.nn import Activation, Function, Linear, Network
 from chainrule.shapes import Array
 from tests.engines.native.test_programs import NETWORKS, trained
 
@@ -127,6 +127,20 @@ def test_a_loss_that_is_not_finite_leaves_everything_as_it_was() -> None:
         assert not outcome.finite
         np.testing.assert_array_equal(outcome.carried[0], [100.0] * 3)
         np.testing.assert_array_equal(outcome.carried[1], [0.0] * 3)
+
+
+def test_computed_labels_are_checked_while_they_are_there() -> None:
+    codes = (np.arange(64) % 6).astype(np.float32)[:, None]
+
+    def chosen(x: Any) -> Any:
+        return cr.one_hot(cr.astype(x, np.int64)[:, 0], 6, np.float32)
+
+    layers = [Function(chosen), Linear(6, 4), Activation("tanh"), Linear(4, 1)]
+    model = Network(layers, seed=0)
+    history = model.fit(codes, codes, epochs=2, seed=0, engine="native", progress=False)
+    assert np.isfinite(history["loss"]).all()
+    with pytest.raises(IndexError):
+        model.fit(codes + 1, codes, epochs=1, seed=0, engine="native", progress=False)
 
 
 # Threads

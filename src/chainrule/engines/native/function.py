@@ -207,7 +207,7 @@ class _Writer:
         frame = _Frame(self, self.emit)
         if self.shared:
             self._write_context(frame)
-        self._check_labels(frame, given=True)
+        self._check_labels(frame, [*self.graph.inputs, *self.constants])
         known = -1
         if self.carried is not None:
             known = loss_group(self.graph, self.groups, self.carried)
@@ -222,9 +222,9 @@ class _Writer:
                 self._write_group(frame.scope, group)
             if group.kind is GroupKind.PRODUCT:
                 write_row_sums(frame.scope, group)
+            self._check_labels(frame, group.nodes)
             if number == known:
                 self._leave_if_not_finite(frame)
-        self._check_labels(frame, given=False)
         for node in self.waiting:
             size = shape_size(node.shape).number * node.dtype.itemsize
             copy(self.emit, frame.entry(self.places[node]), frame.access(node).pointer, str(size))
@@ -239,10 +239,10 @@ class _Writer:
         else:
             write_product_group(scope, group, self.stored)
 
-    def _check_labels(self, frame: _Frame, *, given: bool) -> None:
-        """Check labels that are inputs at the beginning, computed ones at the end."""
+    def _check_labels(self, frame: _Frame, known: Sequence[Node]) -> None:
+        """Check the labels that lie in one of these arrays, while they are there."""
         for each in self.labels:
-            if (self.home(each.node) in self.graph.inputs) == given:
+            if self.home(each.node) in known:
                 check_labels(frame.scope, each.node, each.classes)
 
     def _leave_if_not_finite(self, frame: _Frame) -> None:
