@@ -77,9 +77,27 @@ def check_values(y: Array, domain: Domain, loss: str) -> Array:
 
 
 def as_floats(y: Array, dtype: Dtype, loss: str) -> Array:
-    """``y`` in the network's element type, which must be able to hold it."""
+    """``y`` in the network's element type, which must be able to hold it.
+
+    Raises
+    ------
+    DataError
+        Naming the first place that is not finite, or more than the type holds.
+    """
+    check_values(y, REALS, loss)
     with np.errstate(over="ignore"):
-        return check_values(y.astype(dtype), REALS, loss)
+        found = y.astype(dtype)
+    beyond = np.argwhere(~np.isfinite(found))
+    if len(beyond):
+        place = tuple(int(index) for index in beyond[0])
+        where = f"row {place[0]}" + (
+            f", column {place[1]}" if y.shape[1:] not in ((), (1,)) else ""
+        )
+        raise DataError(
+            f"the target has {y[place]} in {where}, more than {dtype.name} holds; scale it, or make"
+            ' the network with dtype="float64"'
+        )
+    return found
 
 
 def class_labels(y: Array, n_out: int, loss: str) -> Array:

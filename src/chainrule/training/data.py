@@ -96,7 +96,15 @@ def as_weights(sample_weight: npt.ArrayLike, rows: int, dtype: Dtype) -> Array:
         )
     if not weights.any():
         raise DataError("sample weights must not all be 0")
-    return weights.astype(dtype)
+    with np.errstate(over="ignore"):
+        found: Array = weights.astype(dtype)
+    if not np.isfinite(found).all():
+        row = int(np.argmin(np.isfinite(found)))
+        raise DataError(
+            f"sample_weight[{row}] is {weights[row]}, more than {dtype.name} holds; divide"
+            " all weights by one number"
+        )
+    return found
 
 
 def weights_of_classes(class_weight: Mapping[Any, float] | str, y: Array) -> Array:

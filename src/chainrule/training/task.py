@@ -11,7 +11,7 @@ import numpy.typing as npt
 from chainrule.errors import DataError, ParameterError, ShapeError
 from chainrule.nn import losses, metrics
 from chainrule.nn.activations import Sigmoid
-from chainrule.nn.losses import BinaryCrossEntropy, CrossEntropy, Loss
+from chainrule.nn.losses import BinaryCrossEntropy, CrossEntropy, Custom, Loss
 from chainrule.ops import random
 from chainrule.shapes import Array, as_array
 from chainrule.training.data import as_weights, weights_of_classes
@@ -73,6 +73,7 @@ def prepare(
         by_class = weights_of_classes(class_weight, as_array(y)[train]).astype(architecture.dtype)
         rows[2:] = [by_class * rows[2] if len(rows) > 2 else by_class]
     _check_variety(chosen, rows[1])
+    _check_range(chosen, rows[1], n_out)
     for part in (rows, held_out or rows):
         if len(part) > 2 and not part[2].any():
             raise DataError("the weights of all rows are 0; nothing can be learned or measured")
@@ -165,6 +166,23 @@ def split_rows(rows: int, fraction: float, seed: int) -> tuple[Array, Array]:
         )
     order = random.permutation(random.fold_in(random.key(seed), random.Stream.HELD_OUT_ROWS), rows)
     return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+def _check_range(loss: Loss, targets: Array, n_out: int) -> None:
+    """Refuse targets whose loss overflows before anything is learned: at a prediction of 1."""
+    if targets.dtype.kind != "f" or isinstance(loss, Custom):
+        return
+    sizes = np.abs(targets).reshape(len(targets), -1)
+    row, column = map(int, np.unravel_index(np.argmax(sizes), sizes.shape))
+    with np.errstate(all="ignore"):
+        first = loss.per_row(np.ones((1, n_out), targets.dtype), targets[row : row + 1], False)
+    if not np.isfinite(first).all():
+        where = f"row {row}" + (f", column {column}" if sizes.shape[1] > 1 else "")
+        raise DataError(
+            f"the target has {targets.reshape(len(targets), -1)[row, column]} in {where}, whose"
+            f" {loss.name} is more than {targets.dtype.name} holds; scale the target, or make the"
+            ' network with dtype="float64"'
+        )
 
 
 def _check_variety(loss: Loss, targets: Array) -> None:
