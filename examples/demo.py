@@ -38,8 +38,8 @@ TRAIN, TEST, PREDICTIONS = OUT / "train.csv", OUT / "test.csv", OUT / "predictio
 MODEL, AGAIN = OUT / "digits.chainrule", OUT / "again.chainrule"
 TARGET = "digit"
 SETTINGS = SimpleNamespace(
-    layers=(256,), members=1, epochs=200, batch_size=32, learning_rate=1e-3, dropout=0.5,
-    test=0.0, validation=0.1, patience=20, seed=0,
+    layers=(512,), members=1, bins=0, scaling="standard", epochs=100, batch_size=32,
+    learning_rate=1e-3, dropout=0.5, test=0.0, validation=0.1, patience=20, seed=0,
 )  # fmt: skip
 REQUIRED_ACCURACY = 0.97
 COMPARED_EPOCHS = 40

@@ -9,12 +9,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from chainrule.errors import ParameterError
-from chainrule.optim.settings import BELOW_ONE, COUNT, FRACTION, POSITIVE, Kind, check
+from chainrule.optim.settings import (
+    BELOW_ONE,
+    COUNT,
+    COUNT_FROM_ZERO,
+    FRACTION,
+    POSITIVE,
+    Kind,
+    check,
+)
 from chainrule.persist.regular import require_regular
 
 OPTIONS: Final[dict[str, Kind]] = {
-    "members": COUNT, "epochs": COUNT, "batch_size": COUNT, "patience": COUNT,
-    "learning_rate": POSITIVE, "time_limit": POSITIVE, "dropout": BELOW_ONE, "validation": FRACTION,
+    "members": COUNT, "bins": COUNT_FROM_ZERO, "epochs": COUNT, "batch_size": COUNT,
+    "patience": COUNT, "learning_rate": POSITIVE, "time_limit": POSITIVE, "dropout": BELOW_ONE,
+    "validation": FRACTION,
 }  # fmt: skip
 """Options of ``train`` and what they may be."""
 

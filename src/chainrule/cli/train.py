@@ -10,6 +10,7 @@ import click
 
 from chainrule.cli.console import note, say_facts, say_numbers
 from chainrule.cli.settings import checked, require_different, require_free
+from chainrule.data.scaling import SCALINGS
 
 if TYPE_CHECKING:
     from chainrule.cli.learn import Asked, Learned, Work
@@ -43,6 +44,8 @@ def _kinds(command: Any) -> Any:
 @click.option("--test", type=float, default=0.15, show_default=True, help="Share of test rows.")
 @click.option("--validation", type=float, help="Share of the others that choose the epoch.")
 @click.option("--layers", metavar="SIZES", help="Hidden units, such as 64,32, or none.")
+@click.option("--bins", type=int, help="Intervals that numbers are encoded by, at most.")
+@click.option("--scaling", type=click.Choice([*SCALINGS]), help="Of numbers.")
 @click.option("--members", type=int, help="Networks in the ensemble.")
 @click.option("--epochs", type=int, help="Passes over the rows, at most.")
 @click.option("--batch-size", type=int, help="Rows a step.")
@@ -119,7 +122,8 @@ def asked_for(options: dict[str, Any]) -> Asked:
     kinds = {
         ("category" if kind == "categorical" else kind): options[kind] for kind in COLUMN_KINDS
     }
-    chosen = {"hidden": hidden_layers(options["layers"]), **checked("train", options)}
+    chosen = {"hidden": hidden_layers(options["layers"]), "scaling": options["scaling"]}
+    chosen |= checked("train", options)
     limit = chosen.pop("time_limit")
     return Asked(
         options["target"], options["task"], options["test"], new_seed(_seed(options)), chosen,
