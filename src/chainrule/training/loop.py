@@ -57,15 +57,15 @@ class Method:
 
     Attributes
     ----------
-    chunk : int >= 1
-        Epochs in one call into the engine; known after ``start``.
+    several : bool
+        Whether a call into the engine may run several epochs; known after ``start``.
     resumable : bool
         Whether what is carried is all that it needs to go on.
     optimizer : Optimizer or LBFGS
         Its settings; it knows how long training takes after ``start``.
     """
 
-    chunk: int = 1
+    several: bool = False
     resumable: bool = True
     optimizer: Any
 
@@ -230,7 +230,7 @@ class Training:
             row = {name: column[index] for name, column in columns.items()}
             row = {**row, "seconds": seconds}
             losses = records["loss"][index]
-            self._record(row, losses, finite, again if self.method.chunk > 1 else None)
+            self._record(row, losses, finite, again if self.method.several else None)
         if len(usable) and not usable[-1].any():
             self._diverged(f"the parameters were not finite after epoch {self.epoch + 1}")
         elif not outcome.finite:
@@ -362,7 +362,7 @@ class Training:
 
     def _kept(self) -> Leaves:
         """What the best epoch is restored from: its arrays, or all that its call started from."""
-        return flatten(self.carried) if self.method.chunk > 1 else self.snapshot.leaves
+        return flatten(self.carried) if self.method.several else self.snapshot.leaves
 
 
 def _begin(training: Training) -> None:

@@ -67,7 +67,8 @@ class Steps(Method):
         self.program = replace(order, step=graph, carried=len(flatten(carried)))
         self.engine = get_engine(self.plan.engine)
         fitting = int(CALL_SECONDS / epoch_seconds(self.program, len(self.rows[0])))
-        self.chunk = 1 if training.watched else max(1, fitting)
+        self.several = fitting > 0 and not training.watched
+        self.chunk = fitting if self.several else 1
         return state
 
     def _first_state(self, snapshot: Snapshot) -> Any:
@@ -85,7 +86,7 @@ class Steps(Method):
             epochs = range(first, min(first + self.chunk, self.plan.epochs))
             began = time.perf_counter()
             outcome = self._outcome(flatten(training.carried), epochs)
-            if not training.watched:
+            if self.several:
                 self._fit_chunk((time.perf_counter() - began) / len(epochs))
             going = training.take_in(outcome, began) and epochs.stop < self.plan.epochs
 
