@@ -170,10 +170,12 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownNameEr
 
     >>> print(unknown_name("loss", "huberr", ["huber", "hinge"]))
     unknown loss 'huberr'; did you mean 'huber'? (known: huber, hinge)
+    >>> print(unknown_name("loss", 3, ["huber", "hinge"]))
+    unknown loss 3 (known: huber, hinge)
     """
     names = list(known)
     close = difflib.get_close_matches(str(name), names, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ";"
+    hint = f"; did you mean {close[0]!r}?" if close else ""
     more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     shown = ", ".join(names[:NAMES_SHOWN]) + more
     return UnknownNameError(f"unknown {kind} {name!r}{hint} (known: {shown or 'none'})")

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from importlib import import_module
 from itertools import combinations
@@ -21,7 +22,7 @@ from chainrule.explain.canvas import settings
 from chainrule.explain.chart_drawing import drawn
 from chainrule.explain.page import IDS
 from chainrule.explain.palette import DARK, LIGHT
-from chainrule.explain.systems import IN_THE_REPOSITORY, PAGES, find
+from chainrule.explain.systems import IN_THE_REPOSITORY, INSTALLED, PAGES, find
 
 NAMES = [page.name for page in PAGES]
 PUBLIC = ("chainrule", "chainrule.explain", "chainrule.nn", "chainrule.optim")
@@ -178,6 +179,15 @@ def test_every_program_has_a_page_and_every_page_a_program() -> None:
     files = {path.name for path in IN_THE_REPOSITORY.glob("*.py")}
     assert files == {page.file for page in PAGES}
     assert len({page.id for page in PAGES}) == len({page.name for page in PAGES}) == len(PAGES)
+
+
+def test_an_installed_package_carries_the_programs() -> None:
+    root = IN_THE_REPOSITORY.parents[1]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    carried = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert {root / kept: root / "src" / put for kept, put in carried.items()} == {
+        IN_THE_REPOSITORY: INSTALLED
+    }
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -25,12 +25,15 @@ from chainrule.training import (
     Callback,
     Checkpoints,
     CheckpointWarning,
+    DivergenceWarning,
     EarlyStopping,
     History,
     Run,
     TimeLimit,
     checkpoints,
+    methods,
 )
+from chainrule.training.loop import Training
 from tests.training import killed
 
 X, Y = killed.data()
@@ -231,6 +234,70 @@ def test_a_callback_that_forgets_is_noticed(tmp_path: Path) -> None:
     assert again.epochs > whole.epochs
 
 
+# Places in an epoch
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_long_epoch_is_left_and_entered_in_the_middle(
+    tmp_path: Path, kind: str, engine: str, monkeypatch: Any
+) -> None:
+    given = {"batch_size": 8, **KINDS[kind], "epochs": 3, "engine": engine}
+    whole = network()
+    history = fit(whole, None, **given)
+    monkeypatch.setattr(methods, "PART_SECONDS", 1e-9)  # one step a call
+    monkeypatch.setattr(checkpoints, "LEAST_PAUSE", 0)
+    alone = network()
+    assert killed.digest(alone, fit(alone, None, **given)) == killed.digest(whole, history)
+    take = Training.take_part
+    for left in (1, 4):
+        calls: list[int] = []
+
+        def interrupted(
+            self: Training, *arguments: Any, calls: Any = calls, left: int = left
+        ) -> None:
+            take(self, *arguments)
+            calls.append(self.step)
+            if len(calls) == left:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Training, "take_part", interrupted)
+        folder = tmp_path / str(left)
+        assert fit(network(), folder, **given).interrupted
+        monkeypatch.setattr(Training, "take_part", take)
+        found = Checkpoints(folder).newest()
+        assert found is not None and found.step == calls[-1] > 0
+        model = network(seed=left)
+        again = model.fit(X, Y, **given, seed=7, checkpoints=folder, resume=True)
+        assert killed.digest(model, again) == killed.digest(whole, history)
+
+
+def test_parts_grow_until_they_take_long_enough(monkeypatch: Any) -> None:
+    monkeypatch.setattr(methods, "PART_SECONDS", 0.02)
+    parts: list[int] = []
+    take = Training.take_part
+
+    def counted(self: Training, *arguments: Any) -> None:
+        parts.append(self.method.part)
+        take(self, *arguments)
+
+    monkeypatch.setattr(Training, "take_part", counted)
+    rows = np.tile(X, (40, 1))
+    network().fit(rows, np.tile(Y, 40), epochs=2, batch_size=2, seed=0, engine="native")
+    assert len(parts) > 1 and max(parts) > 2 * parts[0]
+
+
+def test_an_epoch_that_diverges_in_its_middle(monkeypatch: Any) -> None:
+    def diverged() -> History:
+        model = Network([Linear(4, 3)], seed=0)
+        with pytest.warns(DivergenceWarning):
+            return model.fit(X, np.eye(3)[Y], optimizer=SGD(1e7), epochs=3, batch_size=8, seed=0)
+
+    whole = diverged()
+    monkeypatch.setattr(methods, "PART_SECONDS", 1e-9)
+    assert diverged().stopped == whole.stopped and "step" in whole.stopped
+
+
 # Files
 
 
@@ -281,8 +348,8 @@ def test_a_file_that_is_whole_and_makes_no_sense(tmp_path: Path) -> None:
     path = tmp_path / sorted(os.listdir(tmp_path))[-1]
     arrays, structure = persist.read_file(path)
     for change in (
-        {"step": -1}, {"step": True}, {"training": []}, {"stopped": 3}, {"callbacks": [1]},
-        {"callbacks": "x"}, {"history": {}}, {"history": 5},
+        {"step": -1}, {"step": True}, {"step": 2}, {"training": []}, {"stopped": 3},
+        {"callbacks": [1]}, {"callbacks": "x"}, {"history": {}}, {"history": 5},
     ):  # fmt: skip
         persist.write_file(path, arrays, {**structure, **change}, kind="checkpoint")
         with pytest.warns(CheckpointWarning):

@@ -16,6 +16,7 @@ from chainrule.shapes import Array
 
 if TYPE_CHECKING:
     from chainrule.data.frames import Column
+    from chainrule.engines.base import EngineChoice
     from chainrule.estimators.table_model import TableModel
     from chainrule.training import Finding
 
@@ -51,6 +52,7 @@ class Asked:
     time_limit : float, optional
     checkpoints : path, optional
     resume : bool
+    engine : str or Engine, optional
     """
 
     target: str | int
@@ -65,6 +67,7 @@ class Asked:
     time_limit: float | None = None
     checkpoints: str | None = None
     resume: bool = False
+    engine: EngineChoice = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +208,7 @@ def learn(
     request = table_learning.Request(
         asked.chosen, asked.seed, schema=work.schema, group=asked.group, time=asked.time,
         time_limit=asked.time_limit, progress=progress, callbacks=callbacks,
-        checkpoints=asked.checkpoints, resume=asked.resume,
+        checkpoints=asked.checkpoints, resume=asked.resume, engine=asked.engine,
     )  # fmt: skip
     model = table_learning.learn(problem, request)
     history = model.network.history

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import secrets
 import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from chainrule.cli.console import note, say_facts, say_numbers
+from chainrule.cli.engines import engine_options, placed
 from chainrule.cli.settings import checked, require_different, require_free
 from chainrule.data.scaling import SCALINGS
 
@@ -64,6 +66,7 @@ def _kinds(command: Any) -> Any:
 @click.option(
     "--log", type=click.Choice(["json"]), help="Events as lines of JSON, in place of words."
 )
+@engine_options
 @click.pass_context
 def train(context: click.Context, /, table: str, **options: Any) -> None:
     """Train networks on a table: CSV, plain or compressed by gzip, or Parquet.
@@ -76,6 +79,18 @@ def train(context: click.Context, /, table: str, **options: Any) -> None:
     testing; of the others some choose the epoch. Settings that are not given have measured
     defaults. Results go to standard output, all else to standard error.
     """  # noqa: D301 - click wants the backspace itself
+    with placed(options) as place:
+        options["seed"] = place.share(_seed(options))
+        if not place.speaks:
+            options |= {"out": None, "report": None, "write_schema": None}
+            options |= {"quiet": True, "log": None}
+        asked = replace(asked_for(options), engine=place.engine)
+        _train(context, table, asked, options, speaks=place.speaks)
+
+
+def _train(
+    context: click.Context, table: str, asked: Asked, options: dict[str, Any], *, speaks: bool
+) -> None:
     from chainrule.cli.learn import Work, learn
     from chainrule.cli.log import JsonLog
     from chainrule.data import as_frame
@@ -88,10 +103,10 @@ def train(context: click.Context, /, table: str, **options: Any) -> None:
         from chainrule.cli.report import require_pictures
 
         require_pictures()
-    asked = asked_for(options)
     frame = as_frame(table, header=not options["no_header"])
     work = Work.of(frame, asked)
-    _say_schema(work, frame, options)
+    if speaks:
+        _say_schema(work, frame, options)
     if options["write_schema"] is not None:
         work.schema.save(options["write_schema"])
     if options["dry_run"]:
@@ -99,7 +114,8 @@ def train(context: click.Context, /, table: str, **options: Any) -> None:
     log = [JsonLog()] if options["log"] else []
     silent = options["quiet"] or options["log"] is not None
     learned = learn(work, asked, progress=False if silent else None, callbacks=log)
-    _finish(work, learned, asked, options, command_line(context, asked.seed))
+    if speaks:
+        _finish(work, learned, asked, options, command_line(context, asked.seed))
     if learned.interrupted:
         raise KeyboardInterrupt
 

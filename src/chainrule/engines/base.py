@@ -44,6 +44,8 @@ class Program:
         Whether a tail shorter than ``batch`` is left out.
     replacement : bool
         Whether rows are drawn anew for each step, so that some come twice.
+    steps : range or None
+        The steps of each epoch that are run; all of them if None.
     """
 
     step: Graph
@@ -53,9 +55,15 @@ class Program:
     merge_single_row: bool = False
     drop_last: bool = False
     replacement: bool = False
+    steps: range | None = None
+
+    @property
+    def first_step(self) -> int:
+        """The number of the first step of an epoch that is run."""
+        return 0 if self.steps is None else self.steps.start
 
     def bounds(self, rows: int) -> Array:
-        """Where each batch of an epoch over ``rows`` rows begins and ends: (steps, 2) int64.
+        """Where the batch of each step that is run begins and ends: (steps, 2) int64.
 
         Raises
         ------
@@ -70,7 +78,8 @@ class Program:
             low, rows = low[:-1], int(low[-1])
         elif len(low) > 1 and self.merge_single_row and last == 1 < self.batch:
             low = low[:-1]
-        return np.stack([low, np.append(low[1:], rows)], axis=1)
+        found = np.stack([low, np.append(low[1:], rows)], axis=1)
+        return found if self.steps is None else found[self.steps.start : self.steps.stop]
 
 
 @dataclass(frozen=True)
@@ -94,9 +103,17 @@ class Outcome:
 
 
 class Engine(Protocol):
-    """An engine: a name, and two methods."""
+    """An engine: a name, and two methods.
+
+    Attributes
+    ----------
+    name : str
+    splits_epochs : bool
+        Whether programs may name some of the steps of an epoch.
+    """
 
     name: str
+    splits_epochs: bool
 
     def compile(self, graph: Graph) -> Executable:
         """A function from the graph's input values to its output values."""

@@ -13,8 +13,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from queue import Empty, Queue
 from typing import Any, Final, NoReturn
 
@@ -185,6 +185,34 @@ def _end(sentence: str) -> NoReturn:
     """End this process from any thread, whatever the others are waiting for."""
     os.write(2, f"chainrule: {sentence}\n".encode())
     _exit(REFUSED)
+
+
+_current: list[Cluster] = []
+
+
+def current() -> Cluster | None:
+    """The cluster that this process belongs to, if any."""
+    return _current[-1] if _current else None
+
+
+def writes() -> bool:
+    """Whether this process writes files: it is alone, or the first of its cluster."""
+    cluster = current()
+    return cluster is None or cluster.is_first
+
+
+@contextmanager
+def belonging(cluster: Cluster) -> Iterator[Cluster]:
+    """In it, ``cluster`` is the current one; then the processes part, or end together."""
+    _current.append(cluster)
+    try:
+        yield cluster
+        cluster.leave()
+    except BaseException as error:
+        cluster.break_off(INTERRUPTED if isinstance(error, KeyboardInterrupt) else REFUSED)
+        raise
+    finally:
+        _current.remove(cluster)
 
 
 def meet(host: str, port: int, number: int, count: int, versions: str) -> Cluster:

@@ -30,6 +30,7 @@ class ReferenceEngine:
     """NumPy, node by node; BLAS is held to one thread, so that equal seeds give equal bits."""
 
     name = "reference"
+    splits_epochs = True
 
     def __init__(self) -> None:
         self._plans: BoundedCache[tuple[Graph, int | None], Plan] = BoundedCache(CACHED_PLANS)
@@ -95,9 +96,11 @@ def _schedule(
 ) -> Iterator[tuple[tuple[int, int], Array | None, Array]]:
     """For each step of all epochs where its batch lies, in which order of the rows, and its key."""
     bounds = program.bounds(rows).tolist()
-    for epoch, keys in zip(epochs, keys_of(seed, epochs, len(bounds)), strict=True):
+    first = program.first_step
+    keys = keys_of(seed, epochs, first + len(bounds))[:, first:]
+    for epoch, each in zip(epochs, keys, strict=True):
         order = row_order(program, seed, epoch, rows)
-        yield from zip(bounds, repeat(order), keys)
+        yield from zip(bounds, repeat(order), each)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import numpy as np
 from chainrule.data.encoding import TableEncoder
 from chainrule.data.frames import Column, Frame
 from chainrule.data.schema import Schema, infer_schema
+from chainrule.engines.base import EngineChoice
 from chainrule.errors import DataError, DivergenceError, ParameterError, ShapeError
 from chainrule.estimators.table_model import TableModel
 from chainrule.estimators.table_settings import (
@@ -127,7 +128,7 @@ class Request:
     time_limit : float, optional
         Seconds of training.
     seed : int
-    engine : str, optional
+    engine : str or Engine, optional
     progress : bool, optional
     callbacks : sequence of Callback
         Of the trainings whose network is kept.
@@ -145,7 +146,7 @@ class Request:
     time: str | None = None
     class_weight: Any = None
     time_limit: float | None = None
-    engine: str | None = None
+    engine: EngineChoice = None
     progress: bool | None = False
     callbacks: Sequence[Any] = ()
     checkpoints: str | os.PathLike[str] | None = None

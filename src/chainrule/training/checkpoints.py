@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from chainrule import persist
+from chainrule.engines.processes import current, writes
 from chainrule.errors import FileFormatError, ParameterError
 from chainrule.optim.settings import FROM_ZERO, check
 from chainrule.training.moment import Moment
@@ -100,11 +101,15 @@ class Checkpoints:
     def write(self, moment: Moment) -> None:
         """Write the next checkpoint, and remove those that are no longer needed.
 
+        Of several processes of one training, the first one does.
+
         Raises
         ------
         OSError
             If it cannot be written; the older ones are still there.
         """
+        if not writes():
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         number = max(self.numbers(), default=0) + 1
         persist.write_file(self.path(number), *moment.packed(), kind=KIND)
@@ -114,7 +119,8 @@ class Checkpoints:
 
     def clear_remains(self) -> None:
         """Remove what was left behind by writers that were killed."""
-        persist.remove_remains(self.folder)
+        if writes():
+            persist.remove_remains(self.folder)
 
 
 def recorded_seed(folder: str | os.PathLike[str], name: str = "") -> int | None:
@@ -174,7 +180,10 @@ class Keeper:
                 f"{str(kept.folder)!r} holds the checkpoints of an earlier training; resume it, or"
                 " use another folder"
             )
-        return cls(kept, kept.newest() if resume else None)
+        keeper = cls(kept, kept.newest() if resume else None)
+        if (cluster := current()) is not None:  # nobody writes before all have read
+            cluster.agree({"list of checkpoints": str(kept.numbers())})
+        return keeper
 
     @property
     def seed(self) -> int | None:

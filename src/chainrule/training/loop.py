@@ -59,6 +59,8 @@ class Method:
     ----------
     several : bool
         Whether a call into the engine may run several epochs; known after ``start``.
+    steps : int >= 1
+        Steps an epoch; known after ``start``.
     resumable : bool
         Whether what is carried is all that it needs to go on.
     optimizer : Optimizer or LBFGS
@@ -66,6 +68,7 @@ class Method:
     """
 
     several: bool = False
+    steps: int = 1
     resumable: bool = True
     optimizer: Any
 
@@ -220,17 +223,19 @@ class Training:
             When the call began, by ``time.perf_counter``.
         """
         records = dict(zip(RECORDS, outcome.records, strict=False))
+        self.records, self.step = [], 0
         again = (self.epoch + 1, self._kept())  # for epochs inside a call of several
         self.carried = unflatten(self.carried, outcome.carried)
         self.model.publish(self.snapshot)
-        usable = self._usable(records["loss"], outcome.finite)
+        at_end = finite_members(self.snapshot.leaves, self.members)
+        usable = _usable(records["loss"], outcome.finite, at_end)
         seconds = (time.perf_counter() - began) / len(records["loss"])
         columns = self._columns(records)
         for index, finite in enumerate(usable):
             row = {name: column[index] for name, column in columns.items()}
             row = {**row, "seconds": seconds}
             losses = records["loss"][index]
-            self._record(row, losses, finite, again if self.method.several else None)
+            self._record(row, losses, finite, again if len(records["loss"]) > 1 else None)
         if len(usable) and not usable[-1].any():
             self._diverged(f"the parameters were not finite after epoch {self.epoch + 1}")
         elif not outcome.finite:
@@ -243,18 +248,20 @@ class Training:
                 self.keeper.take(_moment(self))
         return self.stop_reason is None
 
-    def _usable(self, losses: Array, complete: bool) -> Array:
-        """Whether each member's parameters after each complete epoch are finite.
+    def take_part(self, carried: Leaves, records: list[Array]) -> None:
+        """Take in the first steps of an epoch.
 
-        Those at the end of the call are looked at, others judged by the loss that follows them.
+        Parameters
+        ----------
+        carried : sequence of arrays
+        records : list of arrays
+            Of all steps of the epoch so far, with axes (1, steps, ...).
         """
-        following = np.isfinite(losses[1:, 0]).reshape(-1, self.members or 1)
-        at_end = finite_members(self.snapshot.leaves, self.members)
-        if complete:
-            return np.vstack([following, at_end])
-        if len(following) and not _alive(losses[-1])[0]:
-            following[-1] = at_end
-        return following
+        self.carried = unflatten(self.carried, carried)
+        self.records, self.step = records, records[0].shape[1]
+        self.model.publish(self.snapshot)
+        if self.keeper is not None:
+            self.keeper.take(_moment(self))
 
     def _record(
         self,
@@ -434,6 +441,8 @@ def _go_on(training: Training, found: Moment) -> None:
     for arrays, like in ((found.carried, carried), (best, carried[: len(best)])):
         if [(each.shape, each.dtype) for each in arrays] != [(x.shape, x.dtype) for x in like]:
             raise FileFormatError("the checkpoint's arrays are not those of this training")
+    if found.step >= training.method.steps:
+        raise FileFormatError("the checkpoint's place in its epoch is behind the end")
     if found.latest.shape != training.latest.shape or len(best) < len(training.snapshot.leaves):
         raise FileFormatError("the checkpoint's members are not those of this training")
     training.carried = unflatten(training.carried, found.carried)
@@ -444,6 +453,19 @@ def _go_on(training: Training, found: Moment) -> None:
     training.step, training.records = found.step, list(found.records)
     training.stop_reason = found.stopped
     training.model.publish(training.snapshot)
+
+
+def _usable(losses: Array, complete: bool, at_end: Array) -> Array:
+    """Whether each member's parameters after each complete epoch are finite.
+
+    Those at the end of the call are looked at, others judged by the loss that follows them.
+    """
+    following = np.isfinite(losses[1:, 0]).reshape(-1, len(at_end))
+    if complete:
+        return np.vstack([following, at_end])
+    if len(following) and not _alive(losses[-1])[0]:
+        following[-1] = at_end
+    return following
 
 
 def _alive(losses: Array) -> Array:

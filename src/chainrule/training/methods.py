@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from chainrule.transforms import simplify
 
 CALL_SECONDS = 0.1  # after which Ctrl-C should find Python again
 GROWTH = 4  # of the epochs in a call, from one call to the next
+PART_SECONDS = 2.0  # of a part of a long epoch
 NODE_SECONDS = 2e-6  # what evaluating a node takes, however small its arrays
 OPERATION_SECONDS = 5e-10  # what each scalar operation adds
 
@@ -52,7 +53,7 @@ class Steps(Method):
         """The optimizer's state, for each member its own; the program is made."""
         order = _order(training)
         self.rows, self.plan = training.task.rows, training.plan
-        steps = len(order.bounds(len(self.rows[0])))
+        steps = self.steps = len(order.bounds(len(self.rows[0])))
         self.optimizer = self.optimizer.bind(steps, max(1, steps * self.plan.epochs))
         state = self._first_state(training.snapshot)
         carried = {**training.carried, "optimizer": state}
@@ -66,9 +67,12 @@ class Steps(Method):
         )
         self.program = replace(order, step=graph, carried=len(flatten(carried)))
         self.engine = get_engine(self.plan.engine)
-        fitting = int(CALL_SECONDS / epoch_seconds(self.program, len(self.rows[0])))
+        seconds = epoch_seconds(self.program, len(self.rows[0]))
+        fitting = int(CALL_SECONDS / seconds)
         self.several = fitting > 0 and not training.watched
         self.chunk = fitting if self.several else 1
+        long = self.engine.splits_epochs and seconds > PART_SECONDS
+        self.part = max(1, int(steps * PART_SECONDS / seconds)) if long else steps
         return state
 
     def _first_state(self, snapshot: Snapshot) -> Any:
@@ -79,16 +83,42 @@ class Steps(Method):
         return map_tree(lambda *leaves: np.stack(leaves), *states)
 
     def run(self, training: Training) -> None:
-        """Run the program, ``chunk`` epochs a call: as many as the call's time allows."""
+        """Run the program, ``chunk`` epochs a call: as many as the call's time allows.
+
+        Of an epoch that takes long, a call runs some of the steps.
+        """
         going = training.epoch + 1 < self.plan.epochs
         while going:
             first = training.epoch + 1
             epochs = range(first, min(first + self.chunk, self.plan.epochs))
             began = time.perf_counter()
-            outcome = self._outcome(flatten(training.carried), epochs)
+            if training.step or self.part < self.steps:
+                epochs = range(first, first + 1)
+                outcome = self._in_parts(training, epochs)
+            else:
+                outcome = self._outcome(flatten(training.carried), epochs)
             if self.several:
                 self._fit_chunk((time.perf_counter() - began) / len(epochs))
             going = training.take_in(outcome, began) and epochs.stop < self.plan.epochs
+
+    def _in_parts(self, training: Training, epoch: range) -> Outcome:
+        """One epoch in several calls, between which Ctrl-C is heard and checkpoints are written.
+
+        What the parts are depends on the clock; what they give does not.
+        """
+        while True:
+            steps = range(training.step, min(training.step + self.part, self.steps))
+            began = time.perf_counter()
+            program = replace(self.program, steps=steps)
+            outcome = self.engine.run(
+                program, flatten(training.carried), self.rows, seed=self.plan.seed, epochs=epoch
+            )
+            factor = PART_SECONDS / max(time.perf_counter() - began, PART_SECONDS / GROWTH)
+            self.part = max(1, int(len(steps) * factor))
+            records = _joined(training.records, outcome.records)
+            if not outcome.finite or steps.stop == self.steps:
+                return replace(outcome, records=records)
+            training.take_part(outcome.carried, records)
 
     def _fit_chunk(self, seconds: float) -> None:
         """What was estimated cautiously grows to what an epoch takes."""
@@ -101,6 +131,13 @@ class Steps(Method):
 
     def _outcome(self, leaves: Leaves, epochs: range) -> Outcome:
         return self.engine.run(self.program, leaves, self.rows, seed=self.plan.seed, epochs=epochs)
+
+
+def _joined(before: Sequence[Array], after: Sequence[Array]) -> list[Array]:
+    """Records of the steps of one epoch, (1, steps, ...), one part behind the other."""
+    if not before:
+        return list(after)
+    return [np.concatenate(pair, axis=1) for pair in zip(before, after, strict=True)]
 
 
 def _order(training: Training) -> Program:

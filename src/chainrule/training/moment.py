@@ -110,6 +110,8 @@ def _unpacked(arrays: dict[str, Array], structure: Mapping[str, Any]) -> Moment:
     if arrays:
         raise FileFormatError(f"its array {next(iter(arrays))!r} belongs to nothing")
     _check(best, latest, history)
+    if bool(records) != bool(step) or any(each.shape[:2] != (1, step) for each in records):
+        raise FileFormatError("its place in the epoch is not that of its records")
     return Moment(
         facts, carried, best, latest, history, history.epochs, step, records, stopped, memories
     )

@@ -41,6 +41,7 @@ class NativeEngine:
     """
 
     name = "native"
+    splits_epochs = True
 
     def __init__(self, target: Target | None = None, heap: Heap | None = None) -> None:
         self.target, self.heap = target or host(), heap or default_heap()
@@ -196,7 +197,7 @@ class CompiledProgram:
             If a computed index was outside its axis.
         """
         rows_of([node.type for node in self.graph.inputs[:-1]], [*carried, *rows])
-        running = _Run(self, program.bounds(len(rows[0])), carried, rows, seed)
+        running = _Run(self, program, carried, rows, seed)
         outcome = running(epochs)
         if running.status[0]:
             raise index_error(
@@ -217,13 +218,14 @@ class _Run:
     def __init__(
         self,
         compiled: CompiledProgram,
-        bounds: Array,
+        program: Program,
         carried: Sequence[Array],
         rows: Sequence[Array],
         seed: int,
     ) -> None:
         self.compiled, heap = compiled, compiled.heap
-        self.count, self.steps = len(rows[0]), len(bounds)
+        bounds = program.bounds(len(rows[0]))
+        self.count, self.steps, self.first = len(rows[0]), len(bounds), program.first_step + 1
         most = int((bounds[:, 1] - bounds[:, 0]).max())
         given = zip(rows, compiled.fed, strict=True)
         self.data = [heap.given(array, type_.dtype) for array, type_ in given]
@@ -282,7 +284,7 @@ class _Run:
         """What ``run`` reads: its fields, then a source and a target for each copy."""
         arrays = {**self.fields, "table": table}
         words = {name: array.ctypes.data for name, array in arrays.items()}
-        words |= {"rows": self.count, "steps": self.steps}
+        words |= {"rows": self.count, "steps": self.steps, "first_step": self.first}
         copies = [*zip(self.data, self.batch, strict=True), *zip(self.once, kept, strict=True)]
         pairs = _places([array for copy in copies for array in copy])
         return self._words([*[words[name] for name in self.compiled.layout.fields], *pairs])

@@ -31,6 +31,7 @@ FIELDS = (
     "status",  # index error, steps done, stopped by a loss that is not finite
     "rows",  # a number: rows of the data sets
     "steps",  # a number: steps an epoch
+    "first_step",  # a number: that of the first of them, counted from 1
 )
 
 
@@ -60,7 +61,7 @@ class _Runner:
         """The body."""
         emit = self.emit
         for position, name in enumerate(FIELDS):
-            kind = "i64" if name in ("rows", "steps") else "ptr"
+            kind = "i64" if name in ("rows", "steps", "first_step") else "ptr"
             self.place[name] = self._field(position, kind)
         data = [self._field(len(FIELDS) + 2 * i, "ptr") for i in range(len(self.inputs))]
         batch = [self._field(len(FIELDS) + 2 * i + 1, "ptr") for i in range(len(self.inputs))]
@@ -106,7 +107,7 @@ class _Runner:
         """The key of one step, where its graph draws random numbers."""
         emit, used = self.emit, self.program.step.inputs[-1]
         if any(used in node.operands for node in self.program.step.nodes):
-            first, second = fold(emit, key, emit.let(f"add i64 {step}, 1"))
+            first, second = fold(emit, key, emit.let(f"add i64 {step}, {self.place['first_step']}"))
             emit.store(WORD, first, self.place["step_key"])
             emit.store(WORD, second, emit.pointer(self.place["step_key"], "1", "i32"))
 

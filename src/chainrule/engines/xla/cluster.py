@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from chainrule.engines.processes import INTERRUPTED, MEETING, REFUSED, SILENCE, Cluster, meet
+from chainrule.engines.processes import MEETING, SILENCE, Cluster, belonging, current, meet
 from chainrule.engines.xla.library import clusters, first_sentence, jax
 from chainrule.engines.xla.program import digest
 from chainrule.errors import EngineError, ParameterError
@@ -22,24 +22,17 @@ from chainrule.shapes import Array
 
 AFTER_FAILURE: Final = 2 * SILENCE  # seconds in which it comes to light which process caused it
 
-_current: Cluster | None = None
-
-
-def current() -> Cluster | None:
-    """The cluster that this process belongs to, if any."""
-    return _current
-
 
 def await_verdict() -> None:
     """After a failure, give the thread that knows which process caused it time to end this one."""
-    if _current is not None:
+    if current() is not None:
         time.sleep(AFTER_FAILURE)
 
 
 @contextmanager
 def results_only() -> Iterator[None]:
     """Keep standard output for results: what JAX's own libraries print goes to standard error."""
-    if _current is None:
+    if current() is None:
         yield
         return
     sys.stdout.flush()
@@ -86,20 +79,13 @@ def joined(
     EngineError
         If processes do not arrive within 45 s, or are of different versions.
     """
-    global _current  # noqa: PLW0603 - a process belongs to one cluster
     address, number, count, local = _place(coordinator, process_id, processes)
     host, port = address.rsplit(":", 1)
-    _current = cluster = meet(host, int(port) + 1, number, count, f"JAX {jax.__version__}")
-    try:
+    cluster = meet(host, int(port) + 1, number, count, f"JAX {jax.__version__}")
+    with belonging(cluster):
         _initialize(address, count, number, local)
         yield cluster
-        cluster.leave()
-        jax.distributed.shutdown()
-    except BaseException as error:
-        cluster.break_off(INTERRUPTED if isinstance(error, KeyboardInterrupt) else REFUSED)
-        raise
-    finally:
-        _current = None
+    jax.distributed.shutdown()
 
 
 def _initialize(address: str, count: int, number: int, local: Any) -> None:

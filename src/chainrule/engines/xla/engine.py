@@ -12,8 +12,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from chainrule.engines.base import BoundedCache, Executable, Outcome, Program, rows_of
+from chainrule.engines.processes import current
 from chainrule.engines.reference import row_order
-from chainrule.engines.xla.cluster import await_verdict, current, facts, results_only
+from chainrule.engines.xla.cluster import await_verdict, facts, results_only
 from chainrule.engines.xla.devices import PLATFORMS, PRECISIONS, Devices
 from chainrule.engines.xla.function import traceable
 from chainrule.engines.xla.library import first_sentence, jax, wide
@@ -26,8 +27,6 @@ from chainrule.shapes import Array, is_float
 KEPT_PROGRAMS: Final = 64
 PORTIONS: Final = 4  # of streamed rows, that fit into the memory for data sets together
 
-Bounds = Sequence[tuple[int, int]]
-
 
 class _Work(NamedTuple):
     """A program and what it runs on."""
@@ -35,7 +34,7 @@ class _Work(NamedTuple):
     program: Program
     signature: str
     rows: Sequence[Array]
-    bounds: Bounds
+    bounds: Array
     seed: int
 
 
@@ -73,6 +72,7 @@ class XlaEngine:
     """
 
     name = "xla"
+    splits_epochs = False
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class XlaEngine:
         """
         count = rows_of([node.type for node in program.step.inputs[:-1]], [*carried, *rows]) or 0
         named = self._signatures.get(program, lambda: signature(program))
-        work = _Work(program, named, rows, program.bounds(count).tolist(), seed)
+        work = _Work(program, named, rows, program.bounds(count), seed)
         with _in_words(), wide(), results_only():
             return self._run(work, carried, epochs)
 
@@ -197,7 +197,7 @@ class XlaEngine:
         steps = self._steps_a_portion(work)
         for first in range(0, len(work.bounds), steps):
             part = work.bounds[first : first + steps]
-            low, high = part[0][0], part[-1][1]
+            low, high = int(part[0, 0]), int(part[-1, 1])
             chosen = slice(low, high) if order is None else order[low:high]
             portion = [self.devices.put(x[chosen], self.devices.everywhere) for x in work.rows]
             run = self._compiled(work, part, high - low, ordered=True)
@@ -210,7 +210,7 @@ class XlaEngine:
         wanted = (self.data_bytes or 0) // (PORTIONS * row_bytes * work.program.batch)
         return max(1, wanted)
 
-    def _compiled(self, work: _Work, bounds: Bounds, rows: int, *, ordered: bool) -> Epoch:
+    def _compiled(self, work: _Work, bounds: Array, rows: int, *, ordered: bool) -> Epoch:
         """Compiled once for all trainings of the same network and settings."""
         program, span = work.program, Span.of(bounds)
         return self._compilations.get(

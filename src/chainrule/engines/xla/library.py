@@ -23,7 +23,10 @@ class _Module:
 @cache
 def _loaded(name: str) -> Any:
     try:
-        return import_module(name)
+        module = import_module(name)
+        if name == "jax":
+            _ = module.enable_x64
+        return module
     except ModuleNotFoundError as reason:
         if (reason.name or "").partition(".")[0] in ("jax", "jaxlib"):
             raise missing_extra("the xla engine", "xla") from None

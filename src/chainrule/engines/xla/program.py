@@ -39,9 +39,9 @@ class Span(NamedTuple):
     tail: int
 
     @classmethod
-    def of(cls, bounds: Sequence[tuple[int, int]]) -> Span:
-        """The steps that begin and end at these rows."""
-        sizes = [high - low for low, high in bounds]
+    def of(cls, bounds: Array) -> Span:
+        """The steps that begin and end at these rows: (steps, 2) int64."""
+        sizes = (bounds[:, 1] - bounds[:, 0]).tolist()
         full = len(sizes) - (sizes[-1] != sizes[0])
         return cls(full, sizes[0], sizes[-1] if full < len(sizes) else 0)
 
