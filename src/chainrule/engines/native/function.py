@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from chainrule.engines.native import memory
 from chainrule.engines.native.access import Access
+from chainrule.engines.native.call import ROW_STEP
 from chainrule.engines.native.carrying import loss_group, waiting
 from chainrule.engines.native.emitter import Emitter, Vector, copy, function
 from chainrule.engines.native.epilogues import (
@@ -59,7 +60,6 @@ from chainrule.graph.op import Kind
 from chainrule.shapes import Array
 
 GIVEN = "i64 %rows", "ptr %scratch", "ptr %status"  # what a repeated group gets beside arrays
-ROW_ALIGNMENT = 64  # rows are counted in steps of this many when the growing part is laid out
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Lowered:
     declarations : dict
     constants : list of arrays
     fixed_bytes, row_bytes : int
-        Sizes of the arena's two parts: fixed, and for each row (rounded up to ROW_ALIGNMENT).
+        Sizes of the arena's two parts: fixed, and for each row (rounded up to ROW_STEP).
     products : list of ProductSpec
         The matrix products, which share scratch memory.
     groups : list of Group
@@ -377,8 +377,8 @@ class _Frame:
         fixed, growing = (
             emit.let(f"load ptr, ptr {self.entry_place(entry)}") for entry in (ARENA, ROWS_ARENA)
         )
-        up = emit.let(f"add i64 %rows, {ROW_ALIGNMENT - 1}")
-        rows = emit.let(f"and i64 {up}, {-ROW_ALIGNMENT}")
+        up = emit.let(f"add i64 %rows, {ROW_STEP - 1}")
+        rows = emit.let(f"and i64 {up}, {-ROW_STEP}")
         for node, slot in arena.slots.items():
             offset = (
                 emit.let(f"mul i64 {rows}, {slot.offset}") if slot.of_rows else str(slot.offset)

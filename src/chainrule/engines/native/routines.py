@@ -57,10 +57,6 @@ def _sizes(shape: Shape) -> list[Size]:
     return [extent_size(extent) for extent in shape]
 
 
-def _terms(indices: Sequence[str], shape: Shape) -> list[tuple[str, Size]]:
-    return list(zip(indices, natural_strides(shape), strict=True))
-
-
 def copy_run(emit: Emitter, node: Node, source: str, target: str, count: Size) -> None:
     """Copy elements that lie one after the other."""
     copy(emit, target, source, emit.let(f"mul i64 {count.emit(emit)}, {node.dtype.itemsize}"))
