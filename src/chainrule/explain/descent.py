@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,9 @@ from chainrule.explain.chart import Chart
 from chainrule.explain.marks import Line, Mark, Panel, Points, Surface
 from chainrule.expressions import compile as compiled
 from chainrule.expressions import grad
-from chainrule.optim import Optimizer
+
+if TYPE_CHECKING:
+    from chainrule.optim import Optimizer
 
 Floats = npt.NDArray[np.float64]
 HEIGHTS = 12  # level lines of a surface

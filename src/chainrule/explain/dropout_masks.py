@@ -7,8 +7,6 @@ import numpy.typing as npt
 
 from chainrule.explain.chart import Chart
 from chainrule.explain.marks import Panel, Points
-from chainrule.nn import Dropout
-from chainrule.nn.base import Mode
 from chainrule.ops import random
 
 
@@ -21,6 +19,9 @@ def masks(rate: float, units: int, passes: int, seed: int = 0) -> npt.NDArray[np
     >>> kept.shape, bool(abs(kept.mean() - 0.75) < 0.01)
     ((10000, 8), True)
     """
+    from chainrule.nn import Dropout
+    from chainrule.nn.base import Mode
+
     mode = Mode(training=True, key=random.key(seed))
     outputs, _ = Dropout(rate).forward(np.ones((passes, units)), {}, {}, mode)
     return np.asarray(outputs) > 0

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from chainrule import nn, ops
+from chainrule import ops
 from chainrule.explain.chart import Chart
 from chainrule.explain.marks import Panel, Points, Surface
 from chainrule.expressions import compile as compiled
 from chainrule.expressions import variable
 from chainrule.graph.node import Node
-from chainrule.nn.base import Mode
 
 if TYPE_CHECKING:
     from chainrule.networks import Network
@@ -114,8 +113,11 @@ def _objective(
     model: Network, X: npt.ArrayLike, y: npt.ArrayLike, loss: Any
 ) -> Callable[[Mapping[str, Mapping[str, Any]]], Any]:
     """The loss as a function of the parameters, by layer and name."""
+    from chainrule.nn import losses
+    from chainrule.nn.base import Mode
+
     rows, states = np.asarray(X, np.float64), model.states
-    named = nn.losses.get(loss or model.architecture.default_loss)
+    named = losses.get(loss or model.architecture.default_loss)
     n_out = int(model.predict(rows[:1]).shape[1])
     probabilities = named.check_output(n_out, model.architecture.output_activation)
     targets = named.prepare(y, n_out, np.dtype(np.float64))

@@ -11,7 +11,6 @@ from chainrule.errors import ShapeError
 from chainrule.explain.chart import Chart
 from chainrule.explain.marks import Line, Panel, Points, Rule
 from chainrule.explain.palette import MARKERS
-from chainrule.nn import PCA, Standardize, Whiten
 
 Floats = npt.NDArray[np.float64]
 
@@ -29,6 +28,8 @@ def preprocessing_stages(X: npt.ArrayLike) -> dict[str, Floats]:
     >>> np.allclose(np.cov(stages["whitened"].T, bias=True), np.eye(2))
     True
     """
+    from chainrule.nn import PCA, Standardize, Whiten
+
     rows = np.asarray(X, np.float64)
     if rows.ndim != 2:
         raise ShapeError(f"rows have the shape (n, d), not {rows.shape}")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from chainrule.explain.chart import Chart
 from chainrule.explain.marks import Bars, Panel, Points
-from chainrule.networks import Network
-from chainrule.nn import Activation, Linear
+
+if TYPE_CHECKING:
+    from chainrule.networks import Network
+    from chainrule.nn import Activation
 
 Floats = npt.NDArray[np.float64]
 
@@ -91,6 +93,8 @@ def signals(
     >>> found.names, found.gradients.shape
     (('a', 'b'), (2,))
     """
+    from chainrule.nn import Activation, Linear
+
     before = model.snapshot()
     output = model.forward(X, training=training, seed=0)
     model.backward(loss_grad(output) if callable(loss_grad) else loss_grad)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +11,9 @@ import numpy.typing as npt
 from chainrule.errors import DataError, ParameterError, ShapeError
 from chainrule.explain.chart import Chart
 from chainrule.explain.marks import Mark, Panel, Surface, class_points
-from chainrule.networks import Network
-from chainrule.nn import Activation, Sigmoid
+
+if TYPE_CHECKING:
+    from chainrule.networks import Network
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,6 +36,8 @@ def logits(model: Network, X: npt.ArrayLike) -> Floats:
     ParameterError
         If the network ends otherwise.
     """
+    from chainrule.nn import Activation, Sigmoid
+
     last = model.layers[-1]
     if not (isinstance(last, Activation) and isinstance(last.function, Sigmoid)):
         raise ParameterError(
