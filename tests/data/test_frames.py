@@ -137,6 +137,23 @@ def test_parquet(tmp_path: Path) -> None:
         as_frame(path)
 
 
+def test_damaged_parquet_is_refused_in_words(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "t.parquet"
+    parquet.write_table(pa.table({"a": [*range(1000)]}), path)
+    whole = path.read_bytes()
+    refused = 0
+    for place in range(4, len(whole) // 2, 50):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55] * 8) + whole[place + 8 :])
+        try:
+            as_frame(path)
+        except DataError as error:
+            assert "or damaged" in str(error)
+            refused += 1
+    assert refused > 10
+
+
 @pytest.mark.parametrize(
     ("data", "error", "message"),
     [

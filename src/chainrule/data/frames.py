@@ -207,8 +207,8 @@ def _from_path(path: str | os.PathLike[str], header: bool) -> Frame:
     with open_regular(path) as file:
         try:
             found = _from_data_frame(parquet.read_table(file))
-        except arrow.ArrowInvalid as reason:
-            raise DataError(f"{source}: not a Parquet file ({reason})") from None
+        except (arrow.ArrowException, OSError) as reason:  # the latter for damaged pages
+            raise DataError(f"{source}: not a Parquet file, or damaged ({reason})") from None
     return Frame(source, found.columns)
 
 
