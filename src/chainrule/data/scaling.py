@@ -9,7 +9,6 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from chainrule.errors import unknown_name
-from chainrule.nn.preprocessing import principal_axes
 from chainrule.shapes import Array
 
 State: TypeAlias = dict[str, Array]
@@ -61,12 +60,16 @@ def _ranked(x: Array, curve: Array, scores: Array) -> Array:
 
 def _principal(X: Array) -> State:
     base = _standard(X)
+    from chainrule.nn.preprocessing import principal_axes
+
     _, axes = principal_axes(_rescaled(X, base))
     return {**base, "matrix": axes}
 
 
 def _white(X: Array) -> State:
     base = _standard(X)
+    from chainrule.nn.preprocessing import principal_axes
+
     variances, axes = principal_axes(_rescaled(X, base))
     varies = variances > 0
     return {
