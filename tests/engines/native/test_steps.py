@@ -218,3 +218,12 @@ def test_a_function_of_many_rows_is_shared(monkeypatch: pytest.MonkeyPatch) -> N
     np.testing.assert_allclose(found[1], np.tanh(x @ w), rtol=1e-9, atol=1e-12)
     np.testing.assert_array_equal(found[2], found[1])
     np.testing.assert_array_equal(found[3], found[1])
+
+
+def test_views_of_one_number_are_numbers() -> None:
+    """A derivative of a sum holds ones of any shape, reshaped and repeated."""
+    w, v = generator.standard_normal((4, 8)), generator.standard_normal((8, 2))
+    x = generator.standard_normal(4)
+    along = cr.hvp(lambda x: cr.sum(cr.tanh(x @ w) @ v))
+    expected, found = (cr.compile(along, engine=name)(x, x) for name in ("reference", "native"))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from chainrule.engines.native.access import Access
 from chainrule.engines.native.emitter import Emitter, Vector
 from chainrule.engines.native.lowering import ROWS_OF_TABLE, Site, register_type
+from chainrule.engines.native.schedule import VIEWS
 from chainrule.engines.native.sharing import Share
 from chainrule.engines.native.tiling import ProductSpec
 from chainrule.graph.node import Node
@@ -39,21 +40,23 @@ class Scope:
 
 def is_immediate(node: Node) -> bool:
     """Whether a value can be written into the code: a number everywhere, or the number of rows."""
-    if node.op is ROW_COUNT:
-        return True
-    if node.op.name == "broadcast_to" and node.operands[0].op.name == "constant":
-        node = node.operands[0]
-    return node.payload is not None and node.payload.size == 1
+    base = _looked_at(node)
+    return base.op is ROW_COUNT or (base.payload is not None and base.payload.size == 1)
 
 
 def immediate(emit: Emitter, node: Node, lanes: int) -> str:
     """The operand for such a value."""
-    type_ = register_type(node.dtype, lanes)
-    if node.op is ROW_COUNT:
+    type_, base = register_type(node.dtype, lanes), _looked_at(node)
+    if base.op is ROW_COUNT:
         return emit.splat(type_, "%rows")
-    source = node.operands[0] if node.op.name == "broadcast_to" else node
-    assert source.payload is not None
-    return type_.constant(source.payload.reshape(-1)[0])
+    assert base.payload is not None
+    return type_.constant(base.payload.reshape(-1)[0])
+
+
+def _looked_at(node: Node) -> Node:
+    while node.op.name in VIEWS:
+        node = node.operands[0]
+    return node
 
 
 def lower_cast(emit: Emitter, node: Node, value: str, lanes: int) -> str:
