@@ -8,15 +8,18 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from chainrule.cli.learn import Asked, Work, hidden_layers
+from chainrule.cli.learn import Asked, Work, hidden_layers, learn
 from chainrule.cli.tables import TableModel
 from chainrule.data import Schema, as_frame, read_table, write_csv
 from chainrule.errors import ParameterError
 from chainrule.estimators.table_model import target_from
+from chainrule.networks import Network
+from chainrule.training import History
 from tests.cli.conftest import FAST, Run, flowers, houses, refused
 
 LABELS = ["lily", "rose", "tulip"]
@@ -204,6 +207,24 @@ def test_a_training_goes_on_from_its_checkpoints(run: Run, table: Path, tmp_path
 
 
 # What is said, and where
+
+
+def test_ctrl_c_in_the_comparison_ends_the_command(
+    table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Asked("kind", "auto", 0.15, 0, {"epochs": 2, "hidden": (4,), "members": 1})
+    train, calls = Network.fit, []
+
+    def fit(self: Network, *given: Any, **named: Any) -> History:
+        history = train(self, *given, **named)
+        calls.append(history)
+        history.interrupted = len(calls) == 2
+        return history
+
+    monkeypatch.setattr(Network, "fit", fit)
+    learned = learn(Work.of(as_frame(table), asked), asked)
+    assert learned.interrupted and len(calls) == 2
+    assert "linear model" not in learned.scores and "this model" in learned.scores
 
 
 def test_events_are_lines_of_json(run: Run, table: Path) -> None:

@@ -21,6 +21,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from chainrule.data import Schema, as_frame
 from chainrule.data.frames import as_column
+from chainrule.engines.reference import ReferenceEngine
 from chainrule.errors import (
     ChainruleError,
     DataError,
@@ -30,10 +31,11 @@ from chainrule.errors import (
     UnknownNameError,
 )
 from chainrule.estimators.table import TableClassifier, TableRegressor
-from chainrule.estimators.table_learning import Problem, Request
+from chainrule.estimators.table_learning import Problem, Request, learn
 from chainrule.estimators.table_model import TableModel, target_from
 from chainrule.estimators.table_validation import cross_validated, fold_numbers, mean_and_error
 from chainrule.persist import read_file, write_file
+from chainrule.training.callbacks import Callback, Run
 
 FAST: dict[str, Any] = {
     "hidden": (16,), "members": 2, "epochs": 30, "bins": 8, "learning_rate": 0.02,
@@ -477,6 +479,51 @@ def test_any_frame_is_learned_or_refused_in_a_sentence(
 @given(frames(), frames(), st.booleans())
 def test_ten_thousand_frames(train: Example, test: Example, classes: bool) -> None:
     check_any_frame(train, test, classes)
+
+
+def test_scores_need_a_row_with_a_target() -> None:
+    problem = Problem.of(as_frame(X), as_column(NUMBERS, "y"), "regression")
+    model = learn(problem, Request({**CHOSEN, "epochs": 2}, seed=0))
+    with pytest.raises(DataError, match="no row has a target in column 'y'"):
+        model.scores(as_frame(X), as_column([None] * ROWS, "y"))
+
+
+# Ctrl-C
+
+
+class Interrupting(Callback):
+    """Presses Ctrl-C after some epochs of all trainings together."""
+
+    def __init__(self, epochs: int) -> None:
+        self.left, self.trainings = epochs, 0
+
+    def start(self, run: Run) -> None:
+        self.trainings += 1
+
+    def epoch(self, run: Run) -> None:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_ends_both_trainings() -> None:
+    problem = Problem.of(as_frame(X), as_column(LABELS, "y"), "classification")
+    pressed = Interrupting(2)
+    chosen = {**CHOSEN, "epochs": 5, "refit": True}
+    model = learn(problem, Request(chosen, seed=0, callbacks=[pressed]))
+    assert pressed.trainings == 1
+    assert model.network.history is not None and model.network.history.interrupted
+
+
+def test_ctrl_c_before_there_is_anything_to_keep(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    problem = Problem.of(as_frame(X), as_column(LABELS, "y"), "classification")
+    monkeypatch.setattr(ReferenceEngine, "run", interrupt)
+    request = Request(CHOSEN, seed=0, engine="reference")
+    with pytest.raises(KeyboardInterrupt):
+        learn(problem, request)
 
 
 # Cross-validation

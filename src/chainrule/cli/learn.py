@@ -211,8 +211,7 @@ def learn(
         checkpoints=asked.checkpoints, resume=asked.resume, engine=asked.engine,
     )  # fmt: skip
     model = table_learning.learn(problem, request)
-    history = model.network.history
-    interrupted = history is not None and history.interrupted
+    interrupted = _interrupted(model)
     compared: dict[str, Scores] = {}
     if len(work.test):
         judge = work.frame.rows(work.test), work.column.rows(work.test)
@@ -222,9 +221,18 @@ def learn(
                 request, chosen={**asked.chosen, **LINEAR_SETTINGS}, progress=False, callbacks=(),
                 checkpoints=None,
             )  # fmt: skip
-            compared[LINEAR] = table_learning.learn(problem, plain).scores(*judge)
+            linear = table_learning.learn(problem, plain)
+            interrupted = _interrupted(linear)
+            if not interrupted:
+                compared[LINEAR] = linear.scores(*judge)
         compared[baseline_name(work.task)] = _baseline(model, problem, judge)
     return Learned(model, compared, _diagnosed(model, frame, column), interrupted)
+
+
+def _interrupted(model: TableModel) -> bool:
+    """Whether Ctrl-C ended the training."""
+    history = model.network.history
+    return history is not None and history.interrupted
 
 
 def baseline_name(task: str) -> str:

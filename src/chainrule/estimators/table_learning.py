@@ -169,6 +169,8 @@ def learn(problem: Problem, request: Request) -> TableModel:
         If the table, the target or a setting does not allow it.
     DivergenceError
         If not a single epoch ended with finite numbers.
+    KeyboardInterrupt
+        If Ctrl-C came before there was anything to keep; later, training ends with what it has.
     """
     settings = settings_for(problem.task, len(problem.frame), **request.chosen)
     y, classes = _target(problem)
@@ -298,7 +300,9 @@ def _number_target(
     small = data.some(PROBE_ROWS, request.seed)
     errors = []
     for target in (plain, logarithmic):
-        network, _ = _fit(small, encoder, target, request, probe)
+        network, history = _fit(small, encoder, target, request, probe)
+        if history.interrupted:  # nothing is worth keeping yet
+            raise KeyboardInterrupt
         found = target.decode(network.predict(small.held)[:, 0])
         errors.append(float(np.mean((found - small.held_target) ** 2)))
     return logarithmic if errors[1] < errors[0] else plain
@@ -364,6 +368,8 @@ def _fit(
         **keeping,
     )
     if history.best_epoch is None:
+        if history.interrupted:
+            raise KeyboardInterrupt
         raise DivergenceError(f"no epoch was completed: {history.stopped}")
     return network, history
 
@@ -412,7 +418,7 @@ def _trained(
         choosing, measuring = data.halves(request.seed)
     network, history = _fit(choosing, encoder, target, request, settings, **first)
     trust = _trust(network, measuring, encoder, target, settings, request.seed)
-    if settings.refit and len(data.held):
+    if settings.refit and len(data.held) and not history.interrupted:
         best = (history.best_epoch or 0) + 1
         second = request.keeping(SECOND)
         together = data.together()

@@ -16,7 +16,7 @@ from chainrule import persist
 from chainrule.data.encoders import FLAGS
 from chainrule.data.encoding import TableEncoder
 from chainrule.data.frames import Column, Frame, as_frame
-from chainrule.errors import FileFormatError, ParameterError, unknown_name
+from chainrule.errors import DataError, FileFormatError, ParameterError, unknown_name
 from chainrule.estimators.table_settings import CLASSIFICATION, REGRESSION
 from chainrule.estimators.table_target import ClassTarget, NumberTarget, numbers_of
 from chainrule.estimators.table_trust import (
@@ -170,7 +170,14 @@ class TableModel:
             Of classes: accuracy, log_loss, calibration_error, and of two classes auc and
             average_precision of the second. Of numbers: rmse, mae, r2, log_likelihood, coverage_90
             where there are intervals.
+
+        Raises
+        ------
+        DataError
+            If no row has a target, or one is not of the model's kind.
         """
+        if column.missing.all():
+            raise DataError(f"no row has a target in column {column.name!r}: nothing to compare")
         frame = as_frame(table).rows(~column.missing)
         y = self.encoded_target(column.rows(~column.missing), frame)
         found = self.predict(frame)
