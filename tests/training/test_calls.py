@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.engines.registry import get_engine
 from chainrule.nn import Activation, Linear
 from chainrule.training import methods
 
@@ -30,7 +31,8 @@ class Calls:
             return outcome(method, leaves, epochs)
 
         patch.setattr(methods.Steps, "_outcome", noted)
-        patch.setattr(methods, "epoch_seconds", lambda *_: estimate)
+        speed = get_engine(engine).speed
+        patch.setattr(methods, "epoch_seconds", lambda *_: estimate * speed)
         self.model = cr.Network([Linear(4, 12), Activation("tanh"), Linear(12, 1)], seed=2)
         self.history = self.model.fit(
             X, Y, epochs=25, batch_size=16, optimizer=cr.optim.SGD(0.3, momentum=0.5), seed=3,

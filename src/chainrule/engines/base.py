@@ -110,10 +110,13 @@ class Engine(Protocol):
     name : str
     splits_epochs : bool
         Whether programs may name some of the steps of an epoch.
+    speed : float
+        A cautious guess of how many times faster than the reference engine it is.
     """
 
     name: str
     splits_epochs: bool
+    speed: float
 
     def compile(self, graph: Graph) -> Executable:
         """A function from the graph's input values to its output values."""

@@ -31,6 +31,7 @@ class ReferenceEngine:
 
     name = "reference"
     splits_epochs = True
+    speed = 1.0
 
     def __init__(self) -> None:
         self._plans: BoundedCache[tuple[Graph, int | None], Plan] = BoundedCache(CACHED_PLANS)

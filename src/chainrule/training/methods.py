@@ -28,7 +28,7 @@ from chainrule.transforms import simplify
 CALL_SECONDS = 0.1  # after which Ctrl-C should find Python again
 GROWTH = 4  # of the epochs in a call, from one call to the next
 PART_SECONDS = 2.0  # of a part of a long epoch
-NODE_SECONDS = 2e-6  # what evaluating a node takes, however small its arrays
+NODE_SECONDS = 2e-6  # what evaluating a node takes on the reference engine, however small
 OPERATION_SECONDS = 5e-10  # what each scalar operation adds
 
 
@@ -67,7 +67,7 @@ class Steps(Method):
         )
         self.program = replace(order, step=graph, carried=len(flatten(carried)))
         self.engine = get_engine(self.plan.engine)
-        seconds = epoch_seconds(self.program, len(self.rows[0]))
+        seconds = epoch_seconds(self.program, len(self.rows[0])) / self.engine.speed
         fitting = int(CALL_SECONDS / seconds)
         self.several = fitting > 0 and not training.watched
         self.chunk = fitting if self.several else 1

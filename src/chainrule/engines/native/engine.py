@@ -42,6 +42,7 @@ class NativeEngine:
 
     name = "native"
     splits_epochs = True
+    speed = 20.0
 
     def __init__(self, target: Target | None = None, heap: Heap | None = None) -> None:
         self.target, self.heap = target or host(), heap or default_heap()

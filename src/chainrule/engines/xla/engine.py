@@ -73,6 +73,7 @@ class XlaEngine:
 
     name = "xla"
     splits_epochs = False
+    speed = 10.0
 
     def __init__(
         self,
