@@ -130,11 +130,8 @@ def asked_for(options: dict[str, Any]) -> Asked:
     """
     from chainrule.cli.learn import Asked, hidden_layers
     from chainrule.data.schema import chosen_kinds
-    from chainrule.errors import ParameterError
     from chainrule.training.plan import new_seed
 
-    if options["resume"] and options["checkpoints"] is None:
-        raise ParameterError("--resume needs --checkpoints DIR, the folder to go on from")
     kinds = {
         ("category" if kind == "categorical" else kind): options[kind] for kind in COLUMN_KINDS
     }
@@ -150,9 +147,12 @@ def asked_for(options: dict[str, Any]) -> Asked:
 
 def _seed(options: dict[str, Any]) -> int:
     """The seed that was given, that of the checkpoints, or a new one."""
+    from chainrule.errors import ParameterError
     from chainrule.estimators.table_learning import FIRST
     from chainrule.training.checkpoints import recorded_seed
 
+    if options["resume"] and options["checkpoints"] is None:
+        raise ParameterError("--resume needs --checkpoints DIR, the folder to go on from")
     if options["seed"] is not None:
         return int(options["seed"])
     recorded = recorded_seed(options["checkpoints"], FIRST) if options["resume"] else None
