@@ -1,0 +1,170 @@
+"""The xla engine beside hand-written JAX, and two processes beside one.
+
+Run ``python -m benchmarks.xla`` where JAX is installed; where it finds a GPU, the widest network is
+trained there too. Both do the same: batches from a shuffled order, gradients and their norm, Adam,
+a loss a step. Ours shuffles on the device; the other one is given NumPy's order. Times are medians
+of several turns, and ratios those within turns: a machine with other work changes its speed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from functools import reduce
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from benchmarks.peers import jax_scan, ours
+from benchmarks.peers.jax_networks import loss
+from benchmarks.tasks import BETA_1, BETA_2, EPSILON, RATE, Task
+from chainrule.engines.xla.cluster import joined
+from chainrule.engines.xla.engine import XlaEngine
+
+TASKS = {
+    Task("train", (2, 10, 10, 1), 32): 200,
+    Task("train", (64, 128, 10), 64): 30,
+    Task("train", (784, 256, 128, 10), 128, steps=40): 4,
+    Task("train", (784, 1024, 1024, 10), 256, steps=12): 2,
+}
+"""What is trained, and how many epochs a turn takes."""
+WIDE = Task("train", (784, 1024, 1024, 10), 1024, steps=4)
+ON_GPU = Task("train", (784, 1024, 1024, 10), 4096, steps=15)
+TURNS = 11
+PORT = 23400
+
+
+def step_with_norm(carried: Any, x: Any, labels: Any) -> Any:
+    """The peer's step with the norm of the gradients, which ``fit`` records."""
+    parameters, first, second, taken = carried
+    value, gradients = jax.value_and_grad(loss)(parameters, x, labels)
+    norm = jnp.sqrt(reduce(jnp.add, [jnp.sum(g * g) for g in gradients]))
+    taken = taken + 1
+    rate, share = RATE / (1 - BETA_1**taken), 1 / jnp.sqrt(1 - BETA_2**taken)
+    first = [BETA_1 * m + (1 - BETA_1) * g for m, g in zip(first, gradients, strict=True)]
+    second = [BETA_2 * v + (1 - BETA_2) * g * g for v, g in zip(second, gradients, strict=True)]
+    moved = [
+        p - rate * m / (share * jnp.sqrt(v) + EPSILON)
+        for p, m, v in zip(parameters, first, second, strict=True)
+    ]
+    return (moved, first, second, taken), jnp.stack([value, norm])
+
+
+class Ours(ours.Training):
+    """The same network on the xla engine."""
+
+    def __init__(self, task: Task, **settings: Any) -> None:
+        super().__init__(task)
+        self.engine = XlaEngine(**settings)
+        self.fit(1)  # compiles
+
+    def fit(self, epochs: int, *positional: Any, **settings: Any) -> Any:
+        return super().fit(epochs, *positional, engine=self.engine, **settings)
+
+
+def compare(task: Task, epochs: int, **settings: Any) -> tuple[float, ...]:
+    """Microseconds a step of ours and of hand-written JAX, and the ratio of neighbours in turn."""
+    jax_scan.EPOCH = jax_scan.compiled(step_with_norm)
+    mine, theirs = Ours(task, **settings), jax_scan.train(task)
+    theirs.seconds(1)
+    turns = [(mine.seconds(epochs), theirs.seconds(epochs)) for _ in range(TURNS)]
+    scale = 1e6 / (epochs * task.steps)
+    found = [median(times) * scale for times in zip(*turns, strict=True)]
+    return (*found, median(ours / other for ours, other in turns))
+
+
+def say(task: Task, found: tuple[float, ...], device: str) -> None:
+    """One line of the table."""
+    mine, theirs, ratio = found
+    print(f"| {task} | {device} | {mine:,.1f} | {theirs:,.1f} | {ratio:.2f} |", flush=True)
+
+
+# Several processes
+
+
+def work(number: int, count: int, cores: list[int]) -> None:
+    """One process: steps a second, said by the first."""
+    os.sched_setaffinity(0, cores)
+    with joined(f"127.0.0.1:{PORT}", number, count) as cluster:
+        training = Ours(WIDE)
+        seconds = min(training.seconds(2) for _ in range(3)) / (2 * WIDE.steps)
+        if cluster.is_first:
+            print(json.dumps(seconds))
+
+
+def seconds_a_step(cores: list[list[int]]) -> float:
+    """A step's time by processes on these cores, each its own."""
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.xla", str(number), str(len(cores)), json.dumps(own)],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )
+        for number, own in enumerate(cores)
+    ]  # fmt: skip
+    said = [process.communicate()[0] for process in started]
+    return float(said[0])
+
+
+# How many hosts are worth it
+
+
+FLOPS, LINK, LATENCY = 1e13, 1e10, 2e-5  # of a host a second; bytes a second; seconds a message
+ROWS_A_HOST = 4096
+SIZES = ((64, 128, 10), (784, 1024, 1024, 10), (1024, 8192, 8192, 1024))
+
+
+def efficiency(widths: tuple[int, ...], hosts: int, batches: int = 1) -> float:
+    """The share of the time in which hosts compute, where each has 4,096 rows a step.
+
+    A row takes 6 floating-point operations a parameter; a ring moves every gradient twice, in
+    2 (hosts - 1) messages (Patarasuk and Yuan 2009, "Bandwidth optimal all-reduce algorithms").
+
+    Parameters
+    ----------
+    batches : int
+        How many times 4,096 rows a host has in a step.
+    """
+    parameters = sum((n_in + 1) * n_out for n_in, n_out in pairwise(widths))
+    compute = 6 * parameters * ROWS_A_HOST * batches / FLOPS
+    moved = 2 * (hosts - 1) / hosts * 4 * parameters
+    return compute / (compute + moved / LINK + 2 * (hosts - 1) * LATENCY * (hosts > 1))
+
+
+def say_model() -> None:
+    """The table of expected efficiency."""
+    counts = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+    print("| network, rows a host | " + " | ".join(map(str, counts)) + " |")
+    print("|---" * (len(counts) + 1) + "|")
+    for widths in SIZES:
+        for batches in (1, 16):
+            shares = [f"{efficiency(widths, hosts, batches):.0%}" for hosts in counts]
+            name = f"{'-'.join(map(str, widths))}, {ROWS_A_HOST * batches:,}"
+            print(f"| {name} | " + " | ".join(shares) + " |")
+
+
+def main() -> None:
+    say_model()
+    print(
+        "| network | device | us a step, ours | hand-written JAX | ratio |\n|---|---|---|---|---|"
+    )
+    for task, epochs in TASKS.items():
+        say(task, compare(task, epochs, device="cpu", devices=1), "cpu")
+    if jax.default_backend() == "gpu":
+        say(ON_GPU, compare(ON_GPU, 20, device="gpu", devices=1), jax.devices()[0].device_kind)
+    if hasattr(os, "sched_setaffinity") and len(cores := sorted(os.sched_getaffinity(0))) > 1:
+        one, two = (min(seconds_a_step(own) for _ in range(3))
+                    for own in ([cores[:2]], [cores[:1], cores[1:2]]))  # fmt: skip
+        print(f"\n{WIDE}: one process on two cores {one * 1e3:.0f} ms a step, two processes on one"
+              f" core each {two * 1e3:.0f} ms: {one / two:.0%} of the throughput")  # fmt: skip
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        work(int(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3]))
+    else:
+        main()
