@@ -128,6 +128,7 @@ def test_processes_that_would_train_something_else_are_refused(fault: str, said:
         check_said(ended, said)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "said"),
     [(0, "process 1, 2 of 3 did not arrive in 10 s"), (1, "process 0 cannot be reached")],

@@ -59,7 +59,7 @@ def test_every_operation_agrees_with_the_reference(name: str) -> None:
     check(sampled(name))
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(10))
 def test_random_graphs_agree_with_the_reference(seed: int) -> None:
     drawn = random_graph(seed, size=20, dtype=FLOAT32 if seed % 2 else FLOAT64)
     check_engines(drawn.graph, *drawn.values, engine=XlaEngine())
@@ -95,9 +95,9 @@ def on_every_pair(name: str) -> Iterable[Applied]:
             yield (lambda leaves: intern(op, tuple(leaves), {})), arrays
 
 
-@pytest.mark.parametrize("name", ELEMENTWISE)
-def test_special_numbers_go_the_same_way(name: str) -> None:
-    check(on_every_pair(name))
+@pytest.mark.parametrize("names", [ELEMENTWISE[first::8] for first in range(8)], ids=" ".join)
+def test_special_numbers_go_the_same_way(names: list[str]) -> None:
+    check(applied for name in names for applied in on_every_pair(name))
 
 
 def test_a_power_that_reads_six_bits_of_the_exponent_is_caught(
