@@ -88,8 +88,10 @@ def as_dtype(dtype: npt.DTypeLike) -> Dtype:
         ) from reason
     known = _NATIVE.get(found) or DTYPES.get(found.name)
     if known is None:
+        hint = "; classes in words are numbered by np.unique(words, return_inverse=True)[1]"
         raise DtypeError(
             f"element type {found.name!r} is not supported; use one of {', '.join(DTYPES)}"
+            f"{hint if found.kind in 'US' else ''}"
         )
     return known
 

@@ -79,6 +79,16 @@ def test_without_a_name_all_are_listed_by_deck(run: Run) -> None:
     assert decks == sorted({id[0] for id, _ in heads})
 
 
+def test_the_list_as_json(run: Run) -> None:
+    found = json.loads(run("show", "--json").stdout)
+    assert [(row["id"], row["name"]) for row in found] == [(s.id, s.name) for s in systems()]
+
+
+@pytest.mark.parametrize("option", [["--code"], ["--out", "folder"], ["--svg", "a.svg"]])
+def test_what_needs_a_system_says_so(option: list[str]) -> None:
+    assert refused("show", *option).startswith("say which system")
+
+
 def test_settings_change_the_numbers_and_drop_the_comparison(run: Run) -> None:
     result = run("show", "circuit", "x=1", "--json")
     assert json.loads(result.stdout)["numbers"]["f"] == -24.0

@@ -69,6 +69,20 @@ def test_titanic(shared: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("cells", "note"),
+    [
+        ([*map(str, range(99)), "n.k."], 'a code of its own in each; numbers but for "n.k."'),
+        (["1.5", "-2e3", "3,000"] * 50 + ["inf"], "4 values"),
+        ([*map(str, range(40)), "n/k"] * 9, '41 values; numbers but for "n/k"'),
+        ([f"{i}-{i}" for i in range(99)], "a code of its own in each"),
+    ],
+)
+def test_a_word_among_numbers_is_named(cells: list[str], note: str) -> None:
+    (found,) = infer_schema(as_frame({"a": cells})).columns
+    assert found.note.endswith(note)
+
+
 def test_a_schema_is_saved_edited_and_loaded(tmp_path: Path) -> None:
     frame = as_frame({"a": ["1,5", "2"], "b": ["x", "y"], "when": ["2024-01-01", "2024-01-02"]})
     schema, path = infer_schema(frame), tmp_path / "schema.json"

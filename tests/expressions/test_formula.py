@@ -126,6 +126,7 @@ def test_any_text_gives_a_formula_or_a_clear_error(text: str) -> None:
         ("exp(x, x)", {"x": 1}, "exp takes one argument, not 2"),
         ("q = 1; q = 2; q", {}, "'q' has a value already"),
         ("x" + ".a" * 900, {}, "may not hold 'x" + ".a" * 19 + r".\.\.\.' (Attribute\)"),
+        ("x^2", {"x": 3}, r"may not hold 'x\^2' (BinOp\); a power is written x\*\*2;"),
         ("9" * 400, {}, "greater than any float64"),
         ("+".join("x" * 2000), {"x": 1}, "at most 2000 characters"),
     ],

@@ -10,7 +10,7 @@ import click
 
 from chainrule.cli.console import colour, quiet, say, say_facts, say_numbers, say_wrapped
 from chainrule.cli.settings import bindings, require_free
-from chainrule.errors import MissingExtraError
+from chainrule.errors import MissingExtraError, ParameterError
 from chainrule.explain.figure import FORMATS, THEMES, plain
 from chainrule.explain.page import DECKS, Page
 from chainrule.explain.svg import MINUS
@@ -69,7 +69,9 @@ def show(
     from chainrule.explain.systems import find
 
     if name is None:
-        _say_list()
+        if code or svg or out or notebook:
+            raise ParameterError("say which system, by name or id: chainrule show C3 --code")
+        _say_list(as_json)
         return
     chosen = find(name)
     if code:
@@ -99,10 +101,14 @@ def show(
         context.exit(DIFFERS)
 
 
-def _say_list() -> None:
+def _say_list(as_json: bool) -> None:
     """All systems, by deck."""
     from chainrule.explain.systems import PAGES
 
+    if as_json:
+        rows = [{"id": page.id, "name": page.name, "claim": page.claim} for page in PAGES]
+        say(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
     for letter, title in DECKS.items():
         pages = [page for page in PAGES if page.id[0] == letter]
         if pages:

@@ -35,11 +35,13 @@ _TRUTHS: Final = tuple(zip(TRUE_WORDS, FALSE_WORDS, strict=True))
 
 NEAR_UNIQUE = 0.5  # text with this share of different values says little as a category
 MANY_VALUES = 50  # and at least this many of them
+FEW_WORDS = 0.1  # among numbers this share of words, at most, looks like a slip
 FEWEST_IDS = 20
 MOST_SCHEMA_BYTES = 2**26
 _ID_NAME = re.compile(
     r"(?:^|[_\s.-])(?:id|uuid|guid|index|idx|key|rownum|no)$|^unnamed:? ?\d*$", re.I
 )
+_LIKE_A_NUMBER = re.compile(r"\s*[-+]?\d[\d.,]*(?:e[-+]?\d+)?\s*", re.I)
 _CAMEL_ID = re.compile(r"[a-z](?:Id|ID)$")
 
 
@@ -292,12 +294,21 @@ def _of_text(column: Column, distinct: list[str], decimal_comma: bool) -> Column
 
 def _of_words(column: Column, distinct: Sequence[str]) -> ColumnSchema:
     rows = len(column) - int(column.missing.sum())
+    but = _but_for_few(distinct)
     if len(distinct) <= max(MANY_VALUES, NEAR_UNIQUE * rows):
-        return ColumnSchema(column.name, "category", note=f"{len(distinct)} values")
+        return ColumnSchema(column.name, "category", note=f"{len(distinct)} values{but}")
     note = f"{len(distinct)} values in {rows} rows"
     if len(distinct) == rows and not any(" " in text.strip() for text in distinct):
-        return ColumnSchema(column.name, "drop", note=f"{note}, a code of its own in each")
-    return ColumnSchema(column.name, "text", note=f"{note}, as groups of letters")
+        return ColumnSchema(column.name, "drop", note=f"{note}, a code of its own in each{but}")
+    return ColumnSchema(column.name, "text", note=f"{note}, as groups of letters{but}")
+
+
+def _but_for_few(distinct: Sequence[str]) -> str:
+    """A note on words that keep numbers from being read as numbers, where they are few."""
+    others = [text for text in distinct if _LIKE_A_NUMBER.fullmatch(text) is None]
+    if not 0 < len(others) <= FEW_WORDS * len(distinct):
+        return ""
+    return f"; numbers but for {json.dumps(others[0], ensure_ascii=False)}"
 
 
 def chosen_kinds(**names: Iterable[str]) -> dict[str, str]:

@@ -138,8 +138,10 @@ def _is_plain_call(node: ast.expr) -> bool:
 def _refused(text: str, node: ast.AST) -> FormulaError:
     quoted = ast.get_source_segment(text, node) or ""  # to unparse would recurse
     kind = "" if isinstance(node, ast.Constant) else f" ({type(node).__name__})"
+    is_caret = isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor)
+    hint = "; a power is written x**2" if is_caret else ""
     return FormulaError(
-        f"a formula may not hold {_shortened(quoted)}{kind}; it is made of numbers,"
+        f"a formula may not hold {_shortened(quoted)}{kind}{hint}; it is made of numbers,"
         " names, + - * / **, parentheses and functions such as exp(x) and max(x, y)"
     )
 
