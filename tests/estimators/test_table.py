@@ -33,7 +33,6 @@ from chainrule.errors import (
 from chainrule.estimators.table import TableClassifier, TableRegressor
 from chainrule.estimators.table_learning import Problem, Request, learn
 from chainrule.estimators.table_model import TableModel, target_from
-from chainrule.estimators.table_validation import cross_validated, fold_numbers, mean_and_error
 from chainrule.persist import read_file, write_file
 from chainrule.training.callbacks import Callback, Run
 
@@ -524,35 +523,3 @@ def test_ctrl_c_before_there_is_anything_to_keep(monkeypatch: pytest.MonkeyPatch
     request = Request(CHOSEN, seed=0, engine="reference")
     with pytest.raises(KeyboardInterrupt):
         learn(problem, request)
-
-
-# Cross-validation
-
-
-def test_each_row_is_tested_once_by_a_model_that_never_saw_it() -> None:
-    frame, column = as_frame(X), as_column(LABELS, "y")
-    problem = Problem.of(frame, column, "classification")
-    request = Request({**CHOSEN, "epochs": 3}, seed=0)
-    numbers = fold_numbers(problem, request, 5)
-    assert np.bincount(numbers).tolist() == [60] * 5
-    high = [np.mean(LABELS[numbers == fold] == "high") for fold in range(5)]
-    assert np.ptp(high) < 0.02
-    scores = cross_validated(problem, request, 3)
-    assert len(scores) == 3
-    mean, error = mean_and_error(scores)["accuracy"]
-    assert 0.6 < mean <= 1 and 0 <= error < 0.2
-
-
-def test_folds_keep_groups_together_and_follow_time() -> None:
-    frame = as_frame({**X, "house": [i // 10 for i in range(ROWS)]})
-    problem = Problem.of(frame, as_column(NUMBERS, "y"), "regression")
-    numbers = fold_numbers(problem, Request({}, seed=0, group="house"), 5)
-    assert all(len({*numbers[i : i + 10]}) == 1 for i in range(0, ROWS, 10))
-    by_time = fold_numbers(problem, Request({}, seed=0, time="when"), 4)
-    moments = np.array(X["when"], dtype="datetime64[D]")
-    assert all(moments[by_time == k].max() <= moments[by_time == k + 1].min() for k in range(3))
-    request = Request({**CHOSEN, "epochs": 2}, seed=0, time="when")
-    assert len(cross_validated(problem, request, 3)) == 2
-    for folds, message in ((1, "at least 2 folds"), (301, "at least as many rows")):
-        with pytest.raises(ChainruleError, match=message):
-            cross_validated(problem, Request({}, seed=0), folds)
