@@ -342,7 +342,7 @@ class Custom(Loss, name="custom"):
         return target
 
     def per_row(self, prediction: Any, target: Any, probabilities: bool = False) -> Any:
-        """The loss of each row, (ROWS,); a :class:`ShapeError` if there is one scalar."""
+        """The loss of each row, (ROWS,); one scalar is a :class:`~chainrule.errors.ShapeError`."""
         found = super().per_row(prediction, target)
         if not ops.shape_of(found):
             raise ShapeError(
