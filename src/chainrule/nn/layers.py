@@ -235,7 +235,7 @@ class Embedding(Layer):
         return None if input_shape is None else (*input_shape, self.n_out)
 
     def check_rows(self, X: Array, what: str = "X") -> None:
-        """Refuse what is no category number: a :class:`~chainrule.errors.DataError` with its place."""
+        """Refuse what is no category number: a :class:`~chainrule.errors.DataError` says where."""
         wrong = ~np.isin(X, np.arange(self.count))
         if wrong.any():
             row, *columns = np.argwhere(wrong)[0].tolist()
