@@ -29,7 +29,7 @@ NAMES = [page.name for page in PAGES]
 PUBLIC = ("chainrule", "chainrule.explain", "chainrule.nn", "chainrule.optim")
 OTHERS = ("numpy", "sklearn", "scipy")
 TOLERANCE = 1.0  # pixels by which boxes of text may touch: they hold the room of descenders
-LONGEST = 60  # lines of a program; most have fewer than 40 without its picture
+SHORT, LONGEST = 40, 105  # lines of most programs, and of all of them
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +150,12 @@ def is_public(module: str) -> bool:
     """Whether a module of ours is one that its parent names."""
     parent, _, name = module.rpartition(".")
     return module in PUBLIC or (parent in PUBLIC and name in import_module(parent).__all__)
+
+
+def test_most_programs_are_short() -> None:
+    lines = sorted(find(name).code.count("\n") for name in NAMES)
+    assert lines[len(lines) // 2] < SHORT and lines[-1] < LONGEST
+    assert sum(length < SHORT for length in lines) >= 25
 
 
 @pytest.mark.slow
