@@ -19,7 +19,7 @@ from chainrule.graph.tree import map_tree
 from chainrule.networks import layerwise, table
 from chainrule.networks.architecture import Architecture
 from chainrule.networks.contents import KIND, Contents, built, described, packed, unpacked
-from chainrule.networks.prediction import KEPT, Held, Prediction, prepared
+from chainrule.networks.prediction import KEPT, Held, Prediction, check_of, prepared
 from chainrule.nn.base import Layer, Mode
 from chainrule.ops import random
 from chainrule.shapes import FLOAT32, Array, Dtype
@@ -362,7 +362,7 @@ class Network:
             return np.asarray(np.mean(output, axis=0))
         if rows is X and len(rows) <= BLOCK_ROWS:
             run = self._evaluate.direct(snapshot, rows, engine)
-            found = Prediction(before, self.layers[0].check_rows, run)
+            found = Prediction(before, check_of(self.layers[0]), run)
             remember(self._predictions, (array_kind(X), members, engine), found, KEPT)
         return output
 

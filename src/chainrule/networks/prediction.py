@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from chainrule.engines.base import array_kind
+from chainrule.engines.base import EngineChoice, array_kind
 from chainrule.nn.base import Layer
 from chainrule.shapes import Array
 from chainrule.training.data import all_finite
@@ -29,6 +29,11 @@ class Held(NamedTuple):
         return [cls(vars(layer), layer.values, layer.state) for layer in layers]
 
 
+def check_of(layer: Layer) -> Callable[[Array], None] | None:
+    """How a first layer refuses rows; None if it takes all that are finite."""
+    return None if type(layer).check_rows is Layer.check_rows else layer.check_rows
+
+
 class Prediction(NamedTuple):
     """What a network gives for plain arrays of one type and shape, while it keeps its arrays.
 
@@ -36,18 +41,20 @@ class Prediction(NamedTuple):
     ----------
     held : list of Held
         From before the arrays of ``run`` were read.
-    check : callable
-        Refuses rows that the first layer cannot take.
+    check : callable, optional
+        Refuses rows that the first layer cannot take, if there are any.
     run : callable
         Rows in, a list with their output out.
     """
 
     held: list[Held]
-    check: Callable[[Array], None]
+    check: Callable[[Array], None] | None
     run: Callable[[Any], list[Array]]
 
 
-def prepared(known: Mapping[Any, Prediction], X: Any, *settings: Any) -> Prediction | None:
+def prepared(
+    known: Mapping[Any, Prediction], X: Any, members: str | None, engine: EngineChoice
+) -> Prediction | None:
     """The prediction for arrays like ``X``, if there is one and it still holds.
 
     Needs no lock: while another thread publishes, some mappings are others.
@@ -55,10 +62,8 @@ def prepared(known: Mapping[Any, Prediction], X: Any, *settings: Any) -> Predict
     Parameters
     ----------
     known : dict of predictions by the kind of their rows and their settings
-    X : object
+    X, members, engine
         What ``predict`` was given.
-    *settings
-        What else it was given.
 
     Raises
     ------
@@ -66,7 +71,7 @@ def prepared(known: Mapping[Any, Prediction], X: Any, *settings: Any) -> Predict
         If the first layer cannot take ``X``.
     """
     try:
-        found = known.get((array_kind(X), *settings))
+        found = known.get((array_kind(X), members, engine))
     except (AttributeError, TypeError):  # no array, or something that has no hash
         return None
     if found is None:
@@ -76,5 +81,6 @@ def prepared(known: Mapping[Any, Prediction], X: Any, *settings: Any) -> Predict
             return None
     if not all_finite(X):
         return None
-    found.check(X)
+    if found.check is not None:
+        found.check(X)
     return found
