@@ -32,6 +32,7 @@ extensions = [
     "tools.gallery",
 ]
 exclude_patterns = ["images"]
+smartquotes = False  # --option and "text" are to be copied
 myst_heading_anchors = 3
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
@@ -49,6 +50,7 @@ def _variables(theme: Theme) -> dict[str, str]:
     return {
         "font-stack": SANS,
         "color-background-primary": theme.paper,
+        "color-background-secondary": theme.paper,
         "color-foreground-primary": theme.ink,
         "color-foreground-secondary": theme.note,
         "color-background-border": theme.hairline,
@@ -61,6 +63,8 @@ html_theme_options = {
     "light_css_variables": _variables(LIGHT),
     "dark_css_variables": _variables(DARK),
 }
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
 html_math_renderer = "mathml"

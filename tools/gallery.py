@@ -7,6 +7,7 @@ written in both themes. A number that differs ends the build.
 from __future__ import annotations
 
 import re
+from html import escape
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ FOLDER = "gallery"
 SOURCES = ("src/chainrule", "examples/lectures", "tools/gallery.py")
 PREFERENCE = "@media (prefers-color-scheme:dark)"
 THEMES = {"light": "@media not all", "dark": "@media all"}  # in place of the reader's preference
+FIRST_PICTURE = re.compile(r"\{image\} (\S+)-light\.svg\n.*\n:alt: (.*)")
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|$~^])")
 
 
@@ -31,26 +33,34 @@ def prose(text: str) -> str:
     return SPECIAL.sub(r"\\\1", text)
 
 
-def fenced(kind: str, *lines: str) -> str:
-    return "\n".join([f"```{kind}", *lines, "```"])
+def fenced(kind: str, *lines: str, ticks: int = 3) -> str:
+    """A block; one that holds others has more ticks than they have."""
+    return "\n".join(["`" * ticks + kind, *lines, "`" * ticks])
 
 
 def stem(page: Page) -> str:
     return page.file.removesuffix(".py")
 
 
+def image(name: str, alt: str, *options: str) -> str:
+    """A picture's two files, of which the one of the page's theme is shown."""
+    return "\n\n".join(
+        fenced(f"{{image}} {name}-{theme}.svg", f":class: only-{theme}", f":alt: {alt}", *options)
+        for theme in THEMES
+    )
+
+
 def picture(figure: Figure, folder: Path, name: str) -> str:
-    """Write a figure in both themes; the Markdown that shows the one of the page."""
+    """Write a figure in both themes; the Markdown that shows it, and says it in words."""
     drawn = figure.svg()
     if PREFERENCE not in drawn:
         raise ExtensionError(f"the picture {name} does not follow the reader's theme")
-    shown = []
     for theme, always in THEMES.items():
-        file = f"{name}-{theme}.svg"
-        (folder / file).write_text(drawn.replace(PREFERENCE, always), encoding="utf-8")
-        options = [f":class: only-{theme}", f":alt: {' '.join(figure.title.split())}"]
-        shown.append(fenced(f"{{image}} {file}", *options))
-    return "\n\n".join([*shown, prose(figure.describe())])
+        themed = drawn.replace(PREFERENCE, always)
+        (folder / f"{name}-{theme}.svg").write_text(themed, encoding="utf-8")
+    lines = "".join(f"<p>{escape(line)}</p>" for line in figure.describe().splitlines())
+    in_words = f"<details><summary>In words</summary>{lines}</details>"
+    return f"{image(name, ' '.join(figure.title.split()))}\n\n{in_words}"
 
 
 def numbers(shown: Shown) -> str:
@@ -80,7 +90,7 @@ def page_of(system: System, shown: Shown, folder: Path) -> str:
     parts = [
         f"# {page.id} {prose(page.name)}",
         prose(page.claim),
-        f"*Deck {prose(page.deck)}. Slide: {prose(page.slide)}.*",
+        f"*Deck {prose(page.deck)}: “{prose(page.slide)}”*",
         fenced("text", page.formula),
         *pictures,
         *thoughts(page),
@@ -95,7 +105,16 @@ def page_of(system: System, shown: Shown, folder: Path) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def index_of(found: list[System]) -> str:
+def card(system: System, folder: Path) -> str:
+    """A system on the page that lists them: its name, its claim, its first picture."""
+    page = system.page
+    name, alt = FIRST_PICTURE.search((folder / f"{stem(page)}.md").read_text("utf-8")).groups()
+    link = f"**[{page.id} {page.name}]({stem(page)}.md)**"
+    shown = image(name, alt, ":loading: lazy")
+    return fenced("{container} card", link, "", prose(page.claim), "", shown, ticks=4)
+
+
+def index_of(found: list[System], folder: Path) -> str:
     """The page that lists them, by deck."""
     parts = [
         "# The lectures, alive",
@@ -105,10 +124,8 @@ def index_of(found: list[System]) -> str:
     ]
     for deck, members in groupby(found, key=lambda system: system.id[0]):
         parts.append(f"## {deck}: {DECKS[deck]}")
-        parts += [
-            f"- [{each.id} {each.name}]({stem(each.page)}.md): {prose(each.claim)}"
-            for each in members
-        ]
+        cards = [card(each, folder) for each in members]
+        parts.append(fenced("{container} cards", *cards, ticks=5))
     parts.append(fenced("{toctree}", ":hidden:", "", *(stem(each.page) for each in found)))
     return "\n\n".join(parts) + "\n"
 
@@ -135,7 +152,7 @@ def write(app: Sphinx) -> None:
         if shown.misses():
             raise ExtensionError(f"{system.name}: {'; '.join(shown.misses())}")
         target.write_text(page_of(system, shown, folder), encoding="utf-8")
-    (folder / "index.md").write_text(index_of(found), encoding="utf-8")
+    (folder / "index.md").write_text(index_of(found, folder), encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
