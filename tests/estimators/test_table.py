@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ from chainrule.errors import (
 from chainrule.estimators.table import TableClassifier, TableRegressor
 from chainrule.estimators.table_learning import Problem, Request, learn
 from chainrule.estimators.table_model import TableModel, target_from
+from chainrule.networks import Network
 from chainrule.persist import read_file, write_file
 from chainrule.training.callbacks import Callback, Run
 
@@ -523,3 +526,37 @@ def test_ctrl_c_before_there_is_anything_to_keep(monkeypatch: pytest.MonkeyPatch
     request = Request(CHOSEN, seed=0, engine="reference")
     with pytest.raises(KeyboardInterrupt):
         learn(problem, request)
+
+
+# Time
+
+
+def epochs_of_all_trainings(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> list[int]:
+    """How many epochs each training inside a fit had, of a skewed target that is refitted."""
+    found: list[int] = []
+    fit = Network.fit
+
+    def counted(self: Network, *rows: Any, **others: Any) -> Any:
+        history = fit(self, *rows, **others)
+        found.append(history.epochs)
+        return history
+
+    monkeypatch.setattr(Network, "fit", counted)
+    chosen = {**FAST, "refit": True, "patience": 300, "epochs": 300, **settings}
+    TableRegressor(**chosen).fit(X, np.exp(NUMBERS))
+    return found
+
+
+def test_a_time_limit_bounds_all_trainings_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = itertools.count()
+    monkeypatch.setattr(time, "monotonic", lambda: next(looks) / 10)
+    found = epochs_of_all_trainings(monkeypatch, time_limit=20.0)
+    assert len(found) == 4  # two to choose the scale, then one, and one on all rows
+    assert abs(found[0] - found[1]) < 5
+    assert 150 < sum(found) <= 202  # an epoch takes 0.1 s, as one look at the clock does
+
+
+def test_a_time_limit_that_has_passed_leaves_one_epoch_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert epochs_of_all_trainings(monkeypatch, time_limit=1e-9) == [1, 1, 1]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 NO_HIDDEN_LAYERS = "none"
 MOST_PARAMETERS = 2**26  # between hidden layers
 FEWEST_TESTED = 10
+COMPARISON_BEGINS = 0.9  # of the time limit has passed: the rest is the linear model's
 TINY = 1e-12  # the least probability that enters a logarithm
 MODEL, LINEAR = "this model", "linear model"
 LINEAR_SETTINGS: Final = {"hidden": (), "bins": 0, "members": 1, "dropout": 0.0}
@@ -232,6 +233,7 @@ def learn(
         asked.chosen, asked.seed, schema=work.schema, group=asked.group, time=asked.time,
         time_limit=asked.time_limit, progress=progress, callbacks=callbacks,
         checkpoints=asked.checkpoints, resume=asked.resume, engine=asked.engine,
+        until=COMPARISON_BEGINS if len(work.test) else 1.0,
     )  # fmt: skip
     model = table_learning.learn(problem, request)
     interrupted = _interrupted(model)
@@ -242,7 +244,7 @@ def learn(
         if not interrupted:
             plain = replace(
                 request, chosen={**asked.chosen, **LINEAR_SETTINGS}, progress=False, callbacks=(),
-                checkpoints=None,
+                checkpoints=None, until=1.0,
             )  # fmt: skip
             linear = table_learning.learn(problem, plain)
             interrupted = _interrupted(linear)
