@@ -147,7 +147,8 @@ class Order:
     def starts(self) -> Array:
         """The first sample of each chunk, and behind the last: (chunks + 1,) int64."""
         ends = np.arange(self.chunks + 1)[:, None] * self.window
-        return np.minimum(ends, np.array(self.sizes)).sum(axis=1)
+        starts: Array = np.minimum(ends, np.array(self.sizes)).sum(axis=1)
+        return starts
 
     def chunk_of(self, sample: int) -> int:
         """The chunk of a sample, by its place in the epoch."""
@@ -179,7 +180,8 @@ class Order:
         key = random.fold_in(key, shard)
         rows = np.concatenate(list(self._blocks(key, shard, first, first + count)))
         places = random.permutation(random.fold_in(key, 1 + first // self.window), count)
-        return rows[places]
+        shuffled: Array = rows[places]
+        return shuffled
 
     def _blocks(self, key: Array, shard: int, first: int, stop: int) -> Iterator[Array]:
         """What lies between two places of a shard whose blocks are in a new order."""
