@@ -3,7 +3,8 @@
 import numpy as np
 
 import chainrule as cr
-from chainrule.explain import Chart, Points, Shown, dropout_masks, ensemble_panel, standard_errors
+from chainrule import explain
+from chainrule.explain import Chart, Points, Shown, dropout_masks, standard_errors
 from chainrule.nn import Activation, Dropout, Linear
 
 
@@ -20,18 +21,17 @@ def dropout(rate=0.5, passes=10_000, epochs=400, seed=0):
     sampled = linear.forward(np.repeat(row, passes, axis=0), training=True, seed=seed)
     apart = standard_errors(sampled, linear.predict(row)[0, 0])
     numbers["linear net: Monte-Carlo mean, in standard errors"] = apart
-
     x = np.sort(draw.uniform(-1, 1, 40))[:, None]
     y = np.sin(np.pi * x) + draw.normal(0, 0.1, (40, 1))
     layers = [Linear(1, 64), Activation("relu"), Dropout(rate), Linear(64, 1)]
     model, adam = cr.Network(layers, seed=seed), cr.optim.Adam(0.01)
     model.fit(x, y, optimizer=adam, epochs=epochs, seed=seed, progress=False)
     grid = np.linspace(-2, 2, 81)
-    members = model.forward(np.tile(grid, 200)[:, None], training=True, seed=seed).reshape(200, 81)
+    members = explain.dropout_members(model, grid[:, None], seed=seed)[..., 0]
     spread, near = members.std(axis=0), np.abs(grid) <= 1
     numbers["spread outside the data / inside"] = spread[~near].mean() / spread[near].mean()
-    panel = ensemble_panel(grid, members, Points(*x.T, *y.T, ink="class0", size=5.0), x="x")
-    chart = Chart(panel, title="Masks are many networks; they disagree where there were no data")
+    panel = explain.ensemble_panel(grid, members, Points(*x.T, *y.T, ink="class0", size=5.0), x="x")
+    chart = Chart(panel, title="Masks are networks; they disagree where there were no data")
     return Shown(numbers, {"dropout-ensemble": chart, "dropout-masks": dropout_masks(rate)})
 
 

@@ -16,7 +16,7 @@ from chainrule.explain.critical_points import (
 )
 from chainrule.explain.curve_fits import CurveFits, fit_curves
 from chainrule.explain.descent import TERRAINS, Terrain, optimizer_paths, path_panel, trajectory
-from chainrule.explain.dropout_masks import dropout_masks
+from chainrule.explain.dropout_masks import dropout_masks, dropout_members
 from chainrule.explain.evaluations import evaluations
 from chainrule.explain.figure import Figure
 from chainrule.explain.function_fit import function_fit, function_panel
@@ -119,6 +119,7 @@ __all__ = [
     "digit_blocks",
     "draw_graph",
     "dropout_masks",
+    "dropout_members",
     "elementwise_derivative",
     "ensemble_panel",
     "entropy",

@@ -13,7 +13,7 @@ from chainrule.explain.marks import Line, Panel, Points
 from chainrule.explain.svg import format_number
 from chainrule.ops import log_softmax
 
-RANGE = (0.05, 20.0)  # of the temperatures on the curve
+RANGE = (0.05, 20.0)  # of the temperatures on the curve, at least
 SAMPLES = 200
 
 Floats = npt.NDArray[np.float64]
@@ -57,7 +57,8 @@ def softmax_temperatures(
     z = np.asarray(scores, dtype=np.float64)
     if z.ndim != 1 or not z.size:
         raise ShapeError(f"scores are a vector (classes,), not of shape {z.shape}")
-    classes, range_of_t = np.arange(1, len(z) + 1), np.geomspace(*RANGE, SAMPLES)
+    low, high = min(RANGE[0], *temperatures), max(RANGE[1], *temperatures)
+    classes, range_of_t = np.arange(1, len(z) + 1), np.geomspace(low, high, SAMPLES)
     rows = {t: np.asarray(log_softmax(z / t)) for t in temperatures}
     curves = [Line(classes, np.exp(row), label=f"T = {t:g}") for t, row in rows.items()]
     dots = [Points(classes, np.exp(row), ink="ink", size=3.0) for row in rows.values()]
