@@ -91,7 +91,7 @@ class Equations:
     @property
     def output(self) -> Node:
         """What all gradients are derivatives of."""
-        return self.found.order[-1]
+        return self.found.output
 
     def label(self, node: Node, element: int) -> str:
         """``q``, or ``W[0, 1]`` for an element of an array."""
@@ -120,7 +120,7 @@ class Equations:
     def forward(self, node: Node, element: int) -> Iterator[Equation]:
         """How the value of an element came about."""
         name, value = self.label(node, element), self.value(node, element)
-        if not node.operands:
+        if node not in self.found.sources:  # a leaf, or given to a part
             yield Equation((f"{name} = ", value))
         elif node.op.kind is Kind.CONTRACTION:
             yield from self._sum_of_products(node, element)
