@@ -45,3 +45,8 @@ def test_three_classes_have_three_fields() -> None:
     picture = BoundaryPicture.of(thirds, POINTS, [0, 2, 2, 1])
     assert picture.probabilities.shape[2] == 3
     assert all(sign in picture.text() for sign in ".=#")
+
+
+def test_one_column_is_the_probability_of_class_1() -> None:
+    column = BoundaryPicture.of(lambda points: to_the_right(points)[:, None], POINTS, LABELS)
+    assert column.svg() == BoundaryPicture.of(to_the_right, POINTS, LABELS).svg()

@@ -58,8 +58,8 @@ class BoundaryPicture(Figure):
         Parameters
         ----------
         classifier : callable
-            From points (m, 2) to the probability of class 1 (m,), or to those of all classes
-            (m, k).
+            From points (m, 2) to the probability of class 1, (m,) or (m, 1), or to those of all
+            classes (m, k).
         points, labels : (n, 2) and (n,)
         """
         xy = np.asarray(points, dtype=np.float64)
@@ -69,7 +69,8 @@ class BoundaryPicture(Figure):
         across, up = np.linspace(x_low, x_high, GRID), np.linspace(y_low, y_high, GRID)
         grid = np.stack(np.meshgrid(across, up), axis=-1)
         found = np.asarray(classifier(grid.reshape(-1, 2)), dtype=np.float64)
-        probabilities = found.reshape(GRID, GRID, *found.shape[1:])
+        classes = found.shape[1:] if found.shape[1:] != (1,) else ()
+        probabilities = found.reshape(GRID, GRID, *classes)
         extent = x_low, x_high, y_low, y_high
         return cls(probabilities, extent, xy, np.asarray(labels), title, axis_names)
 
