@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -177,14 +177,21 @@ def peak() -> Work:
 WIDTHS = (4, 8, 16, 32, 45, 46, 64, 128, 256, 512, 1024)
 BATCHES = (1, 8, 32, 128, 512)
 EPOCH_ROWS, EPOCH_OPERATIONS, FEWEST_STEPS = 1024, 2e9, 4
+UPDATE_OPERATIONS = 300  # that fit into the time in which Adam moves one parameter, from memory
 
 
 def cell(width: int, batch: int) -> Task:
     """Two hidden layers of a width; epochs of 1,024 rows, or fewer where steps are long."""
     widths = (20, width, width, 1)
     step = Task("train", widths, batch)
-    steps = min(max(step.steps, EPOCH_ROWS // batch), int(EPOCH_OPERATIONS / step.operations))
+    operations = step.operations + UPDATE_OPERATIONS * parameters(widths)
+    steps = min(max(step.steps, EPOCH_ROWS // batch), int(EPOCH_OPERATIONS / operations))
     return replace(step, steps=max(steps, FEWEST_STEPS))
+
+
+def parameters(widths: Sequence[int]) -> int:
+    """Numbers in the weights and biases of a network."""
+    return sum(a * b + b for a, b in pairwise(widths))
 
 
 def cell_name(width: int, batch: int) -> str:
@@ -375,8 +382,7 @@ PAGES = 1.0  # MiB that pages and Python's own objects may take
 
 def memory_bound(task: Task) -> float:
     """The mebibytes that training may take beyond the data set."""
-    parameters = sum(a * b + b for a, b in pairwise(task.widths))
-    numbers = parameters * (4 + ADAM_STATES) + task.batch * sum(task.widths)
+    numbers = parameters(task.widths) * (4 + ADAM_STATES) + task.batch * sum(task.widths)
     return SLACK * 4 * numbers / MEBIBYTE + PAGES
 
 
