@@ -10,7 +10,7 @@ import pytest
 
 import chainrule as cr
 from benchmarks import catalogue, runner
-from benchmarks.catalogue import WORKS, cell
+from benchmarks.catalogue import BATCHES, FEWEST_STEPS, WIDTHS, WORKS, cell, parameters
 from benchmarks.peers import PEERS, numpy_by_hand, ours
 from benchmarks.runner import Rounds
 from benchmarks.tasks import Task, from_json, layers, until_good
