@@ -163,16 +163,23 @@ def efficiency(widths: tuple[int, ...], hosts: int, batches: int = 1) -> float:
     return compute / (compute + moved / LINK + 2 * (hosts - 1) * LATENCY * (hosts > 1))
 
 
+def activations(widths: tuple[int, ...], batches: int) -> float:
+    """GiB that a host's rows take in a step: features, and of each unit a value and a slope."""
+    numbers = widths[0] + 2 * sum(widths[1:])
+    return 4 * numbers * ROWS_A_HOST * batches / 2**30
+
+
 def say_model() -> None:
     """The table of expected efficiency."""
     counts = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-    print("| network, rows a host | " + " | ".join(map(str, counts)) + " |")
-    print("|---" * (len(counts) + 1) + "|")
+    print("| network, rows a host | GiB | " + " | ".join(map(str, counts)) + " |")
+    print("|---" * (len(counts) + 2) + "|")
     for widths in SIZES:
         for batches in (1, 16):
             shares = [f"{efficiency(widths, hosts, batches):.0%}" for hosts in counts]
             name = f"{'-'.join(map(str, widths))}, {ROWS_A_HOST * batches:,}"
-            print(f"| {name} | " + " | ".join(shares) + " |")
+            gib = f"{activations(widths, batches):.2f}"
+            print(f"| {name} | {gib} | " + " | ".join(shares) + " |")
 
 
 def say_steps() -> None:
