@@ -12,12 +12,14 @@ pytest.importorskip("jax", reason="the xla engine needs JAX")
 import jax
 
 import chainrule as cr
+from chainrule.data import spool
 from chainrule.engines.reference import ReferenceEngine
 from chainrule.engines.xla.engine import XlaEngine
 from chainrule.engines.xla.program import Place
 from chainrule.errors import MissingInputError, ShapeError, UnknownNameError
 from chainrule.graph.graph import Graph
 from chainrule.optim import SGD, Adam, RMSProp, schedules
+from tests.data.test_spool import BATCH, data, network, spooled
 from tests.engines.native.test_programs import trained
 from tests.engines.test_programs import counting, failing, keeping
 
@@ -221,3 +223,13 @@ def test_what_is_carried_is_given_away_but_never_the_callers_memory() -> None:
         state = engine.devices.put([start], [engine.devices.everywhere])
         call(state, [rows], np.zeros(2, np.uint32), range(1), Place(0, 0))
     assert state[0].is_deleted()
+
+
+def test_rows_that_are_read_while_it_runs_teach_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "window_rows", lambda _: 5)  # four portions an epoch
+    losses = []
+    for engine in ("reference", XlaEngine(devices=1)):
+        with spooled(*data()) as rows:
+            settings = {"epochs": 2, "batch_size": BATCH, "seed": 3, "progress": False}
+            losses.append(network().fit(rows, engine=engine, **settings).step_losses)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
