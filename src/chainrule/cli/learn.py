@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from chainrule.data.frames import Column
     from chainrule.engines.base import EngineChoice
     from chainrule.estimators.table_model import TableModel
+    from chainrule.estimators.table_survey import Survey
     from chainrule.training import Finding
 
 NO_HIDDEN_LAYERS = "none"
 MOST_PARAMETERS = 2**26  # between hidden layers
 FEWEST_TESTED = 10
 COMPARISON_BEGINS = 0.9  # of the time limit has passed: the rest is the linear model's
+MOST_EXAMINED = 2**14  # rows of a table that is read in blocks, for the doctor
 TINY = 1e-12  # the least probability that enters a logarithm
 MODEL, LINEAR = "this model", "linear model"
 LINEAR_SETTINGS: Final = {"hidden": (), "bins": 0, "members": 1, "dropout": 0.0}
@@ -93,6 +95,8 @@ class Work:
         Rows without a target.
     how : str
         How the test rows were chosen.
+    survey : Survey, optional
+        Of a table that is read in blocks: the frame then holds some of its rows.
     """
 
     frame: Frame
@@ -103,6 +107,7 @@ class Work:
     schema: Schema
     dropped: int
     how: str
+    survey: Survey | None = None
 
     @classmethod
     def of(cls, table: Frame, asked: Asked) -> Work:
@@ -116,7 +121,7 @@ class Work:
         from chainrule.estimators.table_learning import Problem
         from chainrule.estimators.table_model import target_from
 
-        frame, column = target_from(table, _target(table, asked.target))
+        frame, column = target_from(table, _target(table.names, asked.target))
         if not frame.columns:
             raise DataError(f"{frame.source}: no column is left to learn from")
         plain = Problem.of(frame, column, asked.task)
@@ -131,6 +136,49 @@ class Work:
         schema = _schema(self.frame.rows(train), asked)
         return replace(self, train=train, test=test, schema=schema, how=how)
 
+    @classmethod
+    def of_stream(cls, table: str, asked: Asked, *, header: bool) -> Work:
+        """Read a table once that is larger than memory, and understand it by some of its rows.
+
+        Raises
+        ------
+        UnknownNameError, DataError, ParameterError
+            As :meth:`of`, and if something is asked for that needs all rows at once.
+        """
+        from chainrule.data.factored import joined
+        from chainrule.data.streams import open_stream
+        from chainrule.estimators.table_settings import REGRESSION, streamed_settings
+        from chainrule.estimators.table_survey import Survey
+
+        if asked.folds or asked.group or asked.time:
+            raise ParameterError(
+                f"{table}: --cv, --group and --time need a table that fits into memory, and this"
+                " one is read in blocks"
+            )
+        share = streamed_settings(REGRESSION, 1, **asked.chosen).validation
+        stream = open_stream(table, header=header)
+        target = _target(stream.names, asked.target)
+        survey = Survey.of(stream, target, asked.seed, test=asked.test, validation=share)
+        both = joined([survey.sample, survey.test])
+        numbers, many = np.arange(len(both)), len(survey.sample)
+        frame, column = both.without(survey.target), both[survey.target]
+        if not frame.columns:
+            raise DataError(f"{table}: no column is left to learn from")
+        task = _task(column, asked.task)
+        schema = _schema(frame.rows(numbers[:many]), asked)
+        how = f"{len(survey.test):,} at random"
+        return cls(
+            frame, column, task, numbers[:many], numbers[many:], schema, survey.without_target,
+            how, survey,
+        )  # fmt: skip
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """How many rows the table has, and how many there are to learn from."""
+        if self.survey is None:
+            return len(self.frame) + self.dropped, len(self.train)
+        return self.survey.rows, self.survey.learned_from + len(self.survey.held_out)
+
     @property
     def judged(self) -> Array:
         """The rows that a report looks at: those for testing, or all."""
@@ -143,10 +191,10 @@ def _schema(learned: Frame, asked: Asked) -> Schema:
     return given.with_kinds(asked.kinds)
 
 
-def _target(table: Frame, given: str | int) -> str | int:
+def _target(names: Sequence[str], given: str | int) -> str | int:
     """A column's name, or its place where no column is called so."""
     whole = isinstance(given, str) and given.lstrip("-").isdigit()
-    return int(given) if whole and given not in table.names else given
+    return int(given) if whole and given not in names else given
 
 
 def _task(column: Column, asked: str) -> str:
@@ -235,13 +283,18 @@ def learn(
         checkpoints=asked.checkpoints, resume=asked.resume, engine=asked.engine,
         until=COMPARISON_BEGINS if len(work.test) else 1.0,
     )  # fmt: skip
-    model = table_learning.learn(problem, request)
+    if work.survey is None:
+        model = table_learning.learn(problem, request)
+    else:
+        from chainrule.estimators.table_streaming import learn_stream
+
+        model = learn_stream(work.survey, work.task, request)
     interrupted = _interrupted(model)
     compared: dict[str, Scores] = {}
     if len(work.test):
         judge = work.frame.rows(work.test), work.column.rows(work.test)
         compared[MODEL] = model.scores(*judge)
-        if not interrupted:
+        if not interrupted and work.survey is None:
             plain = replace(
                 request, chosen={**asked.chosen, **LINEAR_SETTINGS}, progress=False, callbacks=(),
                 checkpoints=None, until=1.0,
@@ -251,7 +304,9 @@ def learn(
             if not interrupted:
                 compared[LINEAR] = linear.scores(*judge)
         compared[baseline_name(work.task)] = _baseline(model, problem, judge)
-    return Learned(model, compared, _diagnosed(model, frame, column), interrupted)
+    few = slice(None if work.survey is None else MOST_EXAMINED)
+    findings = _diagnosed(model, frame.rows(few), column.rows(few))
+    return Learned(model, compared, findings, interrupted)
 
 
 def _interrupted(model: TableModel) -> bool:

@@ -16,7 +16,7 @@ from chainrule.data.scaling import SCALINGS
 
 if TYPE_CHECKING:
     from chainrule.cli.learn import Asked, Learned, Work
-    from chainrule.data import Frame, Schema
+    from chainrule.data import Schema
 
 TASKS = ("auto", "classification", "regression")
 MOST_COLUMNS = 24  # that are listed one by one
@@ -96,6 +96,7 @@ def _train(
     from chainrule.cli.learn import Work, learn
     from chainrule.cli.log import JsonLog
     from chainrule.data import as_frame
+    from chainrule.estimators.table_streaming import is_streamed
 
     outputs = [options[name] for name in ("out", "report", "write_schema")]
     require_different([path for path in outputs if path is not None])
@@ -105,10 +106,13 @@ def _train(
         from chainrule.cli.report import require_pictures
 
         require_pictures()
-    frame = as_frame(table, header=not options["no_header"])
-    work = Work.of(frame, asked)
+    header = not options["no_header"]
+    if is_streamed(table):
+        work = Work.of_stream(table, asked, header=header)
+    else:
+        work = Work.of(as_frame(table, header=header), asked)
     if speaks:
-        _say_schema(work, frame, options)
+        _say_schema(work, options)
     if options["write_schema"] is not None:
         work.schema.save(options["write_schema"])
     if options["dry_run"]:
@@ -188,7 +192,7 @@ def command_line(context: click.Context, seed: int) -> str:
     return shlex.join(words)
 
 
-def _say_schema(work: Work, frame: Frame, options: dict[str, Any]) -> None:
+def _say_schema(work: Work, options: dict[str, Any]) -> None:
     """What the columns are: the result of a dry run, else a note."""
     from chainrule.cli.log import write_event
 
@@ -199,8 +203,8 @@ def _say_schema(work: Work, frame: Frame, options: dict[str, Any]) -> None:
         click.echo()
         say_facts([
             ("task", f"{work.task} of {work.column.name!r}"),
-            ("rows", f"{len(frame):,}"),
-            ("to learn from", f"{len(work.train):,}"),
+            ("rows", f"{work.rows[0]:,}"),
+            ("to learn from", f"{work.rows[1]:,}"),
             ("to test", f"{len(work.test):,} ({work.how})"),
         ])  # fmt: skip
     elif not options["quiet"]:

@@ -10,8 +10,9 @@ import io
 import os
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from importlib import import_module
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -33,10 +34,11 @@ from chainrule.data.factored import Factored
 from chainrule.data.frames import Column, Frame, as_frame
 from chainrule.persist import open_regular
 from chainrule.shapes import Array
+from chainrule.training.prefetch import prefetched
 
 PIECE_BYTES = 2**22  # enough that the cost of a block is small, little enough for many
 _BOM = b"\xef\xbb\xbf"
-_ODD = re.compile(rb"\0|\r(?!\n)")
+_LONE_RETURN = re.compile(rb"\r(?!\n)")
 _QUOTE, _NEWLINE = ord('"'), ord("\n")
 
 
@@ -108,20 +110,22 @@ class _Pieces:
 
     def frames(self) -> Iterator[Frame]:
         """The rows, in order."""
-        line, rest = 1, b""
-        while chunk := self._read():
-            data = rest + chunk
-            if self.odd_quote.search(data):  # where records end is not to be seen
-                yield from self._by_library(_Chain(data, self.binary), line)
-                return
-            end = _record_end(data)
-            yield from self._frame(data[:end], line)
-            line, rest = line + data.count(b"\n", 0, end), data[end:]
+        with closing(prefetched(self._chunks)) as chunks:
+            line, rest = 1, b""
+            for chunk in chunks:
+                data = rest + chunk
+                if b'"' in data and self.odd_quote.search(data):  # where records end is not seen
+                    yield from self._by_library(chain([data], chunks), line)
+                    return
+                end = _record_end(data)
+                yield from self._frame(data[:end], line)
+                line, rest = line + data.count(b"\n", 0, end), data[end:]
         yield from self._frame(rest, line)
 
-    def _read(self) -> bytes:
+    def _chunks(self) -> Iterator[bytes]:
         try:
-            return bytes(self.binary.read(PIECE_BYTES))
+            while chunk := self.binary.read(PIECE_BYTES):
+                yield chunk
         except GZIP_ERRORS as error:
             raise damaged(self.source, error) from None
 
@@ -129,9 +133,9 @@ class _Pieces:
         """The rows of a piece, which begins in this line."""
         if not piece.strip():
             return
-        found = None if _ODD.search(piece) else self._by_arrow(*self._body(piece, line))
+        found = None if _is_odd(piece) else self._by_arrow(*self._body(piece, line))
         if found is None:
-            yield from self._by_library(io.BytesIO(piece), line)
+            yield from self._by_library(iter([piece]), line)
         elif len(found):
             yield found
 
@@ -166,9 +170,10 @@ class _Pieces:
         numbers = np.arange(line, line + lines)
         return Frame(self.source, tuple(columns), numbers, self.form.delimiter == ";")
 
-    def _by_library(self, binary: Any, line: int) -> Iterator[Frame]:
+    def _by_library(self, chunks: Iterator[bytes], line: int) -> Iterator[Frame]:
         """The rows of a binary file that begins in this line."""
-        lines: Iterator[str] = lines_of(io.BufferedReader(binary), self.source, line)
+        binary = io.BufferedReader(_Chain(chunks))
+        lines: Iterator[str] = lines_of(binary, self.source, line)
         if line == 1:
             line = self.form.first
             lines = islice(lines, line - 1, None)
@@ -177,21 +182,26 @@ class _Pieces:
 
 
 class _Chain(io.RawIOBase):
-    """Bytes, and then what is left of a binary file."""
+    """Chunks of bytes, as a binary file."""
 
-    def __init__(self, first: bytes, rest: Any) -> None:
-        self._first, self._rest = memoryview(first), rest
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._left = chunks, memoryview(b"")
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        if not self._first:
-            return int(self._rest.readinto(buffer))
-        size = min(len(buffer), len(self._first))
-        buffer[:size] = self._first[:size]
-        self._first = self._first[size:]
+        if not self._left:
+            self._left = memoryview(next(self._chunks, b""))
+        size = min(len(buffer), len(self._left))
+        buffer[:size] = self._left[:size]
+        self._left = self._left[size:]
         return size
+
+
+def _is_odd(piece: bytes) -> bool:
+    """Whether line ends are not what they seem, or there are bytes that no text has."""
+    return b"\0" in piece or (b"\r" in piece and _LONE_RETURN.search(piece) is not None)
 
 
 def _record_end(data: bytes) -> int:
@@ -212,4 +222,4 @@ def _factored(name: str, column: Any) -> Column:
     """A dictionary-encoded column of text, of one chunk."""
     (chunk,) = column.chunks
     table: Array = cells.texts(np.array(chunk.dictionary.to_pylist(), dtype=cells.TEXT))
-    return Factored(Column(name, table, cells.are_missing(table)), chunk.indices.to_numpy())
+    return Factored(Column(name, table, cells.are_missing(table)), np.from_dlpack(chunk.indices))

@@ -88,7 +88,7 @@ class ColumnEncoder:
             return self.encode(column)
         numbers, plain, codes, flags = self.encode(column.table)
         rows = column.codes
-        flags = {name: mask[rows] for name, mask in flags.items()}
+        flags = {name: mask[rows] for name, mask in flags.items() if mask.any()}
         return Block(numbers[rows], plain[rows], codes[rows], flags)
 
     def widened(self, column: Column) -> Self:

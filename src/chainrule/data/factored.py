@@ -78,13 +78,14 @@ class Factored(Column):
 
     def compact(self) -> Factored:
         """The same with each value that occurs once in its table."""
-        used, _ = self.used()
-        places = np.zeros(len(self.table), np.int64)
         kept = np.bincount(self.codes, minlength=len(self.table)) > 0
-        texts = np.where(used.missing, "", used.as_texts())  # no value is as good as another
-        _, first, inverse = np.unique(texts, return_index=True, return_inverse=True)
+        used, known = self.table.rows(kept), dict[str | None, int]()
+        texts = np.where(used.missing, "", used.as_texts()).tolist()  # all missing ones are one
+        inverse = np.array([known.setdefault(text, len(known)) for text in texts], np.int32)
+        places = np.zeros(len(self.table), np.int32)
         places[kept] = inverse
-        return Factored(used.rows(first), places[self.codes].astype(np.int32))
+        _, first = np.unique(inverse, return_index=True)
+        return Factored(used.rows(first), places[self.codes])
 
 
 def by_value(look: Callable[[Column], tuple[Array, ...]], column: Column) -> tuple[Array, ...]:
@@ -99,6 +100,27 @@ def by_value(look: Callable[[Column], tuple[Array, ...]], column: Column) -> tup
     if isinstance(column, Factored):
         return tuple([each[column.codes] for each in look(column.table)])
     return look(column)
+
+
+def smaller(frame: Frame) -> Frame:
+    """The same with codes of the smallest type that holds them."""
+    columns = tuple(map(_smaller, frame.columns))
+    return Frame(frame.source, columns, frame.lines, frame.decimal_comma)
+
+
+def _smaller(column: Column) -> Column:
+    if not isinstance(column, Factored):
+        return column
+    kind = np.min_scalar_type(max(len(column.table) - 1, 0))
+    return Factored(column.table, column.codes.astype(kind))
+
+
+def column_bytes(column: Column) -> int:
+    """About how much memory a column takes."""
+    if isinstance(column, Factored):
+        return int(column.codes.nbytes) + column_bytes(column.table)
+    text = int(np.strings.str_len(column.values).sum()) if column.is_text else 0
+    return int(column.values.nbytes + column.missing.nbytes) + text
 
 
 def joined(parts: Sequence[Frame]) -> Frame:
@@ -116,7 +138,8 @@ def _joined(parts: Sequence[Column]) -> Column:
         return _end_to_end(parts)
     factored = [part for part in parts if isinstance(part, Factored)]
     starts = np.cumsum([0, *[len(part.table) for part in factored]])
-    codes = [part.codes + start for part, start in zip(factored, starts, strict=False)]
+    pairs = zip(factored, starts, strict=False)
+    codes = [part.codes.astype(np.int32) + np.int32(start) for part, start in pairs]
     table = _end_to_end([part.table for part in factored])
     return Factored(table, np.concatenate(codes)).compact()
 
@@ -128,10 +151,12 @@ def _end_to_end(parts: Sequence[Column]) -> Column:
 
 def _of_one_type(parts: Sequence[Column]) -> Sequence[Column]:
     """Columns of the type that most of them have; values of another are text, or missing."""
-    types = {part.values.dtype for part in parts if not part.missing.all()}
+    tables = [part.table if isinstance(part, Factored) else part for part in parts]
+    types = {table.values.dtype for table in tables if not table.missing.all()}
     if len(types) <= 1:
-        wanted = next(iter(types), parts[0].values.dtype)
-        return [part if part.values.dtype == wanted else _nothing(part, wanted) for part in parts]
+        wanted = next(iter(types), tables[0].values.dtype)
+        same = [table.values.dtype == wanted for table in tables]
+        return [p if fits else _nothing(p, wanted) for p, fits in zip(parts, same, strict=True)]
     return [Column(part.name, part.as_texts(), part.missing) for part in parts]
 
 

@@ -22,7 +22,7 @@ from chainrule.shapes import INT64, Array
 
 SHARDS = 64
 BLOCK_ROWS = 256  # that are next to each other in a shard and are read together
-BUFFER_BYTES = 2**26  # of the rows that are shuffled together, at most
+BUFFER_BYTES = 2**24  # of the rows that are shuffled together, at most
 
 
 def share(process: int, processes: int) -> range:
@@ -76,7 +76,7 @@ def window_rows(row_bytes: int) -> int:
     """How many rows of each shard are shuffled together, for rows of so many bytes.
 
     >>> window_rows(256), window_rows(2**30)
-    (4096, 256)
+    (1024, 256)
     """
     return max(1, BUFFER_BYTES // (SHARDS * BLOCK_ROWS * row_bytes)) * BLOCK_ROWS
 

@@ -10,7 +10,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from chainrule.data.prefetch import prefetched
 from chainrule.data.shards import SHARDS, Order, Window, window_rows
 from chainrule.errors import DataError
 from chainrule.shapes import Array
@@ -122,10 +121,10 @@ class Spool:
     def portions(
         self, epoch: int, bounds: Array, first: int, *, seed: int, shuffled: bool
     ) -> Iterator[Portion]:
-        """The rows of the steps from ``first`` on, in portions that a thread reads ahead."""
+        """The rows of the steps from ``first`` on, in portions of about one chunk."""
         window = window_rows(sum(file.row_bytes for file in self._files))
         order = Order(tuple(self._counts.tolist()), window, seed, shuffled)
-        return prefetched(lambda: self._portions(order, epoch, bounds, first))
+        return self._portions(order, epoch, bounds, first)
 
     def _portions(self, order: Order, epoch: int, bounds: Array, first: int) -> Iterator[Portion]:
         """Chunks, cut where steps end; what is left goes before the next chunk."""

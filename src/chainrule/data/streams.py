@@ -58,12 +58,12 @@ def files_of(data: Any) -> list[Path] | None:
     DataError
         If there are none.
     """
-    if isinstance(data, (list, tuple)) and data and all(map(_is_path, data)):
+    if isinstance(data, (list, tuple)) and data and all(map(_is_table_path, data)):
         return [Path(each) for each in data]
     if not _is_path(data):
         return None
     if os.path.isdir(data):
-        found = [each for each in Path(data).iterdir() if each.name.lower().endswith(SUFFIXES)]
+        found = [each for each in Path(data).iterdir() if _is_table_path(each)]
         what = "folder"
     elif glob.has_magic(os.fspath(data)) and not os.path.exists(data):
         found, what = [Path(each) for each in glob.glob(os.fspath(data), recursive=True)], "pattern"
@@ -76,6 +76,10 @@ def files_of(data: Any) -> list[Path] | None:
 
 def _is_path(data: Any) -> bool:
     return isinstance(data, (str, os.PathLike))
+
+
+def _is_table_path(data: Any) -> bool:
+    return _is_path(data) and os.fspath(data).lower().endswith(SUFFIXES)
 
 
 def open_stream(data: Any, *, header: bool = True) -> TableStream:

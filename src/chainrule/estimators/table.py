@@ -15,10 +15,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from chainrule.data.frames import Column, Frame, as_column, as_frame
 from chainrule.data.schema import Schema, chosen_kinds
+from chainrule.data.streams import open_stream
 from chainrule.errors import FileFormatError, ParameterError, ShapeError
 from chainrule.estimators.table_learning import Problem, Request, learn
 from chainrule.estimators.table_model import Predicted, TableModel, target_from
-from chainrule.estimators.table_settings import CLASSIFICATION, REGRESSION
+from chainrule.estimators.table_settings import CLASSIFICATION, REGRESSION, streamed_settings
+from chainrule.estimators.table_streaming import is_streamed, learn_stream
+from chainrule.estimators.table_survey import Survey
 from chainrule.estimators.table_target import ClassTarget
 from chainrule.shapes import Array
 from chainrule.training.plan import new_seed
@@ -71,7 +74,9 @@ class _TableEstimator(BaseEstimator):
         Parameters
         ----------
         X : data frame, mapping of columns, (n, columns) array-like, or path of a file
-            Any mix of numbers, text, dates and truth values, with missing ones.
+            Any mix of numbers, text, dates and truth values, with missing ones. A folder, a
+            pattern such as ``"data/*.parquet"``, a list of paths, or a file of more than 64 MiB
+            is read in blocks, in memory that does not grow with it; ``y`` is then a column.
         y : (n,) array-like, series, or name or place of a column of ``X``
             Rows where it is missing are left out; ``facts_["without_target"]`` counts them.
         sample_weight : (n,) array-like, optional
@@ -83,10 +88,25 @@ class _TableEstimator(BaseEstimator):
             are some; the estimator then is as it was before.
         """
         request = self._request()
+        if is_streamed(X):
+            return self._fit_stream(X, y, sample_weight)
         frame, column = self._frame_and_target(X, y)
         problem = Problem.of(frame, column, self._task, _weights(sample_weight))
         model = learn(problem, request)
         self._adopt(model, frame)
+        return self
+
+    def _fit_stream(self, X: Any, y: Any, sample_weight: Any) -> Self:
+        """Learn a table that is read in blocks."""
+        if not isinstance(y, (str, int)) or sample_weight is not None:
+            raise ParameterError(
+                f"{type(self).__name__} reads this table in blocks: y must name a column of it, and"
+                " sample_weight is not supported"
+            )
+        request = self._request()
+        share = streamed_settings(self._task, 1, **request.chosen).validation
+        survey = Survey.of(open_stream(X), y, request.seed, test=0.0, validation=share)
+        self._adopt(learn_stream(survey, self._task, request), survey.sample.without(survey.target))
         return self
 
     def _frame_and_target(self, X: Any, y: Any) -> tuple[Frame, Column]:

@@ -212,7 +212,8 @@ def learn(problem: Problem, request: Request) -> TableModel:
     model = TableModel(
         problem.column.name, target, encoder, outcome.network, outcome.trust, {}
     )  # fmt: skip
-    model.facts |= facts_of(problem, data, settings, outcome.history, request)
+    model.facts |= facts_of(problem.dropped, data, settings, outcome.history, request)
+    model.facts["duplicates"] = count_duplicates(data.X, data.held)
     return model
 
 
@@ -512,7 +513,7 @@ def _trust(
 
 
 def facts_of(
-    problem: Problem,
+    dropped: int,
     data: Data,
     settings: TableSettings,
     history: History,
@@ -523,8 +524,7 @@ def facts_of(
         "rows": len(data),
         "held_out": len(data.held),
         "split": data.how,
-        "duplicates": count_duplicates(data.X, data.held),
-        "without_target": problem.dropped,
+        "without_target": dropped,
         "epochs": history.epochs,
         "best_epoch": history.best_epoch,
         "stopped": history.stopped,

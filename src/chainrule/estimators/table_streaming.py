@@ -8,31 +8,33 @@ trains. What is known of errors comes from held-out rows, as for a table in memo
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from chainrule.data.encoding import TableEncoder
-from chainrule.data.frames import Column, Frame
+from chainrule.data.frames import Frame
+from chainrule.data.notation import NumberNotation, number_notation
 from chainrule.data.shards import shard_of
 from chainrule.data.spool import Spool
 from chainrule.data.streams import files_of, open_stream
 from chainrule.errors import DataError, ParameterError
 from chainrule.estimators.table_learning import (
     Data,
-    Problem,
     Request,
     encoder_of,
     facts_of,
     number_target,
-    target_of,
     trained,
 )
 from chainrule.estimators.table_model import TableModel
 from chainrule.estimators.table_settings import CLASSIFICATION, streamed_settings
 from chainrule.estimators.table_survey import Survey
-from chainrule.estimators.table_target import ClassTarget, NumberTarget
+from chainrule.estimators.table_target import ClassTarget, NumberTarget, numbers_of
 from chainrule.shapes import FLOAT32, INT64, Array
+from chainrule.training.prefetch import prefetched
 
 STREAMED_BYTES: Final = 2**26  # tables that are larger are streamed
 
@@ -50,7 +52,7 @@ def is_streamed(table: Any) -> bool:
     return (
         isinstance(table, (str, os.PathLike))
         and os.path.isfile(table)
-        and open_stream(table).bytes > STREAMED_BYTES
+        and open_stream(table, header=False).bytes > STREAMED_BYTES
     )
 
 
@@ -68,22 +70,25 @@ def learn_stream(survey: Survey, task: str, request: Request) -> TableModel:
     """
     _require_streamable(request)
     settings = streamed_settings(task, survey.learned_from, **request.chosen)
-    sample = Problem.of(survey.sample.without(survey.target), survey.sample[survey.target], task)
-    classes = ClassTarget.fit(survey.labels) if task == CLASSIFICATION else None
-    encoder = encoder_of(sample.frame, request, settings.scaling)
-    if survey.learned_from > len(sample.frame):
+    read = _Reader.of(survey, task)
+    sample, y = read(survey.sample)
+    if not len(y):
+        raise DataError(f"{survey.stream.source}: no row is left to train on")
+    if read.classes is None and y.min() == y.max():
+        raise DataError(f"the target {survey.target!r} is {y[0]:g} in every row")
+    encoder = encoder_of(sample, request, settings.scaling)
+    if survey.learned_from > len(sample):
         encoder = encoder.refined(frame for _, frame in survey.training_frames())
-    data = _sampled(survey, sample, encoder, classes)
-    target = classes or number_target(data, encoder, request, settings)
+    data = _sampled(survey, read, encoder)
+    target = read.classes or number_target(data, encoder, request, settings)
     with Spool([data.X, _encoded(target, data.y)]) as spool:
         twins = _Twins(data.held)
-        _write(spool, survey, encoder, target, twins)
+        _write(spool, survey, encoder, target, read, twins)
         data = data.streaming(spool)
         outcome = trained(data, encoder, target, request, settings)
-        model = TableModel(survey.target, target, encoder, outcome.network, outcome.trust, {})
-        found = facts_of(sample, data, settings, outcome.history, request)
-    model.facts |= {**found, "duplicates": twins.count, "without_target": survey.without_target}
-    return model
+        facts = facts_of(survey.without_target, data, settings, outcome.history, request)
+    facts["duplicates"] = twins.count
+    return TableModel(survey.target, target, encoder, outcome.network, outcome.trust, facts)
 
 
 def _require_streamable(request: Request) -> None:
@@ -101,30 +106,53 @@ def _require_streamable(request: Request) -> None:
             )
 
 
-def _sampled(
-    survey: Survey, sample: Problem, encoder: TableEncoder, classes: ClassTarget | None
-) -> Data:
+@dataclass(frozen=True, eq=False)
+class _Reader:
+    """How targets become what a network learns, the same in every block.
+
+    Attributes
+    ----------
+    name : str
+        The target's.
+    classes : ClassTarget or None
+    notation : NumberNotation or None
+        How text writes the numbers of the target.
+    """
+
+    name: str
+    classes: ClassTarget | None
+    notation: NumberNotation | None
+
+    @classmethod
+    def of(cls, survey: Survey, task: str) -> _Reader:
+        """For a table that was surveyed."""
+        if task == CLASSIFICATION:
+            return cls(survey.target, ClassTarget.fit(survey.labels), None)
+        column = survey.sample[survey.target]
+        texts = column.distinct().tolist() if column.is_text else []
+        comma = survey.sample.decimal_comma
+        return cls(survey.target, None, number_notation(texts, decimal_comma=comma))
+
+    def __call__(self, rows: Frame) -> tuple[Frame, Array]:
+        """Rows without their target, and it: class numbers, or numbers in their own unit."""
+        column, rest = rows[self.name], rows.without(self.name)
+        if not len(column):
+            return rest, np.empty(0, INT64 if self.classes else None)
+        if self.classes is not None:
+            return rest, self.classes.encode(column, rest)
+        return rest, numbers_of(column, rest, self.notation)
+
+
+def _sampled(survey: Survey, read: _Reader, encoder: TableEncoder) -> Data:
     """The sample and the held-out rows, encoded."""
-    held = survey.held_out
-    column, frame = held[survey.target], held.without(survey.target)
-    if classes is not None:
-        y, truth = classes.encode(sample.column, sample.frame), classes.encode(column, frame)
-    else:
-        y, truth = target_of(sample)[0], _numbers(column, frame)
-    how = f"{len(held):,} rows at random"
-    X, known = encoder.encode(sample.frame).X, encoder.encode(frame).X
-    return Data(X, y, known, truth, None, None, how)
-
-
-def _numbers(column: Column, frame: Frame) -> Array:
-    from chainrule.estimators.table_target import numbers_of
-
-    return numbers_of(column, frame) if len(column) else np.empty(0)
+    (frame, y), (held, truth) = read(survey.sample), read(survey.held_out)
+    how = f"{len(truth):,} rows at random"
+    return Data(encoder.encode(frame).X, y, encoder.encode(held).X, truth, None, None, how)
 
 
 def _encoded(target: NumberTarget | ClassTarget, y: Array) -> Array:
     """Targets as the network learns them."""
-    return target.encode(y) if isinstance(target, NumberTarget) else y.astype(INT64)
+    return target.encode(y) if isinstance(target, NumberTarget) else y
 
 
 def _write(
@@ -132,20 +160,20 @@ def _write(
     survey: Survey,
     encoder: TableEncoder,
     target: NumberTarget | ClassTarget,
+    read: _Reader,
     twins: _Twins,
 ) -> None:
-    """Encode all rows to train on."""
-    for numbers, frame in survey.training_frames():
-        column, rest = frame[survey.target], frame.without(survey.target)
-        if isinstance(target, ClassTarget):
-            y = target.encode(column, rest)
-        else:
-            y = target.encode(_numbers(column, rest))
-        X = encoder.encode(rest).X
+    """Encode all rows to train on, in a thread, and write them."""
+
+    def encoded() -> Iterator[tuple[Array, Array, Array]]:
+        for numbers, rows in survey.training_frames():
+            frame, y = read(rows)
+            X = encoder.encode(frame).X
+            yield shard_of(numbers, survey.rows), X, _encoded(target, y)
+
+    for shards, X, y in prefetched(encoded):
         twins.look(X)
-        spool.write(shard_of(numbers, survey.rows), [X, y])
-    if not len(spool):
-        raise DataError(f"{survey.stream.source}: no row is left to train on")
+        spool.write(shards, [X, y])
 
 
 class _Twins:

@@ -13,18 +13,56 @@ from typing import Final
 
 import numpy as np
 
-from chainrule.data.factored import Factored, joined
+from chainrule.data.factored import Factored, column_bytes, joined, smaller
 from chainrule.data.frames import Column, Frame
-from chainrule.data.prefetch import prefetched
 from chainrule.data.streams import TableStream
 from chainrule.errors import DataError, ParameterError, unknown_name
 from chainrule.estimators.table_target import MOST_CLASSES
 from chainrule.ops import random
 from chainrule.shapes import Array
+from chainrule.training.prefetch import prefetched
 
-SAMPLE_ROWS: Final = 2**17
-HELD_OUT_ROWS: Final = 2**16  # to choose the epoch, and as many to test, at most
+SAMPLE_ROWS: Final = 2**16  # quantiles of so many are right to 0.2 % of the rows
+HELD_OUT_ROWS: Final = 2**14  # that choose the epoch, at most
+TEST_ROWS: Final = 2**16  # at most
+REMEMBERED_BYTES: Final = 2**27  # of a table whose blocks are kept, not read again
 READ_AHEAD: Final = 2
+SPARE: Final = 4  # times the rows that are kept, before those of the highest draws are let go
+
+
+class Remembering:
+    """A stream whose blocks are kept when they are read the first time, if they are small enough.
+
+    Attributes
+    ----------
+    source, names
+        Of the stream.
+    """
+
+    def __init__(self, stream: TableStream) -> None:
+        self.source, self.names, self._stream = stream.source, stream.names, stream
+        self._blocks: list[tuple[int, Frame]] = []
+        self._left: int | None = REMEMBERED_BYTES  # None where blocks have to be read
+        self._complete = False
+
+    def frames(self) -> Iterator[tuple[int, Frame]]:
+        """All rows in blocks, each with its first number."""
+        if self._complete:
+            yield from self._blocks
+            return
+        for number, frame in self._stream.frames():
+            block = number, smaller(frame)
+            yield block
+            self._keep(*block)
+        self._complete = self._left is not None
+
+    def _keep(self, number: int, frame: Frame) -> None:
+        if self._left is None:
+            return
+        self._left -= sum(map(column_bytes, frame.columns))
+        self._blocks.append((number, frame))
+        if self._left < 0:
+            self._left, self._blocks = None, []
 
 
 class Kept:
@@ -46,7 +84,7 @@ class Kept:
         chosen = self.holds(draws)
         if chosen.any():
             self._parts.append((frame.rows(chosen), draws[chosen], numbers[chosen]))
-        if sum(len(part) for _, part, _ in self._parts) > 2 * self.most:
+        if sum(len(part) for _, part, _ in self._parts) > SPARE * self.most:
             self._prune()
 
     def holds(self, draws: Array) -> Array:
@@ -81,7 +119,7 @@ class Survey:
 
     Attributes
     ----------
-    stream : TableStream
+    stream : Remembering
     target : str
     seed : int
     rows : int
@@ -95,7 +133,7 @@ class Survey:
         The different values of the target, as long as there are not too many for classes.
     """
 
-    stream: TableStream
+    stream: Remembering
     target: str
     seed: int
     rows: int
@@ -109,13 +147,13 @@ class Survey:
 
     @classmethod
     def of(
-        cls, stream: TableStream, target: str | int, seed: int, *, test: float, validation: float
+        cls, table: TableStream, target: str | int, seed: int, *, test: float, validation: float
     ) -> Survey:
         """Read a table once.
 
         Parameters
         ----------
-        stream : TableStream
+        table : TableStream
         target : str or int
             A column, by name or place.
         seed : int
@@ -131,11 +169,11 @@ class Survey:
         """
         if not 0 <= test < 1 or not 0 <= validation < 1:
             raise ParameterError("the shares of test and validation rows lie from 0 to below 1")
-        name = _named(stream, target)
+        name = _named(table, target)
         ends = np.array([test, test + (1 - test) * validation, 1.0]).tolist()
-        most = (HELD_OUT_ROWS, HELD_OUT_ROWS, SAMPLE_ROWS)
+        most = (TEST_ROWS, HELD_OUT_ROWS, SAMPLE_ROWS)
         kinds = [Kept(*each) for each in zip(most, [0.0, *ends[:-1]], ends, strict=True)]
-        rows, missing, labels, first = 0, 0, _Labels(name), None
+        rows, missing, labels, first, stream = 0, 0, _Labels(name), None, Remembering(table)
         for number, frame in prefetched(stream.frames, READ_AHEAD):
             column = frame[name]
             there, first = ~column.missing, first or frame

@@ -11,7 +11,7 @@ import numpy as np
 from chainrule.data import cells
 from chainrule.data.frames import Column, Frame
 from chainrule.data.labels import MANY_CLASSES
-from chainrule.data.notation import number_notation
+from chainrule.data.notation import NumberNotation, number_notation
 from chainrule.errors import DataError, FileFormatError
 from chainrule.shapes import FLOAT32, Array
 
@@ -77,8 +77,16 @@ class NumberTarget:
         return self.scale * (self.decode(z) if self.log else np.ones(z.shape))
 
 
-def numbers_of(column: Column, frame: Frame) -> Array:
+def numbers_of(column: Column, frame: Frame, notation: NumberNotation | None = None) -> Array:
     """A target as numbers (n,) float64, no row missing.
+
+    Parameters
+    ----------
+    column : Column
+    frame : Frame
+        Of the same rows, for messages.
+    notation : NumberNotation, optional
+        How text writes its numbers; by default that is found out.
 
     Raises
     ------
@@ -87,16 +95,18 @@ def numbers_of(column: Column, frame: Frame) -> Array:
     """
     if not column.is_text:
         return column.values.astype(np.float64)
-    distinct = np.unique(column.values).tolist()
-    notation = number_notation(distinct, decimal_comma=frame.decimal_comma)
-    if notation is None:
-        row = next((r for r, text in enumerate(column.values) if cells.fault(text)), 0)
+    distinct = column.distinct().tolist()
+    notation = notation or number_notation(distinct, decimal_comma=frame.decimal_comma)
+    found = np.full(len(column), np.nan) if notation is None else notation.numbers(column.values)
+    if np.isnan(found).any():
+        rows = np.flatnonzero(np.isnan(found)).tolist()
+        row = next((each for each in rows if cells.fault(column.values[each])), rows[0])
         text = cells.quoted(column.values[row])
         raise DataError(
             f"{frame.place(row)}: the target {column.name!r} is {text}, which is not a number;"
             " correct it, or learn it as a class"
         )
-    return notation.numbers(column.values)
+    return found
 
 
 @dataclass(frozen=True)

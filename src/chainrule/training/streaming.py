@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from chainrule.errors import ParameterError
 from chainrule.nn.losses import Loss
 from chainrule.shapes import Array
+from chainrule.training.prefetch import prefetched
 
 
 class Portion(NamedTuple):
@@ -88,11 +89,15 @@ class Streamed:
 
     def portions(
         self, epoch: int, bounds: Array, first: int, *, seed: int, shuffled: bool
-    ) -> Iterator[Portion]:
-        """What the source gives, prepared."""
-        for portion in self.source.portions(epoch, bounds, first, seed=seed, shuffled=shuffled):
-            X, y, *weights = portion.rows
-            yield portion._replace(rows=[self.features(X), self.targets(y), *weights])
+    ) -> Generator[Portion, None, None]:
+        """What the source gives, prepared; a thread does that while the engine computes."""
+
+        def prepared() -> Iterator[Portion]:
+            for portion in self.source.portions(epoch, bounds, first, seed=seed, shuffled=shuffled):
+                X, y, *weights = portion.rows
+                yield portion._replace(rows=[self.features(X), self.targets(y), *weights])
+
+        return prefetched(prepared)
 
 
 def require_streamable(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from chainrule.data.prefetch import prefetched
+from chainrule.training.prefetch import prefetched
 
 
 def test_items_come_in_order() -> None:

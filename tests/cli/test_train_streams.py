@@ -1,0 +1,92 @@
+"""``chainrule train`` on tables that are read in blocks: several files, or a large one."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from chainrule.cli.tables import TableModel
+from chainrule.data import write_csv
+from chainrule.estimators import table_streaming
+from tests.cli.conftest import FAST, Run, refused
+from tests.cli.test_train import facts, scores
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three files of one table."""
+    found, draw = tmp_path / "data", np.random.default_rng(0)
+    found.mkdir()
+    for part in range(3):
+        x = draw.normal(size=200).round(4)
+        columns = {"x": x, "kind": draw.choice(["a", "b"], 200), "y": np.where(x > 0, "up", "down")}
+        write_csv(found / f"{part}.csv", columns)
+    return found
+
+
+def test_files_of_a_pattern_are_one_table(run: Run, folder: Path, tmp_path: Path) -> None:
+    out, page = tmp_path / "m.chainrule", tmp_path / "m.html"
+    pattern = folder / "*.csv"
+    result = run("train", pattern, "--target", "y", *FAST, "--out", out, "--report", page)
+    assert result.exit_code == 0, result.stderr
+    said = facts(result.stdout.partition("\n\n")[0])
+    assert said["task"] == "classification of 'y', 2 classes"
+    trained, held, tested = (int(part.split()[0]) for part in said["rows"].split(", ")[:3])
+    assert trained + held + tested == 600
+    found = scores(result.stdout)
+    assert found["test"] == ["this model", "majority class"]
+    assert float(found["accuracy"][0]) > float(found["accuracy"][1]) + 0.2
+    assert "<html" in page.read_text()
+    assert run("predict", out, folder / "0.csv").exit_code == 0
+
+
+def test_the_same_rows_in_one_large_file_give_the_same_model(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [(folder / f"{part}.csv").read_text().splitlines(keepends=True) for part in range(3)]
+    large = tmp_path / "t.csv.gz"
+    large.write_bytes(gzip.compress("".join([*parts[0], *parts[1][1:], *parts[2][1:]]).encode()))
+    monkeypatch.setattr(table_streaming, "STREAMED_BYTES", 1_000)
+    digests = []
+    for place, table in enumerate((folder, large)):
+        out = tmp_path / f"{place}.chainrule"
+        assert run("train", table, "--target", "y", *FAST, "--out", out).exit_code == 0
+        digests.append(TableModel.load(out).weights_digest())
+    assert digests[0] == digests[1]
+
+
+def test_a_streamed_training_goes_on_from_its_checkpoints(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    whole, out = tmp_path / "whole.chainrule", tmp_path / "m.chainrule"
+    settings = ["--target", "y", "--layers", "8", "--seed", "1", "--quiet"]
+    assert run("train", folder, *settings, "--epochs", 4, "--out", whole).exit_code == 0
+    kept = ["--checkpoints", tmp_path / "run", "--epochs", 4, "--out", out]
+    limited = run("train", folder, *settings, *kept, "--time-limit", "1e-6")
+    assert limited.exit_code == 0
+    assert TableModel.load(out).network.history.epochs < 4  # type: ignore[union-attr]
+    resumed = run("train", folder, *settings, *kept, "--resume", "--force")
+    assert resumed.exit_code == 0, resumed.stderr
+    digests = [TableModel.load(path).weights_digest() for path in (whole, out)]
+    assert digests[0] == digests[1]
+
+
+def test_a_dry_run_says_what_the_columns_are(run: Run, folder: Path) -> None:
+    result = run("train", folder, "--target", "y", "--dry-run")
+    assert result.exit_code == 0
+    said = facts(result.stdout.partition("\n\n")[2])
+    assert said["rows"] == "600"
+    assert "kind    category" in result.stdout
+
+
+def test_what_needs_all_rows_at_once_is_refused(folder: Path) -> None:
+    for option in (["--cv", 3], ["--group", "kind"], ["--time", "x"]):
+        sentence = refused("train", folder, "--target", "y", *option)
+        assert "need a table that fits into memory" in sentence
+
+
+def test_a_pattern_without_files_is_refused(folder: Path) -> None:
+    assert "names no tables" in refused("train", folder / "*.parquet", "--target", "y")

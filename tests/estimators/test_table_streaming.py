@@ -1,0 +1,240 @@
+"""Tables that are read in blocks: the same model as in memory, and nothing that needs all rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from chainrule.data import as_frame, csv_blocks, write_csv
+from chainrule.data.encoding import TableEncoder
+from chainrule.data.factored import joined
+from chainrule.data.frames import Frame
+from chainrule.data.schema import infer_schema
+from chainrule.data.streams import open_stream
+from chainrule.errors import DataError, ParameterError, UnknownNameError
+from chainrule.estimators import TableClassifier, TableRegressor, table_streaming, table_survey
+from chainrule.estimators.table_learning import Request
+from chainrule.estimators.table_streaming import is_streamed, learn_stream
+from chainrule.estimators.table_survey import Survey, drawn
+
+ROWS = 600
+SMALL = {"hidden": (8,), "members": 1, "epochs": 2, "batch_size": 32, "bins": 4}
+
+
+def columns(rows: int = ROWS) -> dict[str, Any]:
+    draw = np.random.default_rng(5)
+    size = draw.normal(10, 3, rows).round(3)
+    kind = draw.choice(["a", "b", "c", "rare"], rows, p=[0.5, 0.3, 0.19, 0.01])
+    return {
+        "size": np.where(draw.random(rows) < 0.1, "", size.astype(str)),
+        "kind": kind,
+        "day": (np.datetime64("2024-01-01") + draw.integers(0, 90, rows)).astype(str),
+        "ok": draw.choice(["yes", "no"], rows),
+        "price": (size * 2 + (kind == "a")).round(3),
+        "label": np.where(size > 10, "big", "small"),
+    }
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of three files."""
+    monkeypatch.setattr(csv_blocks, "PIECE_BYTES", 2_000)
+    table = columns()
+    for part in range(3):
+        rows = slice(200 * part, 200 * part + 200)
+        write_csv(tmp_path / f"{part}.csv", {name: x[rows] for name, x in table.items()})
+    return tmp_path
+
+
+def surveyed(files: Path, target: str = "label", seed: int = 1, **shares: float) -> Survey:
+    return Survey.of(open_stream(files), target, seed, **{"test": 0.2, "validation": 0.25} | shares)
+
+
+def texts(frame: Frame) -> list[tuple[str, ...]]:
+    return [*zip(*[column.as_texts().tolist() for column in frame.columns], strict=True)]
+
+
+# The survey
+
+
+def test_a_survey_divides_the_rows(files: Path) -> None:
+    found = surveyed(files)
+    training = joined([frame for _, frame in found.training_frames()])
+    parts = [texts(part) for part in (training, found.held_out, found.test)]
+    everything = [row for part in range(3) for row in texts(as_frame(files / f"{part}.csv"))]
+    assert sorted(row for part in parts for row in part) == sorted(everything)
+    assert [len(part) for part in parts] == pytest.approx([360, 120, 120], abs=40)
+    assert texts(found.sample) == parts[0]  # there are few enough for all of them
+    assert found.learned_from == len(parts[0])
+    assert (found.rows, found.without_target) == (ROWS, 0)
+    assert found.labels.values.tolist() == ["big", "small"]
+
+
+def test_what_a_row_is_for_depends_on_the_seed_and_its_number_alone() -> None:
+    whole = drawn(3, np.arange(1000))
+    np.testing.assert_array_equal(whole[400:500], drawn(3, np.arange(400, 500)))
+    assert 0 <= whole.min() < 0.01
+    assert 0.99 < whole.max() < 1
+    assert abs(whole.mean() - 0.5) < 0.03
+    assert (drawn(4, np.arange(1000)) != whole).all()
+    far = drawn(3, np.array([7, 7 + 2**32]))
+    assert far[0] != far[1]
+
+
+def test_of_many_rows_some_are_kept_and_the_others_trained_on(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = {"SAMPLE_ROWS": 50, "HELD_OUT_ROWS": 20, "TEST_ROWS": 10, "REMEMBERED_BYTES": 0}
+    for name, value in limits.items():
+        monkeypatch.setattr(table_survey, name, value)
+    found = surveyed(files)
+    assert [len(part) for part in (found.sample, found.held_out, found.test)] == [50, 20, 10]
+    training = texts(joined([frame for _, frame in found.training_frames()]))
+    assert len(training) == found.learned_from == ROWS - 30
+    assert {*texts(found.sample)} <= {*training}
+    assert not {*texts(found.test), *texts(found.held_out)} & {*training}
+    # the lowest draws of each kind, whatever the blocks
+    monkeypatch.setattr(csv_blocks, "PIECE_BYTES", 10_000_000)
+    assert texts(surveyed(files).sample) == texts(found.sample)
+
+
+def test_small_tables_are_read_once(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = surveyed(files)
+    first = texts(joined([frame for _, frame in found.training_frames()]))
+    for file in files.iterdir():
+        file.unlink()
+    assert texts(joined([frame for _, frame in found.training_frames()])) == first
+
+
+def test_rows_without_a_target_are_left_out_and_counted(tmp_path: Path) -> None:
+    write_csv(tmp_path / "t.csv", {"x": range(9), "y": ["a", "", "b"] * 3})
+    found = surveyed(tmp_path, "y", test=0.0, validation=0.0)
+    assert (found.rows, found.without_target, found.learned_from) == (9, 3, 6)
+    assert found.labels.values.tolist() == ["a", "b"]
+
+
+def test_targets_that_are_not_there_are_refused(tmp_path: Path, files: Path) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'label'"):
+        surveyed(files, "lable")
+    write_csv(files / "3.csv", {name: x[:0] for name, x in columns().items()})
+    folder = tmp_path / "none"
+    folder.mkdir()
+    write_csv(folder / "t.csv", {"x": [1, 2], "y": ["", "?"]})
+    with pytest.raises(DataError, match="no row has a target"):
+        surveyed(folder, "y")
+    with pytest.raises(ParameterError, match="shares"):
+        surveyed(files, test=1.0)
+
+
+# What is learned of columns
+
+
+def test_the_encoder_of_a_sample_that_has_seen_all_rows_is_that_of_all_rows(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = as_frame(columns()).without("label")
+    schema = infer_schema(whole)
+    wanted = TableEncoder.fit(schema, whole)
+    blocks = [frame.without("label") for _, frame in open_stream(files).frames()]
+    sample = TableEncoder.fit(schema, whole.rows(slice(0, 60)))
+    found = sample.refined(blocks)
+    by_name = {each.name: each for each in found.encoders}
+    exact = {"low", "high", "indicator", "values"}
+    seen = set()
+    for each in wanted.encoders:
+        for field in exact & {*vars(each)}:
+            assert getattr(by_name[each.name], field) == getattr(each, field), (each.name, field)
+            seen.add(field)
+    assert seen == exact
+    assert sample.encoders != found.encoders
+
+
+# The model
+
+
+def bits(model: Any) -> list[Any]:
+    return [leaf.tobytes() for leaf in model.network.snapshot().leaves]
+
+
+@pytest.mark.parametrize(("task", "target"), [("classification", "label"), ("regression", "price")])
+def test_blocks_of_any_size_and_any_files_give_the_same_bits(
+    files: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch,
+    task: str, target: str,
+) -> None:  # fmt: skip
+    request = Request(SMALL, 1)
+    one = learn_stream(surveyed(files, target), task, request)
+    single = tmp_path_factory.mktemp("one")
+    write_csv(single / "t.csv", columns())
+    monkeypatch.setattr(csv_blocks, "PIECE_BYTES", 7_000)
+    monkeypatch.setattr(table_survey, "REMEMBERED_BYTES", 0)
+    other = learn_stream(surveyed(single, target), task, request)
+    assert bits(one) == bits(other)
+    assert one.encoder.packed()[0] == other.encoder.packed()[0]
+    assert one.facts == other.facts
+    assert one.facts["rows"] + one.facts["held_out"] + len(surveyed(files).test) == ROWS
+
+
+def test_models_learn(files: Path) -> None:
+    chosen = {"hidden": (16,), "epochs": 12, "batch_size": 32, "bins": 8, "dropout": 0.0}
+    chosen |= {"learning_rate": 1e-2, "random_state": 0}
+    classes, numbers = TableClassifier(drop=["price"], **chosen), TableRegressor(**chosen)
+    classes.fit(str(files / "*.csv"), "label")
+    assert np.mean(classes.predict(as_frame(columns())) == columns()["label"]) > 0.85
+    assert classes.classes_.tolist() == ["big", "small"]
+    assert classes.feature_names_in_.tolist() == ["size", "kind", "day", "ok", "price"]
+    numbers.fit(files, "price")
+    low, high = numbers.predict_interval(as_frame(columns()).without("price"), 0.8)
+    assert 0.6 < np.mean((low <= columns()["price"]) & (columns()["price"] <= high)) <= 1
+
+
+def test_held_out_rows_that_are_trained_on_too_are_counted(tmp_path: Path) -> None:
+    x = [*range(50), *[7] * 50]
+    write_csv(tmp_path / "t.csv", {"x": x, "y": ["a", "b"] * 50})
+    found = surveyed(tmp_path, "y", test=0.0)
+    model = learn_stream(found, "classification", Request(SMALL, 1))
+    held = found.held_out["x"].values.tolist()
+    assert model.facts["duplicates"] == held.count("7") > 0
+
+
+def test_a_class_of_few_rows_is_a_class(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_survey, "SAMPLE_ROWS", 20)
+    model = learn_stream(surveyed(files, "kind"), "classification", Request(SMALL, 1))
+    assert model.target.classes == ("a", "b", "c", "rare")  # type: ignore[union-attr]
+
+
+def test_a_target_that_is_no_number_is_refused_with_file_and_line(tmp_path: Path) -> None:
+    prices = [f"{price / 2}" for price in range(400)]
+    prices[333] = "cheap"
+    write_csv(tmp_path / "t.csv", {"x": range(400), "price": prices})
+    with pytest.raises(DataError, match=r't\.csv, line 335: .*"cheap", which is not a number'):
+        learn_stream(surveyed(tmp_path, "price"), "regression", Request(SMALL, 1))
+    write_csv(tmp_path / "t.csv", {"x": range(40), "price": [3] * 40})
+    with pytest.raises(DataError, match="'price' is 3 in every row"):
+        learn_stream(surveyed(tmp_path, "price"), "regression", Request(SMALL, 1))
+
+
+def test_which_tables_are_streamed(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = files / "0.csv"
+    assert is_streamed(files)
+    assert is_streamed(str(files / "*.csv"))
+    assert is_streamed([one, files / "1.csv"])
+    assert not is_streamed(one)
+    assert not is_streamed(columns())
+    assert not is_streamed(files / "no-such.csv")
+    assert not is_streamed([["a"], ["b"]])
+    monkeypatch.setattr(table_streaming, "STREAMED_BYTES", 100)
+    assert is_streamed(one)
+
+
+@pytest.mark.parametrize(
+    "given", [{"group": "kind"}, {"time": "day"}, {"class_weight": "balanced"}, {"refit": True}]
+)
+def test_what_needs_all_rows_at_once_is_refused(files: Path, given: dict[str, Any]) -> None:
+    model = TableClassifier(random_state=0, **given)
+    with pytest.raises(ParameterError, match="fits into memory"):
+        model.fit(files, "label")
+    with pytest.raises(ParameterError, match="y must name a column"):
+        TableClassifier().fit(files, columns()["label"])
