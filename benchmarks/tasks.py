@@ -37,7 +37,7 @@ class Task:
     batch : int
         Rows a step, or rows a call.
     steps : int
-        Steps an epoch.
+        Steps an epoch, or epochs of a fit.
     members : int
         How many networks train at once.
     seed : int
@@ -162,6 +162,7 @@ def fitted(task: Task, classifier: Any, regressor: Any, dtype: str, **chosen: An
     Parameters
     ----------
     task : Task
+        ``steps`` are epochs.
     classifier, regressor : estimator classes
     dtype : str
         Of the rows.
@@ -169,8 +170,7 @@ def fitted(task: Task, classifier: Any, regressor: Any, dtype: str, **chosen: An
     """
     X, y = task.stored("X").astype(dtype), task.stored("y")
     kind = regressor if y.dtype.kind == "f" else classifier
-    epochs = int(task.stored("epochs"))
-    model = kind(max_iter=epochs, n_iter_no_change=epochs, random_state=task.seed, **chosen)
+    model = kind(max_iter=task.steps, n_iter_no_change=task.steps, random_state=task.seed, **chosen)
     began = perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it has not converged
