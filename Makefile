@@ -13,7 +13,7 @@ SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 RUN := .venv/$(SCRIPTS)/python
 RUN_PEERS := .venv-peers/$(SCRIPTS)/python
 
-.PHONY: help demo test test-all check bench clean
+.PHONY: help demo test test-all check bench docs clean
 
 help:
 	@echo "make demo      the main job on real input, in about half a minute"
@@ -21,6 +21,7 @@ help:
 	@echo "make test-all  every test, and stored numbers compared with PyTorch's"
 	@echo "make check     format, lint, types, architecture laws, docstring examples"
 	@echo "make bench     timings, side by side with peers, a quarter of an hour"
+	@echo "make docs      the documentation, in site/: runs the lectures, a few minutes the first time"
 	@echo "make clean     remove environments, caches and written files"
 
 demo: .venv/.installed-demo
@@ -45,8 +46,13 @@ check: .venv/.installed-dev
 bench: .venv/.installed-dev .venv-peers/.installed
 	@$(RUN) -m benchmarks --out docs --peers-python $(RUN_PEERS)
 
+docs: .venv/.installed-docs
+	@$(RUN) -m sphinx -q --fresh-env --nitpicky --fail-on-warning --keep-going docs site
+	@echo "site/index.html"
+
 clean:
-	rm -rf .venv .venv-peers .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist out
+	rm -rf .venv .venv-peers .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist out \
+		site docs/gallery
 	find . -name .git -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # An environment of any origin is kept where its interpreter and pip work, and made anew where not.
@@ -68,6 +74,9 @@ endef
 .venv/.installed-dev: pyproject.toml
 	$(call install,.venv,--editable '.[dev]')
 	@touch .venv/.installed-demo
+
+.venv/.installed-docs: pyproject.toml
+	$(call install,.venv,--editable '.[docs]')
 
 .venv-peers/.installed: tools/peers.txt
 	$(call install,.venv-peers,--requirement tools/peers.txt)

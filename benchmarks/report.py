@@ -168,9 +168,10 @@ def merged(path: Path, works: Mapping[str, Json]) -> dict[str, Json]:
     return both
 
 
-def write_page(path: Path, sections: Iterable[str]) -> None:
-    """Put sections where the page has a place for them."""
+def write_page(path: Path, sections: Iterable[str], marks: tuple[str, str] = (BEGIN, END)) -> None:
+    """Put sections where the page has a place for them: between two marks."""
+    begin, end = marks
     text = path.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    path.write_text("\n".join([before + BEGIN, *sections, END + after]), encoding="utf-8")
+    before, rest = text.split(begin)
+    _, after = rest.split(end)
+    path.write_text("\n".join([before + begin, *sections, end + after]), encoding="utf-8")

@@ -3,27 +3,19 @@
 import numpy as np
 
 import chainrule as cr
-from chainrule.explain import Chart, Line, Panel, Rule, Shown
-
-HOUSES = np.array([[2104, 3, 1], [1600, 3, 0], [2400, 3, 0], [1416, 2, 0], [3000, 4, 1]], float)
-PRICES = np.array([400, 330, 369, 232, 540], float)
-
-
-def loss(beta, X, y):
-    """The slide's: half of the mean squared error."""
-    return cr.mean((X @ beta - y) ** 2) / 2
+from chainrule.explain import Chart, Rule, Shown, line_panel, trajectory
 
 
 def descend(X, y, rate, steps):
-    """The greatest error after every step from 0, relative to the greatest coefficient."""
-    best, beta, slope = np.linalg.pinv(X) @ y, np.zeros(X.shape[1]), cr.compile(cr.grad(loss))
-    distances = []
-    for _ in range(steps):
-        beta = beta - rate * slope(beta, X, y)
-        distances.append(np.abs(beta - best).max() / np.abs(best).max())
-        if not distances[-1] < 1e3:
-            break
-    return np.array(distances), beta
+    """The greatest error of every step from 0, relative to the greatest coefficient; the last."""
+
+    def loss(beta):  # the slide's: half of the mean squared error
+        return cr.mean((X @ beta - y) ** 2) / 2
+
+    best = np.linalg.pinv(X) @ y
+    path = trajectory(loss, cr.optim.SGD(rate), np.zeros(X.shape[1]), steps)
+    errors = np.abs(path[1:] - best).max(axis=1) / np.abs(best).max()
+    return errors[errors < 1e3], path[-1]
 
 
 def large(rows, columns, seed, block=10_000):
@@ -38,41 +30,37 @@ def large(rows, columns, seed, block=10_000):
 
 
 def least_squares(rates=(0.1, 0.778, 0.82), steps=1000, rows=200_000, columns=500, seed=0):
-    ones = np.ones((len(HOUSES), 1))
-    X, Z = np.hstack([ones, HOUSES]), np.hstack([ones, (HOUSES - HOUSES.mean(0)) / HOUSES.std(0)])
-    beta = np.linalg.solve(X.T @ X, X.T @ PRICES)
+    houses, prices = cr.data.house_prices()
+    X = np.c_[np.ones(len(houses)), houses]
+    Z = np.c_[np.ones(len(houses)), (houses - houses.mean(axis=0)) / houses.std(axis=0)]
+    beta = np.linalg.solve(X.T @ X, X.T @ prices)
     numbers = {f"beta{k}": value for k, value in enumerate(beta)}
-    numbers["squared error sum"] = np.sum((X @ beta - PRICES) ** 2)
+    numbers["squared error sum"] = np.sum((X @ beta - prices) ** 2)
     curves = {}
     for rate in rates:
-        curves[rate], _ = descend(Z, PRICES, rate, steps)
-        reached = np.flatnonzero(curves[rate] < 1e-6)
+        errors, _ = descend(Z, prices, rate, steps)
+        curves[f"rate {rate:g}"] = errors
+        reached = np.flatnonzero(errors < 1e-6)
         numbers[f"reaches 1e-6 at rate {rate:g}"] = reached.size > 0
         numbers |= {f"steps to 1e-6 at rate {rate:g}": k + 1 for k in reached[:1]}
-    curvature = [np.linalg.eigvalsh(A.T @ A / len(A)).max() for A in (Z, X)]
-    numbers |= {"largest rate, standardised": 2 / curvature[0],
-                "largest rate, raw": 2 / curvature[1],
-                "condition number, raw": np.linalg.cond(X)}  # fmt: skip
-    twice = np.hstack([Z, Z[:, 1:2]])
-    shortest = np.linalg.pinv(twice) @ PRICES
-    numbers["duplicate column: descent from 0 less minimum-norm"] = np.abs(
-        descend(twice, PRICES, 0.5, 4 * steps)[1] - shortest).max()  # fmt: skip
+    for name, A in (("standardised", Z), ("raw", X)):
+        numbers[f"largest rate, {name}"] = 2 / np.linalg.eigvalsh(A.T @ A / len(A)).max()
+    numbers["condition number, raw"] = np.linalg.cond(X)
+    twice = np.c_[Z, Z[:, 1]]
+    apart = np.abs(descend(twice, prices, 0.5, 4 * steps)[1] - np.linalg.pinv(twice) @ prices)
+    numbers["duplicate column: descent from 0 less minimum-norm"] = apart.max()
     numbers[f"{rows} x {columns}: greatest error in standard errors"] = large(rows, columns, seed)
 
     def surprise(b, s2):  # minus the logarithm of the likelihood of y | x ~ N(x'b, s2)
-        return cr.sum((PRICES - Z @ b) ** 2 / (2 * s2) + cr.log(2 * np.pi * s2) / 2)
+        return cr.sum((prices - Z @ b) ** 2 / (2 * s2) + cr.log(2 * np.pi * s2) / 2)
 
-    start = np.zeros(4)
-    newton = np.linalg.solve(cr.hessian(surprise)(start, 50.0), cr.grad(surprise)(start, 50.0))
-    likeliest = start - newton  # one step of Newton's: the surprise is quadratic in b
-    numbers["likeliest less least squares"] = np.abs(likeliest - np.linalg.pinv(Z) @ PRICES).max()
-    chart = Chart(
-        Panel(*[Line(np.arange(len(c)) + 1, c, label=f"rate {r:g}") for r, c in curves.items()],
-              Rule(y=1e-6), x="step", y="relative error of the coefficients", x_scale="log",
-              y_scale="log", y_range=(1e-12, 1e3)),
-        title=f"Above a rate of {2 / curvature[0]:.4f} nothing converges",
-    )  # fmt: skip
-    return Shown(numbers, {"least-squares": chart})
+    at = np.zeros(4), 50.0
+    likeliest = -np.linalg.solve(cr.hessian(surprise)(*at), cr.grad(surprise)(*at))  # Newton's step
+    numbers["likeliest less least squares"] = np.abs(likeliest - np.linalg.pinv(Z) @ prices).max()
+    panel = line_panel(curves, Rule(y=1e-6), x="step", y="relative error of the coefficients",
+                       x_scale="log", y_scale="log", y_range=(1e-12, 1e3))  # fmt: skip
+    title = f"Above a rate of {numbers['largest rate, standardised']:.4f} nothing converges"
+    return Shown(numbers, {"least-squares": Chart(panel, title=title)})
 
 
 if __name__ == "__main__":

@@ -1,75 +1,38 @@
 """Backward, layer by layer: by hand as on the slide, by Network.backward, and by the graph."""
 
-import numpy as np
-
 import chainrule as cr
-from chainrule.explain import Chart, Line, Panel, Points, Shown
-from chainrule.nn import Activation, Linear, ReLU, Sigmoid
-
-DERIVATIVES = {"relu1": lambda s: s > 0, "relu2": lambda s: s > 0,
-               "sigmoid": lambda s: cr.sigmoid(s) * (1 - cr.sigmoid(s))}  # fmt: skip
+from chainrule.explain import Chart, Shown, agreement_panel, ledger, loss_graph, relative_error
+from chainrule.nn import Activation, Linear
 
 
-def by_hand(model, error):
-    """The slide's loop, with the bias that it forgets."""
-    found = {}
-    for layer in reversed(model.layers):
+def by_hand(layers, error):
+    """The slide's loop, with the bias that it forgets: for each layer, gradients of W and b."""
+    for layer in reversed(layers):
         if isinstance(layer, Linear):
-            found[f"{layer.name}.W"] = layer.input.T @ error  # gradient_w
-            found[f"{layer.name}.b"] = error.sum(axis=0)
+            yield layer, layer.input.T @ error, error.sum(axis=0)
             error = error @ layer.W.T  # input_error
-        else:
-            error = error * DERIVATIVES[layer.name](layer.input)
-    return found
-
-
-def by_graph(model, X, y):
-    """The derivatives of the loss as a graph over variables."""
-    variables, x = {}, X
-    for layer in model.layers:
-        if isinstance(layer, Linear):
-            W, b = (
-                cr.variable(value, name=f"{layer.name}.{n}") for n, value in layer.values.items()
-            )
-            variables |= {W.name: W, b.name: b}
-            x = x @ W + b
-        else:
-            x = cr.sigmoid(x) if layer.name == "sigmoid" else cr.relu(x)
-    loss = -cr.sum(y * cr.log(x) + (1 - y) * cr.log(1 - x))
-    slopes = cr.evaluate(cr.gradient(loss, list(variables.values())))
-    return dict(zip(variables, slopes, strict=True))
+        else:  # ReLU
+            error = error * (layer.input > 0)
 
 
 def layer_backward(rows=64, seed=0):
-    model = cr.Network(
-        [Linear(2, 10, name="input"), Activation(ReLU(), name="relu1"),
-         Linear(10, 10, name="middle"), Activation(ReLU(), name="relu2"),
-         Linear(10, 1, name="output"), Activation(Sigmoid(), name="sigmoid")],
-        seed=seed, dtype="float64",
-    )  # fmt: skip
-    X, labels = cr.data.two_moons(rows, seed=seed)
-    y = labels[:, None]
+    layers = [Linear(2, 10, name="input"), Activation("relu"), Linear(10, 10, name="middle"),
+              Activation("relu"), Linear(10, 1, name="output"), Activation("sigmoid")]  # fmt: skip
+    model = cr.Network(layers, seed=seed, dtype="float64")
+    X, y = cr.data.two_moons(rows, seed=seed)
     p = model.forward(X)
-    loss_grad = (p - y) / (p * (1 - p))
-    model.backward(loss_grad)
-    hand, graph = by_hand(model, loss_grad), by_graph(model, X, y)
-    numbers, dots = {}, []
-    for name in ("input", "middle", "output"):
-        layer = model[name]
-        ours = {f"{name}.W": layer.gradient_w, f"{name}.b": layer.gradient_b}
-        for key, value in ours.items():
-            scale = np.abs(graph[key]).max()
-            numbers[f"{key}: layer less graph"] = np.abs(value - graph[key]).max() / scale
-            numbers[f"{key}: by hand less graph"] = np.abs(hand[key] - graph[key]).max() / scale
-        dots.append(Points(graph[f"{name}.W"].ravel(), layer.gradient_w.ravel(), label=f"{name}.W",
-                           marker=("circle", "square", "triangle")[len(dots)]))  # fmt: skip
-    reach = max(np.abs(dot.x).max() for dot in dots)
-    chart = Chart(
-        Panel(Line([-reach, reach], [-reach, reach], ink="note", width=1.0, dash="solid"), *dots,
-              x="derivative from the graph", y="gradient_w of the layer", equal=True),
-        title="By layers or by the graph: the same derivatives", size=(560.0, 460.0),
-    )  # fmt: skip
-    return Shown(numbers, {"layer-backward": chart})
+    model.backward((p - y[:, None]) / (p * (1 - p)) / rows)
+    graph = {node.name: slope for node, slope in ledger(loss_graph(model, X, y)).gradients.items()}
+    numbers, pairs = {}, {}
+    for layer, W, b in by_hand(model.layers[:-1], (p - y[:, None]) / rows):  # through the sigmoid
+        for name, mine, theirs in (("W", W, layer.gradient_w), ("b", b, layer.gradient_b)):
+            true = graph[f"{layer.name}.{name}"]
+            numbers[f"{layer.name}.{name}: layer less graph"] = relative_error(theirs, true)
+            numbers[f"{layer.name}.{name}: by hand less graph"] = relative_error(mine, true)
+        pairs[f"{layer.name}.W"] = graph[f"{layer.name}.W"], layer.gradient_w
+    panel = agreement_panel(pairs, x="derivative from the graph", y="gradient_w of the layer")
+    title = "By layers or by the graph: the same derivatives"
+    return Shown(numbers, {"layer-backward": Chart(panel, title=title, size=(560.0, 460.0))})
 
 
 if __name__ == "__main__":

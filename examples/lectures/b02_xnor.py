@@ -16,31 +16,23 @@ def fires(z):
 
 
 def xnor(theta1=2.0, theta2=0.0, theta=1.0):
-    model = cr.Network(
-        [Linear(2, 2, name="hidden"), Activation(fires, name="threshold"),
-         Linear(2, 1, name="output"), Activation(fires, name="fires")],
-        dtype="float64",
-    )  # fmt: skip
+    layers = [Linear(2, 2, name="hidden"), Activation(fires, name="threshold"),
+              Linear(2, 1, name="output"), Activation(fires)]  # fmt: skip
+    model = cr.Network(layers, dtype="float64")
     model["hidden"].W = [[1.0, -1.0], [1.0, -1.0]]  # the units see s = i1 + i2, and -s
     model["hidden"].b = [-theta1, -theta2]
     model["output"].W, model["output"].b = [[1.0], [1.0]], [-theta]
-    outputs = model.forward(X)[:, 0]
-    inner = model["threshold"].input - model["hidden"].b
-    hidden = model["output"].input
-    corners = [f"{int(a)}{int(b)}" for a, b in X]
-    numbers = {f"h{k + 1} of {name}": hidden[row, k]
-               for row, name in enumerate(corners) for k in (0, 1)}  # fmt: skip
-    numbers |= {f"output of {name}": outputs[row] for row, name in enumerate(corners)}
-    numbers |= {f"{what} separable": separating_plane(seen, SAME) is not None
-                for what, seen in {"inputs": X, "hidden inputs": inner,
-                                   "hidden outputs": hidden}.items()}  # fmt: skip
-    chart = Chart(
-        plane_panel(X, SAME, title="pixels", names=("i₁", "i₂")),
-        plane_panel(inner, SAME, title="hidden inputs", names=("i₁ + i₂", "−i₁ − i₂")),
-        plane_panel(hidden, SAME, title="hidden outputs", names=("h₁", "h₂")),
-        title="The hidden layer recodes the input, and then a line is enough", columns=3,
-    )  # fmt: skip
-    return Shown(numbers, {"xnor": chart})
+    outputs, numbers, panels = model.forward(X)[:, 0], {}, []
+    inner, hidden = X @ model["hidden"].W, model["output"].input
+    for pixels, (h1, h2), output in zip(("00", "01", "10", "11"), hidden, outputs, strict=True):
+        numbers |= {f"h1 of {pixels}": h1, f"h2 of {pixels}": h2, f"output of {pixels}": output}
+    stages = {"inputs": (X, ("i₁", "i₂")), "hidden inputs": (inner, ("i₁ + i₂", "−i₁ − i₂")),
+              "hidden outputs": (hidden, ("h₁", "h₂"))}  # fmt: skip
+    for stage, (seen, names) in stages.items():
+        numbers[f"{stage} separable"] = separating_plane(seen, SAME) is not None
+        panels.append(plane_panel(seen, SAME, title=stage, names=names))
+    title = "The hidden layer recodes the input, and then a line is enough"
+    return Shown(numbers, {"xnor": Chart(*panels, title=title)})
 
 
 if __name__ == "__main__":

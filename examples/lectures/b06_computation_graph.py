@@ -3,54 +3,33 @@
 import numpy as np
 
 import chainrule as cr
-from chainrule.explain import Shown, circuit
+from chainrule.explain import Shown, circuit, evaluations, leaves, slopes
 
 A, M, C = np.array([1.0, -2.0, 0.5]), np.array([[1.0, 2.0, 3.0], [0.0, -1.0, 4.0]]), [0.5, -1.0]
 
 
-def visits(node, cached):
-    """How many nodes are computed to get a value, with results kept or computed anew."""
-    done, count, stack = set(), 0, [node]
-    while stack:
-        each = stack.pop()
-        if not (cached and each in done):
-            done.add(each)
-            count += 1
-            stack += each.operands
-    return count
-
-
 def computation_graph(w1=1.0, w2=-2.0, b=0.5, x1=2.0, x2=1.0, y=3.0, ridge=0.1):
-    w = [cr.variable(w1, name="w1"), cr.variable(w2, name="w2")]
-    B, x = cr.variable(b, name="b"), (x1, x2)
-    prediction = (w[0] * x1 + w[1] * x2 + B).named("ŷ")
+    W1, W2, B = leaves(w1=w1, w2=w2, b=b)
+    prediction = (W1 * x1 + W2 * x2 + B).named("ŷ")
     r = (y - prediction).named("r")
-    loss = (r * r).named("loss")
-    penalty = (ridge * (w[0] * w[0] + w[1] * w[1])).named("R")
-    J = (loss + penalty).named("J")
-    slopes, ridged = cr.gradient(loss, [*w, B]), cr.gradient(J, [*w, B])
+    loss = (r * r).named("ℓ")
+    J = (loss + (ridge * (W1 * W1 + W2 * W2)).named("R")).named("J")
+    numbers = {node.name: node.value for node in (prediction, r, loss, J)}
+    numbers |= slopes(loss, [W1, W2, B]) | slopes(J, [W1, W2, B])
+    numbers |= {"dℓ/dw1 + 2 r x1": numbers["dℓ/dw1"] + 2 * r.value * x1,
+                "dℓ/dw2 + 2 r x2": numbers["dℓ/dw2"] + 2 * r.value * x2,
+                "dℓ/db + 2 r": numbers["dℓ/db"] + 2 * r.value}  # fmt: skip
+    for name, w in (("w1", w1), ("w2", w2)):
+        added = numbers[f"dJ/d{name}"] - numbers[f"dℓ/d{name}"]
+        numbers[f"dJ/d{name} - dℓ/d{name} - 2 λ {name}"] = added - 2 * ridge * w
     sensitivities = cr.jacobian(lambda a: cr.constant(M) @ a + np.array(C))(A)
-    numbers = {"ŷ": prediction.value, "r": r.value, "ℓ": loss.value, "J": J.value}
-    for name, slope, with_ridge in zip(("w1", "w2", "b"), slopes, ridged, strict=True):
-        numbers |= {f"dℓ/d{name}": slope.value, f"dJ/d{name}": with_ridge.value}
-    numbers |= {
-        f"dℓ/dw{j + 1} + 2 r x{j + 1}": slopes[j].value + 2 * r.value * x[j] for j in (0, 1)
-    }
-    numbers["dℓ/db + 2 r"] = slopes[2].value + 2 * r.value
-    for j in (0, 1):
-        added = ridged[j].value - slopes[j].value
-        numbers[f"dJ/dw{j + 1} - dℓ/dw{j + 1} - 2 λ w{j + 1}"] = added - 2 * ridge * w[j].value
     numbers["largest |∂b/∂a − M|"] = np.abs(sensitivities - M).max()
-    kept, anew = visits(J, cached=True), visits(J, cached=False)
-    numbers |= {"nodes of J": len(cr.explain.ledger(J).order),
-                "computed with results kept": kept, "computed without": anew}  # fmt: skip
-    return Shown(
-        numbers,
-        pictures={
-            "least-squares": circuit(loss, title="loss = (y − ŷ)²"),
-            "ridge": circuit(J, title="J = (y − ŷ)² + λ wᵀw: each w is read three times"),
-        },
-    )
+    for stored, how in ((True, "with results kept"), (False, "without")):
+        numbers[f"computed {how}"] = sum(evaluations(J, stored=stored).values())
+    title = "J = (y − ŷ)² + λ wᵀw: each w is read three times"
+    pictures = {"least-squares": circuit(loss, title="ℓ = (y − ŷ)²"),
+                "ridge": circuit(J, title=title)}  # fmt: skip
+    return Shown(numbers, pictures)
 
 
 if __name__ == "__main__":

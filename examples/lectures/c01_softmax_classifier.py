@@ -3,45 +3,35 @@
 import numpy as np
 
 import chainrule as cr
-from chainrule.explain import Bars, Chart, Panel, Points, Shown
+from chainrule.explain import Chart, Shown, class_bars
 
 CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
-SCORES = np.array([  # a row for each class, a column for each image
-    [-3.45, -0.51, 3.42], [-8.87, 6.04, 4.64], [0.09, 5.31, 2.65], [2.9, -4.22, 5.1],
-    [4.48, -4.19, 2.64], [8.02, 3.58, 5.55], [3.78, 4.49, -4.34], [1.06, -4.37, -1.5],
-    [-0.36, -2.09, -4.79], [-0.72, -2.93, 6.14],
-]).T  # fmt: skip
+SCORES = np.array([  # a row for each image, a column for each class
+    [-3.45, -8.87, 0.09, 2.9, 4.48, 8.02, 3.78, 1.06, -0.36, -0.72],
+    [-0.51, 6.04, 5.31, -4.22, -4.19, 3.58, 4.49, -4.37, -2.09, -2.93],
+    [3.42, 4.64, 2.65, 5.1, 2.64, 5.55, -4.34, -1.5, -4.79, 6.14],
+])  # fmt: skip
 TRUE = ("cat", "automobile", "frog")
 
 
 def softmax_classifier(scores=(3.2, 5.1, -1.7), true=0):
-    labels = [CLASSES.index(name) for name in TRUE]
-    losses = -cr.log_softmax(SCORES)[range(3), labels]
-    best = SCORES.argmax(axis=1)
+    numbers, panels, losses = {}, [], []
+    for k, (s, name) in enumerate(zip(SCORES, TRUE, strict=True), 1):
+        place, best = CLASSES.index(name), s.argmax()
+        losses.append(-cr.log_softmax(s)[place])
+        numbers[f"highest score of image {k}"] = s[best]
+        numbers[f"highest class of image {k} is {CLASSES[best]}"] = 1
+        numbers[f"loss of image {k}"] = losses[-1]
+        panels.append(class_bars(cr.softmax(s), CLASSES, place, label="true class" * (k == 1),
+                                 title=f"{name}: loss {losses[-1]:.2f}"))  # fmt: skip
+    numbers["mean loss"] = np.mean(losses)
     s = np.array(scores)
-    numbers = {f"highest score of image {k + 1}": SCORES[k, best[k]] for k in range(3)}
-    numbers |= {f"highest class of image {k + 1} is {CLASSES[best[k]]}": 1 for k in range(3)}
-    numbers |= {f"loss of image {k + 1}": losses[k] for k in range(3)}
-    numbers["mean loss"] = losses.mean()
-    numbers |= {f"exp(s{k + 1})": value for k, value in enumerate(np.exp(s))}
-    numbers |= {f"p{k + 1}": value for k, value in enumerate(cr.softmax(s))}
-    log_p = cr.log_softmax(s)[true]
-    numbers[f"loss of class {true + 1}"] = -log_p
-    numbers["with a logarithm to base 10"] = -log_p / np.log(10)
-
-    places = np.arange(10)
-    panels = [
-        Panel(Bars(places, cr.softmax(SCORES[k]), ink="class0"),
-              Points([labels[k]], [cr.softmax(SCORES[k])[labels[k]]], ink="class1", size=10.0,
-                     marker="square", label="true class" * (k == 0)),
-              title=f"{TRUE[k]}: loss {losses[k]:.2f}", y="p", y_range=(0, 1),
-              x_names=dict(enumerate(CLASSES)))
-        for k in range(3)
-    ]  # fmt: skip
-    chart = Chart(
-        *panels, columns=1, size=(780.0, 180.0),
-        title="The loss looks at one number only: the probability of the true class",
-    )  # fmt: skip
+    numbers |= {f"exp(s{k})": value for k, value in enumerate(np.exp(s), 1)}
+    numbers |= {f"p{k}": value for k, value in enumerate(cr.softmax(s), 1)}
+    numbers[f"loss of class {true + 1}"] = loss = -cr.log_softmax(s)[true]
+    numbers["with a logarithm to base 10"] = loss / np.log(10)
+    title = "The loss looks at one number only: the probability of the true class"
+    chart = Chart(*panels, columns=1, size=(780.0, 180.0), title=title)
     return Shown(numbers, {"softmax-classifier": chart})
 
 

@@ -3,54 +3,35 @@
 import numpy as np
 
 import chainrule as cr
-from chainrule.explain import Band, Chart, Line, Panel, Points, Shown, Threads, dropout_masks
-from chainrule.nn import Activation, Dropout, Linear, ReLU
-
-
-def in_standard_errors(draws, expected):
-    """How far a mean lies from what it should be."""
-    return abs(draws.mean() - expected) / (draws.std(ddof=1) / np.sqrt(draws.size))
+from chainrule import explain
+from chainrule.explain import Chart, Points, Shown, dropout_masks, standard_errors
+from chainrule.nn import Activation, Dropout, Linear
 
 
 def dropout(rate=0.5, passes=10_000, epochs=400, seed=0):
-    layer, units = cr.Network([Linear(1, 8), Dropout(rate)], seed=seed, dtype="float64"), 8
-    layer.layers[0].W, layer.layers[0].b = np.zeros((1, units)), np.ones(units)
-    outputs = layer.forward(np.zeros((passes, 1)), training=True, seed=seed)
-    numbers = {
-        "keep rate": (outputs > 0).mean(),
-        "keep rate, in standard errors": in_standard_errors(outputs > 0, 1 - rate),
-        "mean output": outputs.mean(),
-        "mean output, in standard errors": in_standard_errors(outputs, 1.0),
-        "evaluation changes nothing": np.ptp(layer.forward(np.zeros((3, 1)))),
-    }
+    only = cr.Network([Dropout(rate)], seed=seed, dtype="float64")
+    outputs = only.forward(np.ones((passes, 8)), training=True, seed=seed)
+    numbers = {"keep rate": (outputs > 0).mean(), "mean output": outputs.mean(),
+               "keep rate, in standard errors": standard_errors(outputs > 0, 1 - rate),
+               "mean output, in standard errors": standard_errors(outputs, 1.0),
+               "evaluation changes nothing": np.ptp(only.forward(np.ones((3, 8))))}  # fmt: skip
+    draw = np.random.default_rng(seed)
     linear = cr.Network([Linear(4, 16), Dropout(rate), Linear(16, 1)], seed=seed, dtype="float64")
-    row = np.random.default_rng(seed).normal(size=(1, 4))
+    row = draw.normal(size=(1, 4))
     sampled = linear.forward(np.repeat(row, passes, axis=0), training=True, seed=seed)
-    evaluated = linear.predict(row)[0, 0]
-    numbers["linear net: Monte-Carlo mean, in standard errors"] = in_standard_errors(
-        sampled, evaluated
-    )
-
-    x = np.sort(np.random.default_rng(seed).uniform(-1, 1, 40))
-    y = np.sin(np.pi * x) + np.random.default_rng(seed + 1).normal(0, 0.1, 40)
-    model = cr.Network([Linear(1, 64), Activation(ReLU()), Dropout(rate), Linear(64, 1)], seed=seed)
-    model.fit(
-        x[:, None], y, optimizer=cr.optim.Adam(0.01), epochs=epochs, seed=seed, progress=False
-    )
-    grid, samples = np.linspace(-2, 2, 81), 200
-    many = model.forward(np.tile(grid, samples)[:, None], training=True, seed=seed)
-    members = many.reshape(samples, len(grid))
-    spread = members.std(axis=0)
-    near = np.abs(grid) <= 1
+    apart = standard_errors(sampled, linear.predict(row)[0, 0])
+    numbers["linear net: Monte-Carlo mean, in standard errors"] = apart
+    x = np.sort(draw.uniform(-1, 1, 40))[:, None]
+    y = np.sin(np.pi * x) + draw.normal(0, 0.1, (40, 1))
+    layers = [Linear(1, 64), Activation("relu"), Dropout(rate), Linear(64, 1)]
+    model, adam = cr.Network(layers, seed=seed), cr.optim.Adam(0.01)
+    model.fit(x, y, optimizer=adam, epochs=epochs, seed=seed, progress=False)
+    grid = np.linspace(-2, 2, 81)
+    members = explain.dropout_members(model, grid[:, None], seed=seed)[..., 0]
+    spread, near = members.std(axis=0), np.abs(grid) <= 1
     numbers["spread outside the data / inside"] = spread[~near].mean() / spread[near].mean()
-    mean = members.mean(axis=0)
-    chart = Chart(
-        Panel(Threads(grid, members[:40], ink="note"),
-              Band(grid, mean - 2 * spread, mean + 2 * spread, ink="class0"),
-              Line(grid, mean, ink="class1", dash="solid", label="mean"),
-              Points(x, y, ink="class0", marker="circle", size=5.0), x="x"),
-        title="Every mask is another network; they disagree where there were no data",
-    )  # fmt: skip
+    panel = explain.ensemble_panel(grid, members, Points(*x.T, *y.T, ink="class0", size=5.0), x="x")
+    chart = Chart(panel, title="Masks are networks; they disagree where there were no data")
     return Shown(numbers, {"dropout-ensemble": chart, "dropout-masks": dropout_masks(rate)})
 
 

@@ -1,11 +1,11 @@
-"""Two moons: their shape, their seed, what is refused."""
+"""Two moons, two circles, five houses: their shape, their seed, what is refused."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from chainrule.data import two_moons
+from chainrule.data import house_prices, two_circles, two_moons
 from chainrule.errors import ParameterError
 
 
@@ -46,3 +46,31 @@ def test_the_seed_decides() -> None:
 def test_refusals(settings: dict[str, float], said: str) -> None:
     with pytest.raises(ParameterError, match=said):
         two_moons(**settings)  # type: ignore[arg-type]
+
+
+def test_circles_lie_on_their_radii() -> None:
+    points, labels = two_circles(501, factor=0.3, noise=0.0, seed=3)
+    np.testing.assert_allclose(np.hypot(*points.T), np.where(labels == 0, 1.0, 0.3), rtol=1e-12)
+    assert np.bincount(labels).tolist() == [251, 250]
+    assert not np.array_equal(points, two_circles(501, factor=0.3, noise=0.0, seed=4)[0])
+    noisy = two_circles(20_000, factor=0.3, noise=0.1, seed=3)[0]
+    plain = two_circles(20_000, factor=0.3, noise=0.0, seed=3)[0]
+    np.testing.assert_allclose((noisy - plain).std(axis=0), 0.1, rtol=4 / np.sqrt(2 * 20_000))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({"n": 1}, "n must"), ({"n": 9, "factor": 1.0}, "factor"), ({"n": 9, "factor": 0}, "factor"),
+     ({"n": 9, "noise": -1}, "noise"), ({"n": 9, "seed": -1}, "seed")],
+)  # fmt: skip
+def test_circles_out_of_range_are_refused(settings: dict[str, float], said: str) -> None:
+    with pytest.raises(ParameterError, match=said):
+        two_circles(**settings)  # type: ignore[arg-type]
+
+
+def test_the_houses_are_those_of_the_slide() -> None:
+    features, prices = house_prices()
+    design = np.column_stack([np.ones(5), features])
+    (_, *slopes), (squares,), *_ = np.linalg.lstsq(design, prices, rcond=None)
+    np.testing.assert_allclose(slopes, [0.05061840, 90.813312, 46.193838], rtol=1e-6)
+    np.testing.assert_allclose(squares, 13.96985, rtol=1e-6)

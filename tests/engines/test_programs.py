@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import chainrule as cr
 from chainrule.engines.base import Outcome, Program
-from chainrule.engines.reference import ReferenceEngine, row_order, step_keys
+from chainrule.engines.reference import ReferenceEngine, keys_of, row_order
 from chainrule.errors import DtypeError, ParameterError, ShapeError
 from chainrule.graph.graph import Graph
 from chainrule.shapes import ROWS, Array
@@ -117,10 +117,10 @@ def test_with_replacement_rows_come_twice() -> None:
 
 
 def test_every_step_and_every_order_has_a_key_of_its_own() -> None:
-    keys = np.concatenate([step_keys(seed, e, 30) for seed in (0, 1) for e in range(4)])
+    keys = np.concatenate([keys_of(seed, range(4), 30).reshape(-1, 2) for seed in (0, 1)])
     assert len(np.unique(keys, axis=0)) == len(keys)
     *_, recorded = run(counting(30, batch=7), 30, seed=5, epochs=range(2, 4)).records
-    np.testing.assert_array_equal(recorded, [step_keys(5, 2, 5), step_keys(5, 3, 5)])
+    np.testing.assert_array_equal(recorded, keys_of(5, range(2, 4), 5))
 
 
 # Epochs
@@ -198,7 +198,7 @@ def test_records_of_rows_are_not_written_over_by_the_next_step() -> None:
     order = row_order(keeping(), 1, 0, 6)
     for record in outcome.records[1:3]:
         np.testing.assert_array_equal(record.reshape(6, 2), rows[order])
-    np.testing.assert_array_equal(outcome.records[3][0], step_keys(1, 0, 3))
+    np.testing.assert_array_equal(outcome.records[3], keys_of(1, range(1), 3))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
+import time
 from typing import Any
 
 import numpy as np
@@ -304,6 +306,15 @@ def test_the_best_restart_trains_on() -> None:
 def test_a_time_limit_ends_a_training() -> None:
     model = classifier(max_iter=100_000, tol=0.0, n_iter_no_change=np.inf, time_limit=0.2)
     assert model.fit(X, Y).n_iter_ < 100_000
+
+
+def test_a_time_limit_ends_every_search_of_lbfgs(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = itertools.count()
+    monkeypatch.setattr(time, "monotonic", lambda: next(looks) / 10)
+    settings = {"solver": "lbfgs", "tol": 0.0, "max_iter": 500, "members": 4}
+    model = classifier(time_limit=4.0, **settings).fit(X, Y)
+    assert next(looks) < 50  # of the clock, one after each iteration: each took 0.1 s
+    assert 4 <= model.n_iter_ <= 12  # of the member with the most: a quarter of the time each
 
 
 def test_the_same_seed_gives_the_same_bits_whatever_ran_before() -> None:

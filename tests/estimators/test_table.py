@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
+import time
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,7 @@ from chainrule.errors import (
 from chainrule.estimators.table import TableClassifier, TableRegressor
 from chainrule.estimators.table_learning import Problem, Request, learn
 from chainrule.estimators.table_model import TableModel, target_from
-from chainrule.estimators.table_validation import cross_validated, fold_numbers, mean_and_error
+from chainrule.networks import Network
 from chainrule.persist import read_file, write_file
 from chainrule.training.callbacks import Callback, Run
 
@@ -526,33 +528,35 @@ def test_ctrl_c_before_there_is_anything_to_keep(monkeypatch: pytest.MonkeyPatch
         learn(problem, request)
 
 
-# Cross-validation
+# Time
 
 
-def test_each_row_is_tested_once_by_a_model_that_never_saw_it() -> None:
-    frame, column = as_frame(X), as_column(LABELS, "y")
-    problem = Problem.of(frame, column, "classification")
-    request = Request({**CHOSEN, "epochs": 3}, seed=0)
-    numbers = fold_numbers(problem, request, 5)
-    assert np.bincount(numbers).tolist() == [60] * 5
-    high = [np.mean(LABELS[numbers == fold] == "high") for fold in range(5)]
-    assert np.ptp(high) < 0.02
-    scores = cross_validated(problem, request, 3)
-    assert len(scores) == 3
-    mean, error = mean_and_error(scores)["accuracy"]
-    assert 0.6 < mean <= 1 and 0 <= error < 0.2
+def epochs_of_all_trainings(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> list[int]:
+    """How many epochs each training inside a fit had, of a skewed target that is refitted."""
+    found: list[int] = []
+    fit = Network.fit
+
+    def counted(self: Network, *rows: Any, **others: Any) -> Any:
+        history = fit(self, *rows, **others)
+        found.append(history.epochs)
+        return history
+
+    monkeypatch.setattr(Network, "fit", counted)
+    chosen = {**FAST, "refit": True, "patience": 300, "epochs": 300, **settings}
+    TableRegressor(**chosen).fit(X, np.exp(NUMBERS))
+    return found
 
 
-def test_folds_keep_groups_together_and_follow_time() -> None:
-    frame = as_frame({**X, "house": [i // 10 for i in range(ROWS)]})
-    problem = Problem.of(frame, as_column(NUMBERS, "y"), "regression")
-    numbers = fold_numbers(problem, Request({}, seed=0, group="house"), 5)
-    assert all(len({*numbers[i : i + 10]}) == 1 for i in range(0, ROWS, 10))
-    by_time = fold_numbers(problem, Request({}, seed=0, time="when"), 4)
-    moments = np.array(X["when"], dtype="datetime64[D]")
-    assert all(moments[by_time == k].max() <= moments[by_time == k + 1].min() for k in range(3))
-    request = Request({**CHOSEN, "epochs": 2}, seed=0, time="when")
-    assert len(cross_validated(problem, request, 3)) == 2
-    for folds, message in ((1, "at least 2 folds"), (301, "at least as many rows")):
-        with pytest.raises(ChainruleError, match=message):
-            cross_validated(problem, Request({}, seed=0), folds)
+def test_a_time_limit_bounds_all_trainings_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = itertools.count()
+    monkeypatch.setattr(time, "monotonic", lambda: next(looks) / 10)
+    found = epochs_of_all_trainings(monkeypatch, time_limit=20.0)
+    assert len(found) == 4  # two to choose the scale, then one, and one on all rows
+    assert abs(found[0] - found[1]) < 5
+    assert 150 < sum(found) <= 202  # an epoch takes 0.1 s, as one look at the clock does
+
+
+def test_a_time_limit_that_has_passed_leaves_one_epoch_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert epochs_of_all_trainings(monkeypatch, time_limit=1e-9) == [1, 1, 1]

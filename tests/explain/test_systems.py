@@ -20,15 +20,16 @@ import pytest
 from chainrule.explain import Chart, Figure, Shown
 from chainrule.explain.canvas import settings
 from chainrule.explain.chart_drawing import drawn
-from chainrule.explain.page import IDS
 from chainrule.explain.palette import DARK, LIGHT
 from chainrule.explain.systems import IN_THE_REPOSITORY, INSTALLED, PAGES, find
 
+SYSTEMS = {"A": 15, "B": 8, "C": 6, "D": 4, "E": 5}  # of each deck, numbered from 1
+IDS = [f"{deck}{number + 1}" for deck, count in SYSTEMS.items() for number in range(count)]
 NAMES = [page.name for page in PAGES]
 PUBLIC = ("chainrule", "chainrule.explain", "chainrule.nn", "chainrule.optim")
 OTHERS = ("numpy", "sklearn", "scipy")
 TOLERANCE = 1.0  # pixels by which boxes of text may touch: they hold the room of descenders
-LONGEST = 60  # lines of a program; most have fewer than 40 without its picture
+SHORT, LONGEST = 40, 105  # lines of most programs, and of all of them
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +152,12 @@ def is_public(module: str) -> bool:
     return module in PUBLIC or (parent in PUBLIC and name in import_module(parent).__all__)
 
 
+def test_most_programs_are_short() -> None:
+    lines = sorted(find(name).code.count("\n") for name in NAMES)
+    assert lines[len(lines) // 2] < SHORT and lines[-1] < LONGEST
+    assert sum(length < SHORT for length in lines) >= 25
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_programs_run_on_their_own(name: str, tmp_path: Path) -> None:
@@ -164,13 +171,13 @@ def test_programs_run_on_their_own(name: str, tmp_path: Path) -> None:
 
 
 def test_every_system_of_the_lectures_is_there() -> None:
-    assert [page.id for page in PAGES] == list(IDS)
+    assert [page.id for page in PAGES] == IDS
 
 
 def test_the_list_of_systems_is_that_of_the_lectures(shared: Path) -> None:
     table = (shared / "LECTURES.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([A-E]\d+) \| (\S+) \| ([A-E, ]+) \|", table, flags=re.M)
-    assert [id for id, _, _ in rows] == list(IDS)
+    assert [id for id, _, _ in rows] == IDS
     pages = [(page.id, page.name, set(page.decks or page.id[0])) for page in PAGES]
     assert pages == [(id, name, set(decks) - set(", ")) for id, name, decks in rows]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -182,3 +184,122 @@ def test_from_many_threads() -> None:
         found = list(pool.map(f, values))
     for value, mine in zip(values, found, strict=True):
         np.testing.assert_allclose(mine, np.tanh(value @ value.T).sum(), rtol=1e-10)
+
+
+# ---------------------------------------------------------------------------- the short way
+
+ENGINES = ("native", "reference")
+POINTS = np.arange(12.0).reshape(4, 3) / 5
+
+
+class Labelled(np.ndarray):
+    """An array of someone's own."""
+
+
+def misaligned(array: Array) -> Array:
+    """The same numbers at an address that is no multiple of eight."""
+    found = np.zeros(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
+    found[...] = array
+    return found
+
+
+def read_only(array: Array) -> Array:
+    found = array.copy()
+    found.flags.writeable = False
+    return found
+
+
+VARIANTS = {
+    "contiguous": lambda array: array,
+    "by columns": np.asfortranarray,
+    "every second": lambda array: np.repeat(array, 2, axis=0)[::2],
+    "backwards": lambda array: array[:, ::-1].copy()[:, ::-1],
+    "read-only": read_only,
+    "the other byte order": lambda array: array.astype(array.dtype.newbyteorder()),
+    "misaligned": misaligned,
+    "a subclass": lambda array: array.view(Labelled),
+    "a list": lambda array: array.tolist(),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_kind_of_array_after_a_plain_one(engine: str, variant: Any) -> None:
+    f = cr.compile(lambda x, y: x * 2 + cr.sum(y), engine=engine)
+    for _ in range(2):
+        f(POINTS, POINTS)
+    for x, y in ((variant(POINTS), POINTS), (POINTS, variant(POINTS))):
+        for _ in range(2):
+            found = f(x, y)
+            assert type(found) is np.ndarray
+            np.testing.assert_allclose(found, POINTS * 2 + POINTS.sum(), rtol=1e-14, strict=True)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_repeated_calls_do_not_look_at_types_again(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = cr.variable([1.0, 2.0, 3.0])
+    f = cr.compile(lambda x: {"scaled": x * w, "sums": (cr.sum(x), [])}, engine=engine)
+    f(POINTS)
+    monkeypatch.setattr(f, "_traced", lambda *_: pytest.fail("the long way was taken"))
+    for value in ([1.0, 2.0, 3.0], [0.0, -1.0, 5.0]):
+        w.value = value
+        found = f(POINTS)
+        np.testing.assert_allclose(found["scaled"], POINTS * value, rtol=1e-14)
+        assert (float(found["sums"][0]), found["sums"][1]) == (pytest.approx(POINTS.sum()), [])
+    again = f(POINTS)
+    assert not np.may_share_memory(again["scaled"], found["scaled"])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_other_types_and_shapes_between(engine: str) -> None:
+    f = cr.compile(lambda x: x + x.shape[0], engine=engine)
+    given = [POINTS, POINTS.astype(np.float32), POINTS[:2], np.arange(3), POINTS[0], 1.5 * POINTS]
+    for _ in range(3):
+        for x in given:
+            wanted = x + x.shape[0]
+            np.testing.assert_allclose(f(x), wanted, rtol=1e-6)
+            assert f(x).dtype == wanted.dtype
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_wrong_index_is_found_in_every_call(engine: str) -> None:
+    f = cr.compile(lambda x, i: x[i], engine=engine)
+    x, good, bad = np.array([1.0, 2.0]), np.array([0, 1]), np.array([0, 7])
+    for _ in range(3):
+        np.testing.assert_array_equal(f(x, good), x)
+        with pytest.raises(IndexError, match=r"take built at .*test_compiled\.py.*index 7"):
+            f(x, bad)
+
+
+def test_no_results_and_no_arguments() -> None:
+    w = cr.variable(2.0)
+    none, constant = cr.compile(lambda x: ()), cr.compile(lambda: w * 3)
+    for value in (2.0, 5.0):
+        w.value = value
+        assert none(POINTS) == ()
+        assert float(constant()) == 3 * value
+
+
+def test_repeated_calls_from_many_threads() -> None:
+    w = cr.variable(np.zeros(300))
+    f = cr.compile(lambda x: cr.sum(x + w) - cr.sum(w))
+    x, ended = np.ones(300), threading.Event()
+    f(x)
+
+    def assign() -> None:
+        for number in itertools.cycle(range(10)):
+            if ended.is_set():
+                return
+            w.value = np.full(300, float(number))
+
+    other = threading.Thread(target=assign)
+    other.start()
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(f, [x] * 3000))
+    finally:
+        ended.set()
+        other.join()
+    assert {float(each) for each in found} == {300.0}

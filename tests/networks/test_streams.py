@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from chainrule.engines.reference import step_keys
+from chainrule.engines.reference import keys_of
 from chainrule.nn import Linear, Network
 from chainrule.ops import random
 
@@ -13,10 +13,10 @@ def test_streams_of_one_seed_are_distinct() -> None:
     seed = random.key(5)
     epochs = [random.fold_in(seed, epoch) for epoch in range(50)]
     others = [random.fold_in(seed, stream) for stream in random.Stream]
-    steps = [key for epoch in range(5) for key in step_keys(5, epoch, 20)]
+    steps = [key for keys in keys_of(5, range(5), 20) for key in keys]
     layers = [random.fold_in(others[0], place) for place in range(20)]
     found = {key.tobytes() for key in [seed, *epochs, *others, *steps, *layers]}
-    assert len(found) == 1 + 50 + 3 + 100 + 20
+    assert len(found) == 1 + 50 + len(random.Stream) + 100 + 20
 
 
 def test_the_parameters_of_a_network_do_not_follow_the_order_of_its_rows() -> None:

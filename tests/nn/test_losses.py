@@ -59,7 +59,9 @@ SCIKIT_LEARNS: list[tuple[Loss, Any, Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("loss", "definition", "y", "p"), SCIKIT_LEARNS, ids=str)
+@pytest.mark.parametrize(
+    ("loss", "definition", "y", "p"), SCIKIT_LEARNS, ids=[str(loss) for loss, *_ in SCIKIT_LEARNS]
+)
 def test_loss_is_scikit_learns(loss: Loss, definition: Any, y: Any, p: Any) -> None:
     target = loss.prepare(y, 1, FLOAT64)
     np.testing.assert_allclose(loss(p[:, None], target), definition(y, p), rtol=1e-12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 NO_HIDDEN_LAYERS = "none"
 MOST_PARAMETERS = 2**26  # between hidden layers
 FEWEST_TESTED = 10
+COMPARISON_BEGINS = 0.9  # of the time limit has passed: the rest is the linear model's
 TINY = 1e-12  # the least probability that enters a logarithm
 MODEL, LINEAR = "this model", "linear model"
 LINEAR_SETTINGS: Final = {"hidden": (), "bins": 0, "members": 1, "dropout": 0.0}
@@ -53,6 +55,8 @@ class Asked:
     checkpoints : path, optional
     resume : bool
     engine : str or Engine, optional
+    folds : int, optional
+        Of a cross-validation, in place of rows for testing.
     """
 
     target: str | int
@@ -65,9 +69,10 @@ class Asked:
     group: str | None = None
     time: str | None = None
     time_limit: float | None = None
-    checkpoints: str | None = None
+    checkpoints: str | os.PathLike[str] | None = None
     resume: bool = False
     engine: EngineChoice = None
+    folds: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,14 +123,24 @@ class Work:
         frame, column = plain.frame, plain.column
         task = _task(column, asked.task)
         train, test, how = _apart(frame, column, task, asked)
-        given = Schema.load(asked.schema) if asked.schema else infer_schema(frame.rows(train))
-        schema = given.with_kinds(asked.kinds)
+        schema = _schema(frame.rows(train), asked)
         return cls(frame, column, task, train, test, schema, plain.dropped, how)
+
+    def divided(self, train: Array, test: Array, how: str, asked: Asked) -> Work:
+        """The same table with other rows for testing."""
+        schema = _schema(self.frame.rows(train), asked)
+        return replace(self, train=train, test=test, schema=schema, how=how)
 
     @property
     def judged(self) -> Array:
         """The rows that a report looks at: those for testing, or all."""
         return self.test if len(self.test) else self.train
+
+
+def _schema(learned: Frame, asked: Asked) -> Schema:
+    """What the columns are: as asked, or as the rows to learn from look."""
+    given = Schema.load(asked.schema) if asked.schema else infer_schema(learned)
+    return given.with_kinds(asked.kinds)
 
 
 def _target(table: Frame, given: str | int) -> str | int:
@@ -146,6 +161,12 @@ def _apart(frame: Frame, column: Column, task: str, asked: Asked) -> tuple[Array
     rows = len(frame)
     if not 0 <= asked.test < 1:
         raise ParameterError(f"--test must be a share from 0 to below 1, got {asked.test:g}")
+    if asked.folds is not None:
+        return (
+            np.arange(rows),
+            np.empty(0, np.int64),
+            f"each is tested in one of {asked.folds} folds",
+        )
     if rows * asked.test < FEWEST_TESTED:
         reason = "none were asked for" if asked.test == 0 else "there are too few rows"
         return np.arange(rows), np.empty(0, np.int64), reason
@@ -175,12 +196,15 @@ class Learned:
     findings : list of Finding
         What the doctor has to say.
     interrupted : bool
+    errors : dict of str to dict of str to float
+        The standard errors of scores that are means over folds.
     """
 
     model: TableModel
     scores: dict[str, Scores]
     findings: list[Finding]
     interrupted: bool
+    errors: dict[str, Scores] = field(default_factory=dict)
 
 
 def learn(
@@ -209,6 +233,7 @@ def learn(
         asked.chosen, asked.seed, schema=work.schema, group=asked.group, time=asked.time,
         time_limit=asked.time_limit, progress=progress, callbacks=callbacks,
         checkpoints=asked.checkpoints, resume=asked.resume, engine=asked.engine,
+        until=COMPARISON_BEGINS if len(work.test) else 1.0,
     )  # fmt: skip
     model = table_learning.learn(problem, request)
     interrupted = _interrupted(model)
@@ -219,7 +244,7 @@ def learn(
         if not interrupted:
             plain = replace(
                 request, chosen={**asked.chosen, **LINEAR_SETTINGS}, progress=False, callbacks=(),
-                checkpoints=None,
+                checkpoints=None, until=1.0,
             )  # fmt: skip
             linear = table_learning.learn(problem, plain)
             interrupted = _interrupted(linear)
@@ -337,11 +362,19 @@ SCORE_NAMES: Final[dict[str, str]] = {
 """The scores that are said, in this order."""
 
 
-def score_table(scores: Mapping[str, Scores], say: Callable[[float], str]) -> list[list[str]]:
+def score_table(
+    scores: Mapping[str, Scores],
+    say: Callable[[float], str],
+    errors: Mapping[str, Scores] | None = None,
+) -> list[list[str]]:
     """Rows of text: the names, then one score a row with a column for each model."""
+
+    def cell(model: str, name: str) -> str:
+        if name not in scores[model]:
+            return ""
+        error = f" +- {errors[model][name]:.2g}" if errors else ""
+        return say(scores[model][name]) + error
+
     known = [name for name in SCORE_NAMES if any(name in each for each in scores.values())]
-    rows = [["test", *scores]]
-    for name in known:
-        cells = [say(each[name]) if name in each else "" for each in scores.values()]
-        rows.append([SCORE_NAMES[name], *cells])
-    return rows
+    head = ["mean of folds" if errors else "test", *scores]
+    return [head, *[[SCORE_NAMES[name], *[cell(each, name) for each in scores]] for name in known]]

@@ -135,7 +135,7 @@ def _picture(*panels: Any, title: str) -> str:
 
 
 def _scores(learned: Learned) -> str:
-    head, *rows = score_table(learned.scores, lambda value: f"{value:.4g}")
+    head, *rows = score_table(learned.scores, lambda value: f"{value:.4g}", learned.errors)
     return _table(head, rows) if rows else ""
 
 

@@ -16,6 +16,7 @@ from chainrule.optim.settings import (
     FRACTION,
     POSITIVE,
     Kind,
+    Range,
     check,
 )
 from chainrule.persist.regular import require_regular
@@ -23,7 +24,7 @@ from chainrule.persist.regular import require_regular
 OPTIONS: Final[dict[str, Kind]] = {
     "members": COUNT, "bins": COUNT_FROM_ZERO, "epochs": COUNT, "batch_size": COUNT,
     "patience": COUNT, "learning_rate": POSITIVE, "time_limit": POSITIVE, "dropout": BELOW_ONE,
-    "validation": FRACTION,
+    "validation": FRACTION, "cv": Range(2, whole=True),
 }  # fmt: skip
 """Options of ``train`` and what they may be."""
 

@@ -44,6 +44,7 @@ def _kinds(command: Any) -> Any:
 @click.option("--group", metavar="COLUMN", help="Hold out whole groups of rows.")
 @click.option("--time", metavar="COLUMN", help="Hold out the latest rows.")
 @click.option("--test", type=float, default=0.15, show_default=True, help="Share of test rows.")
+@click.option("--cv", type=int, metavar="K", help="Test every row in one of K folds instead.")
 @click.option("--validation", type=float, help="Share of the others that choose the epoch.")
 @click.option("--layers", metavar="SIZES", help="Hidden units, such as 64,32, or none.")
 @click.option("--bins", type=int, help="Intervals that numbers are encoded by, at most.")
@@ -54,7 +55,7 @@ def _kinds(command: Any) -> Any:
 @click.option("--learning-rate", type=float, help="At the start.")
 @click.option("--dropout", type=float, help="Share of units left out in training.")
 @click.option("--patience", type=int, help="Epochs without improvement.")
-@click.option("--time-limit", type=float, metavar="SECONDS", help="Of training.")
+@click.option("--time-limit", type=float, metavar="SECONDS", help="Of all trainings together.")
 @click.option("--seed", type=int, help="The same seed gives the same weights.")
 @click.option("--checkpoints", type=PATH, metavar="DIR", help="Keep the newest two here.")
 @click.option("--resume", is_flag=True, help="Go on from the checkpoints; without any, begin.")
@@ -91,6 +92,7 @@ def train(context: click.Context, /, table: str, **options: Any) -> None:
 def _train(
     context: click.Context, table: str, asked: Asked, options: dict[str, Any], *, speaks: bool
 ) -> None:
+    from chainrule.cli.cross_validation import cross_validated
     from chainrule.cli.learn import Work, learn
     from chainrule.cli.log import JsonLog
     from chainrule.data import as_frame
@@ -113,7 +115,13 @@ def _train(
         return
     log = [JsonLog()] if options["log"] else []
     silent = options["quiet"] or options["log"] is not None
-    learned = learn(work, asked, progress=False if silent else None, callbacks=log)
+    progress = False if silent else None
+    if asked.folds is None:
+        learned = learn(work, asked, progress=progress, callbacks=log)
+    else:
+        learned = cross_validated(
+            work, asked, progress=progress, callbacks=log, say=str if silent else note
+        )
     if speaks:
         _finish(work, learned, asked, options, command_line(context, asked.seed))
     if learned.interrupted:
@@ -137,16 +145,17 @@ def asked_for(options: dict[str, Any]) -> Asked:
     }
     chosen = {"hidden": hidden_layers(options["layers"]), "scaling": options["scaling"]}
     chosen |= checked("train", options)
-    limit = chosen.pop("time_limit")
+    limit, folds = chosen.pop("time_limit"), chosen.pop("cv")
     return Asked(
         options["target"], options["task"], options["test"], new_seed(_seed(options)), chosen,
         options["schema"], chosen_kinds(**kinds), options["group"], options["time"], limit,
-        options["checkpoints"], options["resume"],
+        options["checkpoints"], options["resume"], folds=folds,
     )  # fmt: skip
 
 
 def _seed(options: dict[str, Any]) -> int:
     """The seed that was given, that of the checkpoints, or a new one."""
+    from chainrule.cli.cross_validation import fold_folder
     from chainrule.errors import ParameterError
     from chainrule.estimators.table_learning import FIRST
     from chainrule.training.checkpoints import recorded_seed
@@ -155,7 +164,8 @@ def _seed(options: dict[str, Any]) -> int:
         raise ParameterError("--resume needs --checkpoints DIR, the folder to go on from")
     if options["seed"] is not None:
         return int(options["seed"])
-    recorded = recorded_seed(options["checkpoints"], FIRST) if options["resume"] else None
+    first = FIRST if options["cv"] is None else f"{fold_folder(1)}/{FIRST}"
+    recorded = recorded_seed(options["checkpoints"], first) if options["resume"] else None
     return secrets.randbits(32) if recorded is None else recorded
 
 
@@ -227,6 +237,8 @@ def _finish(
     from chainrule.persist import atomic_write
 
     learned.model.facts |= {"scores": learned.scores, "command": command}
+    if learned.errors:
+        learned.model.facts["errors"] = learned.errors
     said = list(facts(work, learned))
     if options["out"] is not None:
         learned.model.save(options["out"])
@@ -238,7 +250,7 @@ def _finish(
         atomic_write(options["report"], page.encode())
         said.append(("report", click.format_filename(options["report"])))
     if options["log"]:
-        write_event("result", **dict(said), scores=learned.scores,
+        write_event("result", **dict(said), scores=learned.scores, errors=learned.errors,
                     findings=[str(each) for each in learned.findings])  # fmt: skip
     elif not options["quiet"]:
         for finding in learned.findings:
@@ -246,4 +258,5 @@ def _finish(
     say_facts(said)
     if learned.scores:
         click.echo()
-        say_numbers(score_table(learned.scores, lambda value: f"{value:.4g}"))
+        rows = score_table(learned.scores, lambda value: f"{value:.4g}", learned.errors)
+        say_numbers(rows)

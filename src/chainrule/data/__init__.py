@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from chainrule.data.csv import csv_text, read_blocks, read_table, write_csv
 from chainrule.data.frames import Frame, as_frame
 from chainrule.data.labels import Labels, Task, fit_labels, infer_task
-from chainrule.data.samples import two_moons
+from chainrule.data.samples import house_prices, two_circles, two_moons
 from chainrule.data.split import split
 from chainrule.data.table import Table
 
@@ -42,11 +42,13 @@ __all__ = [
     "as_frame",
     "csv_text",
     "fit_labels",
+    "house_prices",
     "infer_schema",
     "infer_task",
     "read_blocks",
     "read_table",
     "split",
+    "two_circles",
     "two_moons",
     "write_csv",
 ]

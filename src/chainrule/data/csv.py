@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -28,14 +28,15 @@ if TYPE_CHECKING:
 Record: TypeAlias = tuple[int, list[str]]  # the line where it begins, and its cells
 
 DELIMITERS = (",", ";", "\t", "|")
-_SNIFFED_LINES = 100
+SNIFFED_LINES = 100
 _BLOCK_CELLS = 2**18  # enough to make the cost of a block small, little enough to stay in cache
 
 # DEFLATE shrinks at most 1032-fold (RFC 1951); real tables 5- to 50-fold.
 GZIP_FACTOR = 100
 GZIP_FREE_BYTES = 2**28
 _GZIP_MAGIC = b"\x1f\x8b"
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
+UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 _reader = partial(csv.reader, skipinitialspace=True)
 
@@ -104,23 +105,42 @@ def read_blocks(path: str | os.PathLike[str], *, header: bool = True) -> Iterato
         Of one block; there is at least one.
     """
     source = os.fspath(path)
-    with open_regular(path) as file, closing(_lines(file, source)) as lines:
-        yield from _tables(lines, source, header)
+    with open_regular(path) as file, closing(lines_of(decompressed(file, source), source)) as lines:
+        sample = list(islice(lines, SNIFFED_LINES))
+        form, empty = form_of(sample, source, header), True
+        for table in tables_of(chain(sample[form.first - 1 :], lines), source, form):
+            empty = False
+            yield table
+    if empty:
+        raise no_rows(source)
+
+
+def no_rows(source: str) -> DataError:
+    """The error for a table without any."""
+    return DataError(f"{source}: holds a header but no rows")
 
 
 # From bytes to lines
 
 
-def _text(file: BinaryIO, source: str) -> IO[str]:
-    """The characters of ``file``, decompressed; bytes that are not UTF-8 become surrogates."""
-    binary: Any = file
+def decompressed(file: BinaryIO, source: str) -> Any:
+    """What ``file`` holds, as a buffered binary file; its reads may raise ``GZIP_ERRORS``."""
     magic = file.read(len(_GZIP_MAGIC))
     file.seek(0)
-    if magic == _GZIP_MAGIC:
-        limit = GZIP_FREE_BYTES + GZIP_FACTOR * os.fstat(file.fileno()).st_size
-        binary = io.BufferedReader(_Limited(gzip.GzipFile(fileobj=file), limit, source))
-    codec = "utf-16" if binary.peek(2)[:2] in _UTF16_MARKS else "utf-8-sig"
-    return io.TextIOWrapper(binary, codec, errors="surrogateescape", newline="")
+    if magic != _GZIP_MAGIC:
+        return file
+    limit = GZIP_FREE_BYTES + GZIP_FACTOR * os.fstat(file.fileno()).st_size
+    return io.BufferedReader(_Limited(gzip.GzipFile(fileobj=file), limit, source))
+
+
+def damaged(source: str, error: Exception) -> DataError:
+    """The error for one of ``GZIP_ERRORS``."""
+    return DataError(f"{source}: damaged gzip file ({error})")
+
+
+def is_utf16(binary: Any) -> bool:
+    """Whether a buffered binary file begins with the mark of UTF-16."""
+    return binary.peek(2)[:2] in UTF16_MARKS
 
 
 class _Limited(io.RawIOBase):
@@ -143,22 +163,24 @@ class _Limited(io.RawIOBase):
         return size
 
 
-def _lines(file: BinaryIO, source: str) -> Generator[str, None, None]:
-    """The lines of a file, with their ends, if it is text."""
+def lines_of(binary: Any, source: str, first: int = 1) -> Generator[str, None, None]:
+    """The lines of a binary file, with their ends, if it is text; ``first`` is its first line."""
     number = 0
     try:
-        with _text(file, source) as text:
-            for number, line in enumerate(text, start=1):
+        codec = "utf-16" if is_utf16(binary) else "utf-8-sig"
+        # bytes that are not UTF-8 become surrogates
+        with io.TextIOWrapper(binary, codec, errors="surrogateescape", newline="") as text:
+            for number, line in enumerate(text, start=first):
                 if "\0" in line:
                     fault = "holds a NUL byte, this is not a table"
                     raise DataError(f"{source}, line {number}: {fault}")
                 yield line if line.isascii() else _as_unicode(line)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{source}: damaged gzip file ({error})") from None
+    except GZIP_ERRORS as error:
+        raise damaged(source, error) from None
     except UnicodeError:
         raise DataError(
-            f"{source}, line {max(number, 1)}: not UTF-8 text, nor Windows-1252; save the table as"
-            " UTF-8"
+            f"{source}, line {max(number, first)}: not UTF-8 text, nor Windows-1252; save the"
+            " table as UTF-8"
         ) from None
 
 
@@ -180,16 +202,63 @@ def _as_unicode(line: str) -> str:
 # From lines to records
 
 
-def _records(lines: Iterable[str], delimiter: str, source: str) -> Iterator[Record]:
-    """The records of a file."""
-    begin = 1
+def _records(lines: Iterable[str], form: Form, source: str) -> Iterator[Record]:
+    """The records in lines of a file that begin with the form's first."""
+    begin = form.first
     try:
-        reader = _reader(lines, delimiter=delimiter, strict=True)
+        reader = _reader(lines, delimiter=form.delimiter, strict=True)
         for record in reader:
             yield begin, record
+            begin = form.first + reader.line_num
+    except csv.Error as error:
+        raise DataError(f"{source}, line {begin}: {cells.printable(str(error))}") from None
+
+
+class Form(NamedTuple):
+    """How a file holds its table.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Of the columns.
+    delimiter : str
+    first : int
+        The first line with cells, the file's first line being 1.
+    """
+
+    names: tuple[str, ...]
+    delimiter: str
+    first: int
+
+
+def form_of(sample: list[str], source: str, header: bool) -> Form:
+    """What the first lines of a file say of the others.
+
+    Raises
+    ------
+    DataError
+        If there are none, or names of columns are missing, empty or there twice.
+    """
+    delimiter = _delimiter(sample, source)
+    begin, record, end = _first_record(sample, delimiter, source)
+    if header:
+        return Form(_header(begin, record, source), delimiter, end + 1)
+    if not record:
+        raise DataError(f"{source}: the file is empty")
+    return Form(tuple([f"x{place}" for place in range(len(record))]), delimiter, 1)
+
+
+def _first_record(sample: list[str], delimiter: str, source: str) -> tuple[int, list[str], int]:
+    """The first record that is not empty, and the lines where it begins and ends."""
+    reader, begin = _reader(sample, delimiter=delimiter, strict=True), 1
+    try:
+        for record in reader:
+            if record:
+                return begin, record, reader.line_num
             begin = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"{source}, line {begin}: {cells.printable(str(error))}") from None
+    return 0, [], 0
 
 
 def _delimiter(sample: list[str], source: str) -> str:
@@ -203,7 +272,7 @@ def _delimiter(sample: list[str], source: str) -> str:
 def _fitness(sample: list[str], delimiter: str) -> tuple[bool, int]:
     """How well a delimiter explains the first lines: all rows equally wide, and how wide."""
     records = [record for record in _reader(sample, delimiter=delimiter) if any(record)]
-    if len(sample) == _SNIFFED_LINES:
+    if len(sample) == SNIFFED_LINES:
         records = records[:-1]  # it may go on behind the sample
     widths = [len(record) for record in records] or [0]
     return widths[0] > 1 and min(widths) == max(widths), widths[0]
@@ -212,35 +281,16 @@ def _fitness(sample: list[str], delimiter: str) -> tuple[bool, int]:
 # From records to a table
 
 
-def _tables(lines: Iterator[str], source: str, header: bool) -> Iterator[Table]:
-    sample = list(islice(lines, _SNIFFED_LINES))
-    delimiter = _delimiter(sample, source)
-    records = _records(chain(sample, lines), delimiter, source)
-    if header:
-        names = _header(records, source)
-    else:
-        names, records = _counted(records, source)
-    rows, empty = _rows(records, len(names), source), True
-    while block := list(islice(rows, max(_BLOCK_CELLS // len(names), 1))):
+def tables_of(lines: Iterable[str], source: str, form: Form) -> Iterator[Table]:
+    """The rows in lines of a file, in tables of some rows each; none if there are none."""
+    rows = _rows(_records(lines, form, source), len(form.names), source)
+    while block := list(islice(rows, max(_BLOCK_CELLS // len(form.names), 1))):
         texts = np.array([row for _, row in block], dtype=cells.TEXT)
         starts = np.array([line for line, _ in block], dtype=np.int64)
-        empty = False
-        yield Table(source, names, [texts], starts, delimiter)
-    if empty:
-        raise DataError(f"{source}: holds a header but no rows")
+        yield Table(source, form.names, [texts], starts, form.delimiter)
 
 
-def _counted(records: Iterator[Record], source: str) -> tuple[tuple[str, ...], Iterator[Record]]:
-    """Names for the columns of a file without a header, and all of its records."""
-    first = next(((line, record) for line, record in records if record), None)
-    if first is None:
-        raise DataError(f"{source}: the file is empty")
-    names = tuple([f"x{place}" for place in range(len(first[1]))])
-    return names, chain([first], records)
-
-
-def _header(records: Iterator[Record], source: str) -> tuple[str, ...]:
-    line, header = next(((line, record) for line, record in records if record), (0, []))
+def _header(line: int, header: list[str], source: str) -> tuple[str, ...]:
     if not header:
         raise DataError(f"{source}: the file is empty, a table starts with a line of column names")
     names = tuple(name.strip() for name in header)

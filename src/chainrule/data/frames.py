@@ -61,6 +61,11 @@ class Column:
         """The values that are there."""
         return self.values[~self.missing]
 
+    def distinct(self) -> Array:
+        """The different values that are there, in sorted order."""
+        found: Array = np.unique(self.present())
+        return found
+
     def as_texts(self) -> cells.Texts:
         """Every value as text; whole numbers without a point, so that 3.0 and 3 are one label."""
         if self.values.dtype.kind != "f":
@@ -288,8 +293,8 @@ def _from_series(name: str, series: Any) -> Column:
     if series.dtype == nw.Boolean and not missing.any():
         return _of_truths(name, series.to_numpy().astype(bool))
     if series.dtype.is_float() or series.dtype.is_integer():
-        return _of_numbers(name, series.cast(nw.Float64).to_numpy(), missing)
-    return _of_objects(name, series.to_list())
+        return column_of_numbers(name, series.cast(nw.Float64).to_numpy(), missing)
+    return column_of_objects(name, series.to_list())
 
 
 def _column(name: object, data: Any) -> Column:
@@ -313,7 +318,8 @@ def _flat(data: Any) -> Array:
     return found
 
 
-def _of_numbers(name: str, array: Array, missing: Any = False) -> Column:
+def column_of_numbers(name: str, array: Array, missing: Any = False) -> Column:
+    """A column of float64; what is not finite is missing."""
     values = np.asarray(array, dtype=np.float64)
     absent = ~np.isfinite(values) | missing
     return Column(name, np.where(absent, 0.0, values), absent)
@@ -334,20 +340,20 @@ def _of_text(name: str, array: Array) -> Column:
 
 
 def _of_object_array(name: str, array: Array) -> Column:
-    return _of_objects(name, array.tolist())
+    return column_of_objects(name, array.tolist())
 
 
 _KINDS: dict[str, Callable[[str, Array], Column]] = {
     "b": _of_truths,
-    "i": _of_numbers,
-    "u": _of_numbers,
-    "f": _of_numbers,
+    "i": column_of_numbers,
+    "u": column_of_numbers,
+    "f": column_of_numbers,
     "M": _of_moments,
     "O": _of_object_array,
 }
 
 
-def _of_objects(name: str, values: Sequence[Any]) -> Column:
+def column_of_objects(name: str, values: Sequence[Any]) -> Column:
     """A column of Python objects: of the one type that all have, else of text."""
     missing = np.array([_is_missing(value) for value in values], dtype=bool)
     there = [value for value, absent in zip(values, missing, strict=True) if not absent]
@@ -386,7 +392,7 @@ def _as_float(value: Any) -> float:
 
 _OBJECTS: tuple[tuple[Any, Any, Callable[[str, list[Any]], Column]], ...] = (
     ((bool, np.bool_), False, lambda name, x: _of_truths(name, np.array(x, dtype=bool))),
-    (_NUMBERS, 0.0, lambda name, x: _of_numbers(name, np.array([*map(_as_float, x)]))),
+    (_NUMBERS, 0.0, lambda name, x: column_of_numbers(name, np.array([*map(_as_float, x)]))),
     (
         _DATES,
         np.datetime64("NaT"),

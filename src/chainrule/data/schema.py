@@ -234,10 +234,9 @@ def infer_schema(frame: Frame) -> Schema:
 
 
 def _inferred(column: Column, decimal_comma: bool) -> ColumnSchema:
-    present = column.present()
-    if not len(present):
+    distinct = column.distinct()
+    if not len(distinct):
         return ColumnSchema(column.name, "drop", note="no values")
-    distinct = np.unique(present)
     if len(distinct) == 1 and not column.missing.any():
         value = cells.quoted(str(distinct[0]))
         return ColumnSchema(column.name, "drop", note=f"{value} in every row")

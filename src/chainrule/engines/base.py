@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from threading import Lock
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -21,6 +22,29 @@ from chainrule.shapes import ROWS, Array, TensorType
 
 Executable = Callable[[Sequence[Array]], list[Array]]
 """A compiled graph: the values of its inputs in, the values of its outputs out."""
+
+Direct = Callable[..., list[Array]]
+"""The same for arrays of known types and shapes, an argument for each input."""
+
+
+@runtime_checkable
+class Directed(Protocol):
+    """A compiled graph that has a quicker way where types and shapes are known."""
+
+    def direct(self, arrays: Sequence[Array]) -> Direct:
+        """The function for plain arrays of the types and shapes of these."""
+
+
+def direct(run: Executable, arrays: Sequence[Array]) -> Direct:
+    """``run`` for calls that are repeated: types and shapes are looked at now, and not again.
+
+    Parameters
+    ----------
+    run : Executable
+    arrays : sequence of arrays
+        Each call must be given arrays (and no subclass's) of the same types and shapes.
+    """
+    return run.direct(arrays) if isinstance(run, Directed) else lambda *given: run(given)
 
 
 @dataclass(frozen=True)
@@ -139,6 +163,17 @@ EngineChoice: TypeAlias = str | Engine | None
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
+
+
+array_kind = attrgetter("__class__", "dtype", "shape")
+"""What a call must know of an array, in a key that is made quickly."""
+
+
+def remember(kept: dict[Any, Value], key: Any, value: Value, limit: int) -> None:
+    """Keep a value in a dict of at most ``limit``; when that is full, it begins anew."""
+    if len(kept) >= limit:
+        kept.clear()
+    kept[key] = value
 
 
 class BoundedCache(Generic[Key, Value]):

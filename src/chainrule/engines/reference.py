@@ -154,12 +154,6 @@ def _epoch_key(seed: int, epoch: int) -> Array:
     return key
 
 
-def step_keys(seed: int, epoch: int, steps: int) -> Array:
-    """The random key of each step of an epoch: (steps, 2) uint32."""
-    (keys,) = keys_of(seed, range(epoch, epoch + 1), steps)
-    return np.asarray(keys)
-
-
 def keys_of(seed: int, epochs: range, steps: int) -> Array:
     """The random key of each step of some epochs, at once: (epochs, steps, 2) uint32."""
     count, numbers = len(epochs), np.arange(1, steps + 1)

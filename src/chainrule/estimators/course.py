@@ -36,7 +36,8 @@ class Rules:
         The first rate, and the exponent of invscaling.
     once : bool
         Whether it is one epoch of ``partial_fit``.
-    seconds : float or None
+    ends : float
+        When the time is up, by :func:`time.monotonic`.
     verbose : int
     """
 
@@ -45,7 +46,7 @@ class Rules:
     rate: float
     power: float
     once: bool
-    seconds: float | None
+    ends: float
     verbose: int
 
 
@@ -111,7 +112,6 @@ class Course:
     ) -> None:
         self.descent, self.record, self.rules, self.reporter = descent, record, rules, reporter
         self._fitted, self._score = fitted, score
-        self._began = time.monotonic()
         if score is not None:
             record.best = descent.snapshot
             record.bests = np.full(record.best.members or 1, -record.patience.best)
@@ -224,10 +224,9 @@ class Course:
         return True
 
     def _time_is_up(self) -> bool:
-        limit = self.rules.seconds
-        if limit is None or time.monotonic() - self._began < limit:
+        if time.monotonic() < self.rules.ends:
             return False
-        return self._said(f"The time limit of {limit:g} s has passed. Stopping.")
+        return self._said("The time limit has passed. Stopping.")
 
     def _diverged(self) -> bool:
         """The end where the loss is not finite: the best network comes back, or an error."""

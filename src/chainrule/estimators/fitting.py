@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from typing import Any, NamedTuple, cast
 
@@ -47,6 +48,8 @@ class Job(NamedTuple):
     reporter : Reporter
     first : bool
         Whether it goes on from no earlier call.
+    ends : float
+        When the time is up, by :func:`time.monotonic`.
     """
 
     estimator: Any
@@ -55,6 +58,7 @@ class Job(NamedTuple):
     network: Snapshot
     reporter: Reporter
     first: bool
+    ends: float = math.inf
 
     def attributes(self, network: Snapshot) -> dict[str, Any]:
         """What makes an estimator ready to predict."""
@@ -115,7 +119,7 @@ def descend(
         most=estimator.max_iter,
     )
     score = None if held_out is None else scorer_for(estimator, held_out, job.machine)
-    course = Course(descent, record, _rules(estimator, once), job.reporter, job.attributes, score)
+    course = Course(descent, record, _rules(job, once), job.reporter, job.attributes, score)
     course.run()
     found = course.network
     if estimator.restarts > 1 and found.members is not None:
@@ -190,7 +194,8 @@ def _memory(
     return Memory(rule, first_state(rule, network), rate, seed)
 
 
-def _rules(estimator: Any, once: bool) -> Rules:
+def _rules(job: Job, once: bool) -> Rules:
+    estimator = job.estimator
     schedule = estimator.learning_rate
     falls = estimator.solver == "sgd" and not isinstance(schedule, Schedule)
     return Rules(
@@ -199,7 +204,7 @@ def _rules(estimator: Any, once: bool) -> Rules:
         rate=estimator.learning_rate_init,
         power=estimator.power_t,
         once=once,
-        seconds=estimator.time_limit,
+        ends=job.ends,
         verbose=int(estimator.verbose),
     )
 
@@ -253,10 +258,13 @@ def _attributes(course: Course, scored: bool) -> dict[str, Any]:
 
 
 def search(job: Job, rows: list[Array]) -> dict[str, Any]:
-    """Train by L-BFGS, each member by itself; the attributes that follow."""
-    count = job.network.members
-    singles = [job.network.member(each) for each in range(count or 1)]
-    found = [_searched(job, network, rows) for network in singles]
+    """Train by L-BFGS, each member by itself in its share of the time; the attributes after it."""
+    singles = [job.network.member(each) for each in range(job.network.members or 1)]
+    found = []
+    for done, network in enumerate(singles):
+        now = time.monotonic()
+        ends = now + (job.ends - now) / (len(singles) - done)
+        found.append(_searched(job._replace(network=network, ends=ends), rows))
     if job.estimator.restarts > 1:
         found = [min(found, key=lambda each: each.value)]
     networks = [
@@ -273,19 +281,20 @@ def search(job: Job, rows: list[Array]) -> dict[str, Any]:
     }
 
 
-def _searched(job: Job, network: Snapshot, rows: list[Array]) -> Found:
-    estimator = job.estimator
+def _searched(job: Job, rows: list[Array]) -> Found:
+    estimator, network = job.estimator, job.network
     limits = Search(estimator.max_iter, estimator.max_fun, estimator.tol)
 
     def report(parameters: Any, value: float) -> bool:
         if estimator.verbose:
             print(f"loss = {value:.8f}")
-        return job.reporter.iteration(
+        wanted = job.reporter.iteration(
             lambda: job.attributes(network._replace(parameters=parameters))
         )
+        return wanted or time.monotonic() > job.ends
 
     carried = carried_from(network, estimator.alpha)
-    listening = estimator.verbose or job.reporter.active
+    listening = estimator.verbose or job.reporter.active or job.ends < math.inf
     found = search_minimum(
         job.machine, carried, rows, limits, report if listening else None, estimator.engine
     )

@@ -106,7 +106,7 @@ class MLPClassifier(ClassifierMixin, Multilayer):
     scoring : str or callable, optional
         scikit-learn's scorer that early stopping goes by; by default the accuracy.
     time_limit : float > 0, optional
-        Seconds, after which the training ends with an epoch.
+        Seconds, after which the training ends with an epoch; with "lbfgs", with an iteration.
     members : int >= 1
         Networks trained at once, whose mean is predicted; ``coefs_`` then have a leading axis.
     restarts : int >= 1
@@ -396,7 +396,7 @@ class MLPRegressor(RegressorMixin, Multilayer):
     scoring : str or callable, optional
         scikit-learn's scorer that early stopping goes by; by default R^2.
     time_limit : float > 0, optional
-        Seconds, after which the training ends with an epoch.
+        Seconds, after which the training ends with an epoch; with "lbfgs", with an iteration.
     members : int >= 1
         Networks trained at once, whose mean is predicted; ``coefs_`` then have a leading axis.
     restarts : int >= 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
@@ -127,6 +129,7 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
         incremental: bool = False,
     ) -> Self:
         checked(self)
+        ends = time.monotonic() + (math.inf if self.time_limit is None else self.time_limit)
         one_thread_in_workers()
         self._refuse(incremental, validation[0] is not None)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
@@ -143,9 +146,8 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
             else self._network(machine)
         )
         extra = {} if sample_weight is None else {"sample_weight": sample_weight}
-        job = fitting.Job(
-            self, machine, goal, network, Reporter(self, X, y, extra, self._most_iterations), first
-        )
+        reporter = Reporter(self, X, y, extra, self._most_iterations)
+        job = fitting.Job(self, machine, goal, network, reporter, first, ends)
         if self.solver == "lbfgs":
             found = fitting.search(job, rows)
         else:

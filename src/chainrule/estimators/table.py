@@ -82,9 +82,10 @@ class _TableEstimator(BaseEstimator):
             If it cannot be learned, in one sentence that names file, row and column where there
             are some; the estimator then is as it was before.
         """
+        request = self._request()
         frame, column = self._frame_and_target(X, y)
         problem = Problem.of(frame, column, self._task, _weights(sample_weight))
-        model = learn(problem, self._request())
+        model = learn(problem, request)
         self._adopt(model, frame)
         return self
 
@@ -243,7 +244,7 @@ class TableClassifier(ClassifierMixin, _TableEstimator):
     categorical, text, date, id, drop : names of columns
         That are of this kind, whatever they look like.
     time_limit : float, optional
-        Seconds of training.
+        Seconds for all trainings of a fit together; the last ends with an epoch.
     random_state : int, RandomState or None
         The same int gives the same bits.
     engine : str, optional
@@ -339,8 +340,9 @@ random_state, engine, verbose
     def predict(self, X: Any, *, return_std: bool = False, return_flags: bool = False) -> Any:
         """The number of each row, (n,) float64; with the standard deviation of its error, if asked.
 
-        The deviation is that of the members and of the noise that held-out rows showed. Results
-        that are asked for come in this order: numbers, deviations, flags.
+        The deviation is that of the members, or of one member with dropout in many passes (Monte
+        Carlo dropout), and of the noise that held-out rows showed. Results that are asked for come
+        in this order: numbers, deviations, flags.
         """
         found = self._predicted(X)
         asked: list[Any] = [found.labels]

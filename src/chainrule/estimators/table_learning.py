@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from chainrule.estimators.table_trust import (
     best_threshold,
     tempered,
 )
+from chainrule.estimators.thinning import thinned, variances
 from chainrule.networks import Network
 from chainrule.nn.dropout import Dropout
 from chainrule.nn.layers import Activation, Linear
@@ -47,6 +49,8 @@ PROBE_ROWS = 4_000  # on which "log_target" is decided
 PROBE_STEPS = 600
 FEWEST_HELD_OUT = 10  # that can decide it
 FEWEST_TO_HALVE = 40  # held-out rows that both choose the epoch and measure errors
+PROBES_END = 0.1, 0.2  # shares of the time limit at which either is over
+FIRST_ENDS = 0.5  # where a second training follows, which takes as long on a few more rows
 SKEWED = 1.0  # the least skewness of a target that may be worth its logarithm
 
 
@@ -110,6 +114,10 @@ def _counting(weights: Array, frame: Frame) -> Array:
     return found
 
 
+def _now() -> float:
+    return time.monotonic()
+
+
 @dataclass(frozen=True)
 class Request:
     """What people ask for beside the table.
@@ -126,7 +134,7 @@ class Request:
         The column that rows are held out by.
     class_weight : mapping or "balanced", optional
     time_limit : float, optional
-        Seconds of training.
+        Seconds for all trainings together, from ``began`` on.
     seed : int
     engine : str or Engine, optional
     progress : bool, optional
@@ -136,6 +144,10 @@ class Request:
         The folder of their checkpoints: each has one of its own in it.
     resume : bool
         Whether to go on from them.
+    began : float
+        When the clock started, by :func:`time.monotonic`.
+    until : float in (0, 1]
+        The share of the time limit at which this model has to be done.
     """
 
     chosen: Mapping[str, Any]
@@ -151,6 +163,23 @@ class Request:
     callbacks: Sequence[Any] = ()
     checkpoints: str | os.PathLike[str] | None = None
     resume: bool = False
+    began: float = field(default_factory=_now)
+    until: float = 1.0
+
+    def limits(self, share: float) -> list[TimeLimit]:
+        """What ends a training when a share of the time is over."""
+        if self.time_limit is None:
+            return []
+        return [TimeLimit(self.time_limit, self._since(share))]
+
+    def is_over(self, share: float) -> bool:
+        """Whether so much of the time has passed."""
+        limit = self.time_limit
+        return limit is not None and _now() - self._since(share) > limit
+
+    def _since(self, share: float) -> float:
+        """When a clock started that runs out after a share of the time."""
+        return self.began - (1 - share * self.until) * (self.time_limit or 0.0)
 
     def keeping(self, name: str) -> dict[str, Any]:
         """What ``Network.fit`` is to be told of a training whose network is kept."""
@@ -299,8 +328,8 @@ def _number_target(
     probe = replace(settings, members=1, steps=PROBE_STEPS, refit=False)
     small = data.some(PROBE_ROWS, request.seed)
     errors = []
-    for target in (plain, logarithmic):
-        network, history = _fit(small, encoder, target, request, probe)
+    for target, share in zip((plain, logarithmic), PROBES_END, strict=True):
+        network, history = _fit(small, encoder, target, request, probe, share=share)
         if history.interrupted:  # nothing is worth keeping yet
             raise KeyboardInterrupt
         found = target.decode(network.predict(small.held)[:, 0])
@@ -340,14 +369,17 @@ def _fit(
     settings: TableSettings,
     epochs: int | None = None,
     callbacks: Sequence[Any] = (),
+    share: float = 1.0,
     **keeping: Any,
 ) -> tuple[Network, History]:
-    """A trained network, at each member's best epoch on the held-out rows if there are any."""
+    """A trained network, at each member's best epoch on the held-out rows if there are any.
+
+    It ends after an epoch when ``share`` of the time limit is over.
+    """
     outputs = len(target.classes) if isinstance(target, ClassTarget) else 1
     network = network_for(encoder, outputs, settings, request.seed)
     length = settings.epochs_for(len(data.X))
     rule = AdamW(Cosine(settings.learning_rate, length), weight_decay=settings.weight_decay)
-    limit = [] if request.time_limit is None else [TimeLimit(request.time_limit)]
     validated = len(data.held) > 0
     history = network.fit(
         data.X,
@@ -361,7 +393,7 @@ def _fit(
         validation=_validation(data, target) if validated else None,
         early_stopping=settings.patience if validated else None,
         metrics=[],
-        callbacks=[*limit, *callbacks],
+        callbacks=[*request.limits(share), *callbacks],
         seed=request.seed,
         engine=request.engine,
         progress=request.progress,
@@ -416,13 +448,16 @@ def _trained(
     if isinstance(target, NumberTarget) and len(data.held) >= FEWEST_TO_HALVE:
         # Errors on rows that chose the epoch are too small; intervals need rows that chose nothing.
         choosing, measuring = data.halves(request.seed)
-    network, history = _fit(choosing, encoder, target, request, settings, **first)
+    refit = settings.refit and len(data.held) > 0
+    share = FIRST_ENDS if refit else 1.0
+    network, history = _fit(choosing, encoder, target, request, settings, share=share, **first)
     trust = _trust(network, measuring, encoder, target, settings, request.seed)
-    if settings.refit and len(data.held) and not history.interrupted:
+    if refit and not history.interrupted and not request.is_over(1.0):
         best = (history.best_epoch or 0) + 1
         second = request.keeping(SECOND)
         together = data.together()
-        network, _ = _fit(together, encoder, target, request, settings, epochs=best, **second)
+        again, _ = _fit(together, encoder, target, request, settings, epochs=best, **second)
+        network = network if request.is_over(1.0) else again
     return _Outcome(network, trust, history)
 
 
@@ -444,7 +479,8 @@ def _trust(
     outputs = outputs.reshape(settings.members, len(data.held), -1)
     if isinstance(target, NumberTarget):
         errors = target.encode(data.held_target)[:, 0] - outputs.mean(axis=0)[:, 0]
-        return Trust(1.0, 0.5, Deviation.fit(errors, outputs[:, :, 0].var(axis=0)), near)
+        spread = variances(outputs, data.held, thinned(network))
+        return Trust(1.0, 0.5, Deviation.fit(errors, spread), near)
     p = outputs.mean(axis=0)
     temperature = best_temperature(p, data.held_target) if settings.calibrate else 1.0
     found = Trust(temperature, 0.5, None, near)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -27,6 +28,7 @@ from chainrule.estimators.table_trust import (
     log_loss,
     tempered,
 )
+from chainrule.estimators.thinning import thinned, variances
 from chainrule.networks import Network
 from chainrule.networks.contents import Contents, packed, unpacked
 from chainrule.shapes import FLOAT64, Array
@@ -63,13 +65,18 @@ class Predicted:
         mean: Array = self.outputs[:, :, 0].mean(axis=0)
         return mean
 
+    @cached_property
+    def variances(self) -> Array:
+        """(n,) float64: between members, or between passes of a network with dropout."""
+        return variances(self.outputs, self.encoded.X, self.model.thinned)
+
     @property
     def scaled_deviation(self) -> Array:
         """(n,) float64: the standard deviation of an error on that scale."""
         deviation = self.model.trust.deviation
         if deviation is None:
             raise ParameterError("classes have probabilities, not standard deviations")
-        return deviation.of(self.outputs[:, :, 0].var(axis=0))
+        return deviation.of(self.variances)
 
     @property
     def labels(self) -> Array:
@@ -138,6 +145,11 @@ class TableModel:
     def n_outputs(self) -> int:
         """Columns of the network's output."""
         return len(self.target.classes) if isinstance(self.target, ClassTarget) else 1
+
+    @cached_property
+    def thinned(self) -> Network | None:
+        """The network with units dropped, many times, if it is one and has dropout."""
+        return thinned(self.network)
 
     def predict(self, table: Any) -> Predicted:
         """What it says of the rows of a table that has its columns.

@@ -1,103 +1,106 @@
-"""How good a model of a table can be expected to be: K models, each tested on rows it never saw."""
+"""Folds of a table: how good a model can be expected to be, K times on rows it never saw."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from chainrule.data.frames import Column
 from chainrule.errors import DataError, ParameterError
-from chainrule.estimators.table_learning import Problem, Request, learn
-from chainrule.estimators.table_settings import CLASSIFICATION
-from chainrule.estimators.table_split import in_time
+from chainrule.estimators.table_split import Split, in_time
 from chainrule.shapes import Array
 
 FEWEST_FOLDS = 2
 
 
-def cross_validated(problem: Problem, request: Request, folds: int) -> list[dict[str, float]]:
-    """The scores of K models, each on the fold that it was not given.
+def folds(
+    rows: int,
+    count: int,
+    seed: int,
+    *,
+    classes: Array | None = None,
+    groups: Column | None = None,
+    times: Column | None = None,
+) -> Iterator[Split]:
+    """What to learn from and what to test on, ``count`` times.
 
     Parameters
     ----------
-    problem : Problem
-    request : Request
-        Folds keep its groups together, and follow its times: then each model is given the rows
-        before the fold that it is tested on, and there is one fold less.
-    folds : int >= 2
-
-    Returns
-    -------
-    list of dict of str to float
-        As :meth:`TableModel.scores` gives them.
+    rows : int
+    count : int >= 2
+    seed : int
+    classes : (n,) int64, optional
+        Of which each fold has the same shares.
+    groups : Column, optional
+        Rows of one group are in one fold.
+    times : Column, optional
+        Folds follow each other, rows of one moment are in one fold, and each fold is tested by what
+        was before it: there is one test fewer than folds.
 
     Raises
     ------
     ParameterError
-        If there are fewer than two folds.
+        If there are fewer than two folds, or both groups and times.
     DataError
-        If there are fewer rows or groups than folds.
+        If there are fewer rows, groups or moments than folds.
     """
-    if type(folds) is not int or folds < FEWEST_FOLDS:
-        raise ParameterError(f"cross-validation needs at least 2 folds, got {folds!r}")
-    numbers = fold_numbers(problem, request, folds)
-    first = 0 if request.time is None else 1
-    return [_tested(problem, request, numbers, fold) for fold in range(first, folds)]
+    if type(count) is not int or count < FEWEST_FOLDS:
+        raise ParameterError(f"cross-validation needs at least 2 folds, got {count!r}")
+    numbers = _numbers(rows, count, seed, classes, groups, times)
+    for fold in range(count if times is None else count - 1):
+        held = numbers == (fold if times is None else fold + 1)
+        learned = ~held if times is None else numbers <= fold
+        how = f"fold {fold + 1} of {count if times is None else count - 1}"
+        yield Split(np.flatnonzero(learned), np.flatnonzero(held), how)
 
 
-def _tested(problem: Problem, request: Request, numbers: Array, fold: int) -> dict[str, float]:
-    learned = numbers < fold if request.time is not None else numbers != fold
-    weights = None if problem.weights is None else problem.weights[learned]
-    part = replace(
-        problem, frame=problem.frame.rows(learned), column=problem.column.rows(learned),
-        weights=weights,
-    )  # fmt: skip
-    held = numbers == fold
-    return learn(part, request).scores(problem.frame.rows(held), problem.column.rows(held))
-
-
-def fold_numbers(problem: Problem, request: Request, folds: int) -> Array:
-    """The number of each row's fold, (n,) int64 from 0.
-
-    Folds are drawn at random, classes in equal shares; or by groups; or in the order of time.
-    """
-    draw = np.random.Generator(np.random.Philox(request.seed))
-    rows = len(problem.frame)
-    if request.group is not None:
-        return _by_group(problem.frame[request.group], folds, draw)
-    if rows < folds:
-        raise DataError(f"{folds} folds need at least as many rows, and there are {rows}")
-    if request.time is not None:
-        order = np.argsort(in_time(problem.frame[request.time]), kind="stable")
-    elif problem.task == CLASSIFICATION:
-        shuffled = draw.permutation(rows)
-        order = shuffled[np.argsort(problem.column.as_texts()[shuffled], kind="stable")]
-        return _placed(order, np.arange(rows) % folds)
-    else:
-        order = draw.permutation(rows)
-    return _placed(order, np.arange(rows) * folds // rows)
-
-
-def _placed(order: Array, numbers: Array) -> Array:
-    found = np.empty(len(order), np.int64)
-    found[order] = numbers
+def _numbers(
+    rows: int,
+    count: int,
+    seed: int,
+    classes: Array | None,
+    groups: Column | None,
+    times: Column | None,
+) -> Array:
+    """The number of each row's fold, (n,) int64 from 0."""
+    if groups is not None and times is not None:
+        raise ParameterError("make folds by group or by time, not by both")
+    _require_enough(rows, count, "rows", "the table")
+    draw = np.random.Generator(np.random.Philox(seed))
+    if groups is not None:
+        names, members = np.unique(groups.as_texts(), return_inverse=True)
+        _require_enough(len(names), count, "groups", repr(groups.name))
+        drawn: Array = draw.permutation(len(names))[members] % count
+        return drawn
+    if times is not None:
+        return _in_order(times, count)
+    order = draw.permutation(rows)
+    if classes is not None:
+        order = order[np.argsort(classes[order], kind="stable")]
+    found = np.empty(rows, np.int64)
+    found[order] = np.arange(rows) % count
     return found
 
 
-def _by_group(groups: Column, folds: int, draw: Any) -> Array:
-    names, members = np.unique(groups.as_texts(), return_inverse=True)
-    if len(names) < folds:
-        raise DataError(
-            f"{folds} folds need at least as many groups, and {groups.name!r} has {len(names)}"
-        )
-    numbers: Array = (draw.permutation(len(names)) % folds)[members]
-    return numbers
+def _in_order(times: Column, count: int) -> Array:
+    """Folds of about the same size that follow each other; each has moments of its own."""
+    moments, members, sizes = np.unique(in_time(times), return_inverse=True, return_counts=True)
+    _require_enough(len(moments), count, "moments", repr(times.name))
+    fold = np.arange(1, count)
+    wanted = np.searchsorted(np.cumsum(sizes) - sizes / 2, fold * sizes.sum() / count)
+    starts = np.maximum(np.maximum.accumulate(wanted - fold), 0) + fold  # no fold without a moment
+    starts = np.minimum(starts, len(moments) - count + fold)
+    found: Array = np.searchsorted(starts, members, side="right")
+    return found
 
 
-def mean_and_error(scores: Sequence[dict[str, float]]) -> dict[str, tuple[float, float]]:
+def _require_enough(there: int, count: int, what: str, where: str) -> None:
+    if there < count:
+        raise DataError(f"{count} folds need at least as many {what}, and {where} has {there}")
+
+
+def mean_and_error(scores: Sequence[Mapping[str, float]]) -> dict[str, tuple[float, float]]:
     """For each score the mean over the folds, and its standard error.
 
     >>> mean_and_error([{"rmse": 1.0}, {"rmse": 3.0}])

@@ -6,6 +6,7 @@ from chainrule.explain.boundary import boundary_svg
 from chainrule.explain.boundary_picture import BoundaryPicture
 from chainrule.explain.chart import Chart
 from chainrule.explain.circuit import circuit
+from chainrule.explain.comparison import relative_error, standard_errors
 from chainrule.explain.convexity import Convexity, convex_set, convexity
 from chainrule.explain.critical_points import (
     CriticalPoint,
@@ -15,7 +16,8 @@ from chainrule.explain.critical_points import (
 )
 from chainrule.explain.curve_fits import CurveFits, fit_curves
 from chainrule.explain.descent import TERRAINS, Terrain, optimizer_paths, path_panel, trajectory
-from chainrule.explain.dropout_masks import dropout_masks
+from chainrule.explain.dropout_masks import dropout_masks, dropout_members
+from chainrule.explain.evaluations import evaluations
 from chainrule.explain.figure import Figure
 from chainrule.explain.function_fit import function_fit, function_panel
 from chainrule.explain.graph_drawing import EdgeMark, NodeMark, draw_graph
@@ -28,6 +30,7 @@ from chainrule.explain.landscape import (
     loss_landscape,
     loss_of_parameters,
 )
+from chainrule.explain.leaves import elementwise_derivative, leaves, slopes
 from chainrule.explain.ledger import Ledger, ledger
 from chainrule.explain.marks import (
     Band,
@@ -44,6 +47,15 @@ from chainrule.explain.marks import (
     class_points,
 )
 from chainrule.explain.page import Page
+from chainrule.explain.panels import (
+    agreement_panel,
+    class_bars,
+    class_panel,
+    derivative_panel,
+    ensemble_panel,
+    line_panel,
+    warped_grid,
+)
 from chainrule.explain.preprocessing_picture import preprocessing_picture, preprocessing_stages
 from chainrule.explain.separability import Plane, separating_plane
 from chainrule.explain.shown import Shown, agrees
@@ -52,7 +64,9 @@ from chainrule.explain.smoothness import Smoothness, smoothness
 from chainrule.explain.svg import format_number
 from chainrule.explain.symbols import symbols
 from chainrule.explain.system import System
+from chainrule.explain.temperature import entropy, softmax_temperatures
 from chainrule.explain.uncertainty import Uncertainty, logits, uncertainty, unit_maps
+from chainrule.explain.unit_sums import fit_units, symmetric_copies, unit_network, unit_sum
 from chainrule.explain.worksheet import Worksheet, worksheet
 
 __all__ = [
@@ -89,20 +103,30 @@ __all__ = [
     "Threads",
     "Uncertainty",
     "Worksheet",
+    "agreement_panel",
     "agrees",
     "bootstrap",
     "boundary_blocks",
     "boundary_svg",
     "circuit",
+    "class_bars",
+    "class_panel",
     "class_points",
     "convex_set",
     "convexity",
     "decomposed",
+    "derivative_panel",
     "digit_blocks",
     "draw_graph",
     "dropout_masks",
+    "dropout_members",
+    "elementwise_derivative",
+    "ensemble_panel",
+    "entropy",
+    "evaluations",
     "filter_normalised",
     "fit_curves",
+    "fit_units",
     "flat_parameters",
     "format_number",
     "function_fit",
@@ -110,7 +134,9 @@ __all__ = [
     "hessian_spectrum",
     "hidden_outputs",
     "hidden_space",
+    "leaves",
     "ledger",
+    "line_panel",
     "logits",
     "loss_graph",
     "loss_landscape",
@@ -120,14 +146,22 @@ __all__ = [
     "plane_panel",
     "preprocessing_picture",
     "preprocessing_stages",
+    "relative_error",
     "rises_and_falls",
     "second_derivative_test",
     "separating_plane",
     "signals",
+    "slopes",
     "smoothness",
+    "softmax_temperatures",
+    "standard_errors",
     "symbols",
+    "symmetric_copies",
     "trajectory",
     "uncertainty",
     "unit_maps",
+    "unit_network",
+    "unit_sum",
+    "warped_grid",
     "worksheet",
 ]

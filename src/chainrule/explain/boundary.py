@@ -99,7 +99,7 @@ def boundary_svg(
     """
     shown = field(grid_probabilities)
     data = points_of(points, labels, shown.classes)
-    frame = _frame(checked_extent(extent))
+    frame = _frame(checked_extent(extent), named=bool(axis_names[1]))
     body = [
         element("text", text(title), class_="claim", x=frame.left, y=MARGIN + SIZES["claim"] / 2),
         _image(shown, frame),
@@ -119,13 +119,17 @@ def boundary_svg(
     )
 
 
-def _frame(extent: Extent) -> Frame:
-    """Both coordinates on one scale, as far as the picture does not become a strip."""
+def _frame(extent: Extent, *, named: bool) -> Frame:
+    """Both coordinates on one scale, as far as the picture does not become a strip.
+
+    The name of the second one stands above the field, where nothing is drawn.
+    """
     x_low, x_high, y_low, y_high = extent
     scale = LONGER_SIDE / max(x_high - x_low, y_high - y_low)
     width = max(scale * (x_high - x_low), SHORTER_SIDE)
     height = max(scale * (y_high - y_low), SHORTER_SIDE)
-    return Frame(extent, MARGIN + AXIS_ROOM, MARGIN + SIZES["claim"] + MARGIN / 2, width, height)
+    top = MARGIN + SIZES["claim"] + MARGIN / 2 + 1.5 * SIZES["note"] * named
+    return Frame(extent, MARGIN + AXIS_ROOM, top, width, height)
 
 
 def _image(shown: Field, frame: Frame) -> str:
@@ -189,7 +193,7 @@ def _axes(frame: Frame, names: tuple[str, str]) -> Iterator[str]:
     for value in ticks(*frame.extent[2:]):
         yield _tick("end", left - line / 2, frame.y(value) + line / 3, value)
     yield _note("end", right, bottom + 2.75 * line, names[0])
-    yield _note("start", left + line / 2, frame.top + line * 1.25, names[1])
+    yield _note("start", left, frame.top - line / 2, names[1])
 
 
 def _tick(anchor: str, x: float, y: float, value: float) -> str:

@@ -11,6 +11,7 @@ from chainrule.explain.palette import SANS, SIZES
 DPI = 96  # a CSS pixel is a dot
 POINT = 72 / DPI  # of a pixel
 SHARPNESS = 2  # dots of a PNG for each CSS pixel
+WIDEST_FONT = "DejaVu Sans"  # comes with matplotlib, and has most of the signs of mathematics
 
 
 @contextmanager
@@ -36,9 +37,10 @@ def settings(key: str = "chainrule") -> Iterator[None]:
 
 
 def installed(families: str) -> list[str]:
-    """Those of a CSS list of typefaces that matplotlib finds; its own are always among them."""
+    """Those of a CSS list of typefaces that matplotlib finds, and for other signs its own."""
     from matplotlib.font_manager import get_font_names
 
     known = get_font_names()
     named = [family.strip(" '") for family in families.split(",")]
-    return [family for family in named if family in known]
+    found = [family for family in named if family in known]
+    return found if WIDEST_FONT in found else [*found, WIDEST_FONT]

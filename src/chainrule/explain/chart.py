@@ -12,6 +12,8 @@ from typing import Any
 from chainrule.explain.figure import Figure, plain, theme_named
 from chainrule.explain.marks import Panel, Sheet
 
+SQUARE = (340.0, 340.0)  # of two panels whose axes have one unit
+
 
 @dataclass(frozen=True, init=False)
 class Chart(Sheet, Figure):
@@ -51,6 +53,8 @@ class Chart(Sheet, Figure):
     ) -> None:
         across = columns or min(len(panels), 3)
         default = (640.0, 400.0) if len(panels) == 1 else (400.0 if across < 3 else 300.0, 280.0)
+        if len(panels) == 2 and all(panel.equal for panel in panels):
+            default = SQUARE
         super().__init__(panels, title, across, size or default, share)
 
     @property

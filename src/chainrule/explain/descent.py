@@ -52,7 +52,12 @@ TERRAINS: dict[str, Terrain] = {
 
 
 def trajectory(
-    fn: Callable[[Any], Any], optimizer: Optimizer, start: npt.ArrayLike, steps: int
+    fn: Callable[[Any], Any],
+    optimizer: Optimizer,
+    start: npt.ArrayLike,
+    steps: int,
+    *,
+    clip_norm: float | None = None,
 ) -> Floats:
     """The points that an optimizer visits, from the start.
 
@@ -63,10 +68,13 @@ def trajectory(
     optimizer : Optimizer
     start : (d,) float
     steps : int >= 0
+    clip_norm : float > 0, optional
+        Gradients that are longer are shortened to it.
 
     Returns
     -------
     (steps + 1, d) float64
+        Fewer where the search overflows; the point that is not finite is the last.
 
     Examples
     --------
@@ -76,12 +84,18 @@ def trajectory(
            [0.5 ],
            [0.25]])
     """
+    from chainrule.optim.clipping import clip_by_global_norm
+
     point = np.array(start, dtype=np.float64)
     if point.ndim != 1:
         raise ShapeError(f"a path starts from a vector, not from the shape {point.shape}")
     slope, state, visited = compiled(grad(fn)), optimizer.init(point), [point]
-    for _ in range(steps):
-        point, state = optimizer.update(point, slope(point), state)
+    while len(visited) <= steps and np.isfinite(point).all():
+        gradient = slope(point)
+        if clip_norm is not None:
+            gradient = clip_by_global_norm(gradient, clip_norm)
+        with np.errstate(over="ignore", invalid="ignore"):
+            point, state = optimizer.update(point, gradient, state)
         visited.append(point)
     return np.stack(visited)
 
@@ -101,6 +115,7 @@ def path_panel(
     fn : callable
         From a point (2,) to a number.
     paths : dict of str to (n, 2) float
+        None, for the ground alone.
     extent : (x_low, x_high, y_low, y_high)
     title : str
     labels : bool
@@ -113,11 +128,11 @@ def path_panel(
     for name, path in paths.items():
         x, y = np.asarray(path, dtype=np.float64).T
         lines.append(Line(x, y, label=name if labels else "", width=1.75))
-    start = np.asarray(next(iter(paths.values())))[0]
-    begin = Points([start[0]], [start[1]], ink="ink", size=6.0)
+    starts = [np.asarray(path, dtype=np.float64)[:1] for path in paths.values()]
+    begins = [Points(*start.T, ink="ink", size=6.0) for start in np.unique(starts, axis=0)]
     x_low, x_high, y_low, y_high = extent
     return Panel(
-        ground, *lines, begin, title=title, x_range=(x_low, x_high), y_range=(y_low, y_high)
+        ground, *lines, *begins, title=title, x_range=(x_low, x_high), y_range=(y_low, y_high)
     )
 
 

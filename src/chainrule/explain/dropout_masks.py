@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
 from chainrule.explain.chart import Chart
 from chainrule.explain.marks import Panel, Points
 from chainrule.ops import random
+
+if TYPE_CHECKING:
+    from chainrule.networks import Network
 
 
 def masks(rate: float, units: int, passes: int, seed: int = 0) -> npt.NDArray[np.bool_]:
@@ -51,3 +56,53 @@ def dropout_masks(
     )  # fmt: skip
     claim = title or f"Every pass trains another thinned network: {kept.mean():.0%} are kept"
     return Chart(panel, title=claim, size=(560.0, 360.0))
+
+
+def dropout_members(
+    model: Network, X: npt.ArrayLike, members: int = 200, *, seed: int = 0
+) -> npt.NDArray[np.float64]:
+    """The outputs of networks that dropout thins: each keeps its units for all rows.
+
+    Parameters
+    ----------
+    model : Network
+        With Dropout layers; the others are evaluated as in ``predict``.
+    X : (n, ...) float
+    members : int
+        How many masks are drawn.
+    seed : int
+
+    Returns
+    -------
+    (members, n, ...) float64
+
+    Examples
+    --------
+    >>> from chainrule.nn import Dropout, Linear, Network
+    >>> model = Network([Linear(1, 8), Dropout(0.5), Linear(8, 1)], seed=0)
+    >>> dropout_members(model, [[0.0], [1.0], [2.0]], 5).shape
+    (5, 3, 1)
+
+    References
+    ----------
+    Y. Gal and Z. Ghahramani 2016, Dropout as a Bayesian approximation.
+    """
+    draw = np.random.default_rng(seed)
+    return np.stack([_thinned(model, np.asarray(X, model.dtype), draw) for _ in range(members)])
+
+
+def _thinned(
+    model: Network, rows: npt.NDArray[np.float64], draw: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """The output with one mask for each Dropout layer."""
+    from chainrule.nn import Dropout
+    from chainrule.nn.base import Mode
+
+    parameters, states, x = model.parameters, model.states, rows
+    for layer in model.layers:
+        name = str(layer.name)
+        if isinstance(layer, Dropout):
+            x = x * (draw.random(x.shape[1:]) < layer.keep) / layer.keep
+        else:
+            x, _ = layer.forward(x, parameters.get(name, {}), states.get(name, {}), Mode(False))
+    return np.asarray(x, dtype=np.float64)

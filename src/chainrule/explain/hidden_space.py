@@ -85,12 +85,13 @@ def plane_panel(
     classes is decided, exactly, with all of them.
     """
     xy = np.asarray(points, np.float64)
-    (across, up), plane = names, separating_plane(xy, labels)
-    verdict = "separable" if plane else "not separable"
+    plane = separating_plane(xy, labels)
+    verdict, default = "separable" if plane else "not separable", ("x₁", "x₂")
     if xy.shape[1] > 2:
         _, _, axes = np.linalg.svd(xy - xy.mean(axis=0), full_matrices=False)
         xy, plane = (xy - xy.mean(axis=0)) @ axes[:2].T, None
-        across, up = across or "first principal axis", up or "second principal axis"
+        default = "first principal axis", "second principal axis"
+    across, up = (given or own for given, own in zip(names, default, strict=True))
     low, high = xy.min(axis=0), xy.max(axis=0)
     room = ROOM * np.maximum(high - low, np.finfo(np.float32).eps)
     ranges = [(float(a), float(b)) for a, b in zip(low - room, high + room, strict=True)]

@@ -12,8 +12,6 @@ DECKS = {
     "D": "The backpropagation algorithm and training",
     "E": "MLP and vectorised backpropagation",
 }
-SYSTEMS = {"A": 15, "B": 8, "C": 6, "D": 4, "E": 5}  # of each deck, numbered from 1
-IDS = tuple(f"{deck}{number + 1}" for deck, count in SYSTEMS.items() for number in range(count))
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from chainrule.explain.chart import Chart
+from chainrule.explain.leaves import elementwise_derivative
 from chainrule.explain.marks import Bars, Panel, Points
 
 if TYPE_CHECKING:
@@ -117,12 +119,6 @@ def signals(
 
 
 def _dead(layer: Activation, s: Floats) -> float:
-    """The share of units of an activation whose slope is 0 in every row.
-
-    Elementwise, the slope is the derivative of the sum of all outputs.
-    """
-    from chainrule.expressions import grad
-    from chainrule.ops import sum as total
-
-    slopes = np.asarray(grad(lambda x: total(layer.function(x, **layer.values)))(s))
+    """The share of units of an activation whose slope is 0 in every row."""
+    slopes = np.asarray(elementwise_derivative(partial(layer.function, **layer.values))(s))
     return float(np.mean(np.all(slopes.reshape(-1, slopes.shape[-1]) == 0, axis=0)))

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.engines.base import BoundedCache, EngineChoice, Executable
+from chainrule.engines.base import (
+    BoundedCache,
+    EngineChoice,
+    Executable,
+    array_kind,
+    direct,
+    remember,
+)
 from chainrule.expressions.tracing import Function, Trace, as_tree, form_of, lifted
 from chainrule.graph.node import Node
 from chainrule.graph.tree import flatten, map_tree
@@ -28,15 +35,21 @@ class Specialised(NamedTuple):
         """The result for arrays of these shapes."""
         return self.trace.filled(self.run, arrays)
 
+    def direct(self, arrays: Sequence[Array]) -> Callable[..., Any]:
+        """The function for plain arrays of the types and shapes of these, one argument each."""
+        caught, result = self.trace.variables, self.trace.result
+        run = direct(self.run, [*arrays, *[leaf.value for leaf in caught]])
+        if caught:
+            return lambda *given: self.trace.shaped(run(*given, *[x.value for x in caught]))
+        if isinstance(result, Node):
+            return lambda *given: run(*given)[0]
+        return lambda *given: self.trace.shaped(run(*given))
 
-def _types_of(arguments: tuple[Any, ...]) -> Any:
-    """Element types and shapes of plain arrays: a key that is made quickly; None for others."""
-    found = []
-    for array in arguments:
-        if type(array) is not np.ndarray:
-            return None
-        found.append((array.dtype, array.shape))
-    return tuple(found)
+
+def _are_plain(arguments: Sequence[Any], trees: Sequence[Any]) -> bool:
+    """Whether all arguments are arrays that need no conversion."""
+    pairs = zip(arguments, trees, strict=False)
+    return all(type(given) is np.ndarray and given is tree for given, tree in pairs)
 
 
 class CompiledFunction:
@@ -51,11 +64,14 @@ class CompiledFunction:
         self.function = fn
         self.engine = engine
         self._kept: BoundedCache[Any, Specialised | None] = BoundedCache(KEPT_SHAPES)
-        self._of_arrays: dict[Any, Specialised] = {}
+        self._of_arrays: dict[Any, Callable[..., Any]] = {}
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
-        known = None if named else self._of_arrays.get(_types_of(arguments))
-        return self._traced(arguments, named) if known is None else known(arguments)
+        try:
+            known = None if named else self._of_arrays.get(tuple(map(array_kind, arguments)))
+        except (AttributeError, TypeError):  # an argument that is no array, or has no hash
+            known = None
+        return self._traced(arguments, named) if known is None else known(*arguments)
 
     def _traced(self, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """A call with any arguments; what it finds for plain arrays is noted."""
@@ -67,15 +83,10 @@ class CompiledFunction:
         kept = self._kept.get((types, form_of(trees)), lambda: self._specialised(trees, types))
         if kept is None:
             return lifted(self._build, trees)
-        if not named and all(a is b for a, b in zip(arguments, trees, strict=False)):
-            self._note(_types_of(arguments), kept)
+        if not named and _are_plain(arguments, trees):
+            key = tuple(map(array_kind, arguments))
+            remember(self._of_arrays, key, kept.direct(arguments), KEPT_SHAPES)
         return kept(leaves)
-
-    def _note(self, types: Any, kept: Specialised) -> None:
-        if types is not None:
-            if len(self._of_arrays) >= KEPT_SHAPES:
-                self._of_arrays.clear()
-            self._of_arrays[types] = kept
 
     def _build(self, *arguments: Any) -> Any:
         """The function on nodes, the named arguments in the last place."""

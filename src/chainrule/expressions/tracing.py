@@ -60,7 +60,10 @@ class Trace:
 
     def filled(self, run: Executable, arrays: Sequence[Array]) -> Any:
         """The result, as arrays."""
-        values = run([*arrays, *[leaf.value for leaf in self.variables]])
+        return self.shaped(run([*arrays, *[leaf.value for leaf in self.variables]]))
+
+    def shaped(self, values: Sequence[Array]) -> Any:
+        """Values of the outputs in the form of the result."""
         return values[0] if isinstance(self.result, Node) else unflatten(self.result, values)
 
     def inlined(self, arguments: Sequence[Any]) -> Any:

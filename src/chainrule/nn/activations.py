@@ -151,6 +151,7 @@ class PReLU(ActivationFunction, function=ops.leaky_relu, slopes=("initial", 1.0)
         return self.function(x, learned.get("slope", self.initial))
 
     def parameters(self) -> dict[str, Parameter]:
+        """``slope`` (n,), at first ``initial``."""
         return {"slope": Parameter((self.n,), Constant(self.initial))}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
@@ -106,6 +107,9 @@ class _Text:
         return "text of at least one character"
 
 
+_BOUND = ("values", "state")  # what a network binds; who holds one of these mappings keeps it
+
+
 @dataclass(eq=False, repr=False)
 class Layer:
     """Base of all layers.
@@ -119,11 +123,12 @@ class Layer:
 
     Attributes
     ----------
-    values : dict of arrays
-        The current parameters, read-only arrays; empty until a network owns the layer.
+    values : mapping of arrays
+        The current parameters, read-only arrays; empty until a network owns the layer. Assigning
+        ``layer.W`` makes a new mapping.
     gradients : dict of arrays
         The derivatives that the last ``model.backward`` gave.
-    state : dict of arrays
+    state : mapping of arrays
         What is carried along but not trained: running statistics, fitted preprocessing.
     input : array or None
         What the last ``model.forward`` gave to this layer.
@@ -148,8 +153,8 @@ class Layer:
         self.following: Any | None = None
         self.input: Array | None = None
         self.gradients: dict[str, Array] = {}
-        self.state: dict[str, Array] = {}
-        self.values: dict[str, Array] = {}  # last: from here on settings are fixed
+        self.state: Mapping[str, Array] = {}
+        self.values: Mapping[str, Array] = {}  # last: from here on settings are fixed
 
     # What a layer says of itself; subclasses override what differs
 
@@ -210,7 +215,7 @@ class Layer:
             With the row and column of the first wrong value.
         """
 
-    def fit(self, X: Any) -> dict[str, Array]:
+    def fit(self, X: Any) -> Mapping[str, Array]:
         """The state that training rows ``X`` lead to; layers that do not learn so keep theirs."""
         return self.state
 
@@ -254,17 +259,22 @@ class Layer:
         raise AttributeError(str(unknown_name(f"attribute of {self.label}", name, known)))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if "values" not in vars(self):
+        if name in _BOUND:
+            self._refuse_early(value if "values" in vars(self) else {})
+            object.__setattr__(self, name, MappingProxyType(dict(value)))
+        elif "values" not in vars(self):
             object.__setattr__(self, name, value)
         elif name in self.values:
-            object.__setattr__(self, "values", self._with(self.values, name, value))
+            self.values = self._with(self.values, name, value)
         elif name in self.state:
-            object.__setattr__(self, "state", self._with(self.state, name, value))
+            self.state = self._with(self.state, name, value)
         elif name != "name" and name in self.__dataclass_fields__:
             raise AttributeError(f"the settings of {self.label} are fixed; make a new layer")
         else:
-            self._refuse_early(value if name in ("values", "state") else {})
             object.__setattr__(self, name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: dict(x) if name in _BOUND else x for name, x in vars(self).items()}
 
     def _refuse_early(self, arrays: Mapping[str, Array]) -> None:
         early = [name for name in arrays if name in vars(self)]
@@ -274,7 +284,7 @@ class Layer:
                 f" Network first, then assign {early[0]}"
             )
 
-    def _with(self, arrays: dict[str, Array], name: str, value: Any) -> dict[str, Array]:
+    def _with(self, arrays: Mapping[str, Array], name: str, value: Any) -> dict[str, Array]:
         """``arrays`` with a read-only copy of ``value`` in the place of ``name``."""
         old, new = arrays[name], as_array(value)
         if new.shape != old.shape:

@@ -43,6 +43,7 @@ class Dropout(Layer):
     def forward(
         self, x: Any, parameters: Mapping[str, Any], state: Mapping[str, Any], mode: Mode
     ) -> tuple[Any, Mapping[str, Any]]:
+        """``x`` with units dropped, of its shape; in evaluation ``x`` itself."""
         if not mode.training or self.rate == 0:
             return x, state
         if mode.key is None:

@@ -75,6 +75,7 @@ class Linear(Layer):
         return VarianceScaling(activation.gain**2, "in", "normal")
 
     def parameters(self) -> dict[str, Parameter]:
+        """``W`` (n_in, n_out), which penalties apply to, and ``b`` (n_out,)."""
         weights = self.weights or self.default_weights(self.following)
         found = {"W": Parameter((self.n_in, self.n_out), weights, penalized=True)}
         if self.bias:
@@ -82,12 +83,14 @@ class Linear(Layer):
         return found
 
     def output_shape(self, input_shape: InputShape, source: str = "its input") -> InputShape:
+        """(..., n_in) becomes (..., n_out)."""
         taken = last_extent(self, self.n_in, input_shape, source)
         return (*taken[:-1], self.n_out)
 
     def forward(
         self, x: Any, parameters: Mapping[str, Any], state: Mapping[str, Any], mode: Mode
     ) -> tuple[Any, Mapping[str, Any]]:
+        """X W + b: (ROWS, ..., n_in) becomes (ROWS, ..., n_out)."""
         y = ops.matmul(x, parameters["W"])
         return (y + parameters["b"] if self.bias else y), state
 
@@ -121,11 +124,13 @@ class Activation(Layer):
         return isinstance(self.function, ActivationFunction) and self.function.probabilities
 
     def parameters(self) -> dict[str, Parameter]:
+        """What the function learns; most learn nothing."""
         if isinstance(self.function, ActivationFunction):
             return self.function.parameters()
         return {}
 
     def output_shape(self, input_shape: InputShape, source: str = "its input") -> InputShape:
+        """That of the input, whose last axis a slope for each unit must fit."""
         for parameter in self.parameters().values():
             if parameter.shape != (1,) and input_shape is not None:
                 last_extent(self, parameter.shape[-1], input_shape, source)
@@ -134,6 +139,7 @@ class Activation(Layer):
     def forward(
         self, x: Any, parameters: Mapping[str, Any], state: Mapping[str, Any], mode: Mode
     ) -> tuple[Any, Mapping[str, Any]]:
+        """The function of ``x``, of its shape."""
         return self.function(x, **parameters), state
 
 
@@ -162,6 +168,7 @@ class Function(Layer):
         super().__post_init__()
 
     def output_shape(self, input_shape: InputShape, source: str = "its input") -> InputShape:
+        """Found by calling the function with a node."""
         if input_shape is None:
             return None
         y = self.function(ops.input((ROWS, *input_shape)))
@@ -173,6 +180,7 @@ class Function(Layer):
     def forward(
         self, x: Any, parameters: Mapping[str, Any], state: Mapping[str, Any], mode: Mode
     ) -> tuple[Any, Mapping[str, Any]]:
+        """The function of ``x``."""
         return self.function(x), state
 
 
@@ -181,11 +189,13 @@ class Flatten(Layer):
     """Each row's axes as one: (ROWS, a, b) becomes (ROWS, a b)."""
 
     def output_shape(self, input_shape: InputShape, source: str = "its input") -> InputShape:
+        """(a, b, ...) becomes (a b ...,)."""
         return None if input_shape is None else (math.prod(input_shape),)
 
     def forward(
         self, x: Any, parameters: Mapping[str, Any], state: Mapping[str, Any], mode: Mode
     ) -> tuple[Any, Mapping[str, Any]]:
+        """(ROWS, a, b, ...) becomes (ROWS, a b ...), in C order."""
         rows, *extents = ops.shape_of(x)
         return ops.reshape(x, (rows, math.prod(extents))), state
 
@@ -217,12 +227,15 @@ class Embedding(Layer):
         super().__post_init__()
 
     def parameters(self) -> dict[str, Parameter]:
+        """``W`` (count, n_out), which penalties apply to."""
         return {"W": Parameter((self.count, self.n_out), self.weights, penalized=True)}
 
     def output_shape(self, input_shape: InputShape, source: str = "its input") -> InputShape:
+        """(...) becomes (..., n_out)."""
         return None if input_shape is None else (*input_shape, self.n_out)
 
     def check_rows(self, X: Array, what: str = "X") -> None:
+        """Refuse what is no category number: a :class:`~chainrule.errors.DataError` says where."""
         wrong = ~np.isin(X, np.arange(self.count))
         if wrong.any():
             row, *columns = np.argwhere(wrong)[0].tolist()
@@ -235,4 +248,5 @@ class Embedding(Layer):
     def forward(
         self, x: Any, parameters: Mapping[str, Any], state: Mapping[str, Any], mode: Mode
     ) -> tuple[Any, Mapping[str, Any]]:
+        """The rows ``x`` of W: (ROWS, ...) becomes (ROWS, ..., n_out)."""
         return ops.take(parameters["W"], ops.astype(x, INT64)), state

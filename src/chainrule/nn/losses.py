@@ -238,6 +238,7 @@ class Hinge(Loss, name="hinge"):
         return ops.relu(1.0 - ops.multiply(target, prediction))
 
     def check_targets(self, y: Any, n_out: int) -> Array:
+        """``y`` as -1 and 1, which 0 and 1 become."""
         return targets.plus_minus_one(targets.columns(y, n_out, self.name), self.name)
 
 
@@ -249,6 +250,7 @@ class GaussianNLL(Loss, name="gaussian_nll"):
     """
 
     def element(self, prediction: Any, target: Any, probabilities: bool) -> Any:
+        """The loss of each target, (ROWS, n_out / 2)."""
         width = self.target_width(ops.shape_of(prediction)[-1])
         mean = ops.getitem(prediction, (..., slice(width)))
         log_variance = ops.getitem(prediction, (..., slice(width, None)))
@@ -256,6 +258,7 @@ class GaussianNLL(Loss, name="gaussian_nll"):
         return 0.5 * (log_variance + error * error * ops.exp(-log_variance))
 
     def target_width(self, n_out: int) -> int:
+        """Half of the outputs, whose number must be even."""
         if n_out % 2:
             raise ShapeError(
                 f"{self.name} needs a mean and a log-variance for each target, an even number of"
@@ -291,10 +294,12 @@ class CrossEntropy(Loss, name="cross_entropy", activation=Softmax):
         return super().aligned(prediction, target)
 
     def element(self, prediction: Any, target: Any, probabilities: bool) -> Any:
+        """The loss of each row, (ROWS,)."""
         log_p = _log(prediction) if probabilities else ops.log_softmax(prediction)
         return -ops.sum(target * log_p, axis=-1)
 
     def target_width(self, n_out: int) -> int:
+        """A column for each class, of which there must be two or more."""
         if n_out < 2:
             raise ShapeError(
                 f"{self.name} needs an output for each of two or more classes, and the network"
@@ -303,6 +308,7 @@ class CrossEntropy(Loss, name="cross_entropy", activation=Softmax):
         return n_out
 
     def check_targets(self, y: Any, n_out: int) -> Array:
+        """(n,) labels below ``n_out``, or (n, n_out) rows that sum to 1."""
         array, classes = as_array(y), self.target_width(n_out)
         if array.ndim == 1:
             return targets.class_labels(array, classes, self.name)
@@ -328,6 +334,7 @@ class Custom(Loss, name="custom"):
     function: Callable[[Any, Any], Any]
 
     def element(self, prediction: Any, target: Any, probabilities: bool) -> Any:
+        """What the function gives: for each element, for each row, or one scalar."""
         return self.function(prediction, target)
 
     def aligned(self, prediction: Any, target: Any) -> Any:
@@ -335,6 +342,7 @@ class Custom(Loss, name="custom"):
         return target
 
     def per_row(self, prediction: Any, target: Any, probabilities: bool = False) -> Any:
+        """The loss of each row, (ROWS,); one scalar is a :class:`~chainrule.errors.ShapeError`."""
         found = super().per_row(prediction, target)
         if not ops.shape_of(found):
             raise ShapeError(
@@ -344,6 +352,7 @@ class Custom(Loss, name="custom"):
         return found
 
     def check_targets(self, y: Any, n_out: int) -> Array:
+        """``y`` as finite numbers: labels (n,), or a column for each output."""
         array = as_array(y)
         if array.ndim == 1 and n_out > 1 and array.dtype.kind in "biu":
             return targets.check_values(array, REALS, self._called)

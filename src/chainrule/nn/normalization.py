@@ -75,11 +75,13 @@ class BatchNorm(_Normalization):
     needs_batch_statistics: ClassVar[bool] = True
 
     def initial_state(self) -> dict[str, Array]:
+        """``running_mean`` (n,), 0, and ``running_var`` (n,), 1."""
         return {"running_mean": np.zeros(self.n), "running_var": np.ones(self.n)}
 
     def forward(
         self, x: Any, parameters: Mapping[str, Any], state: Mapping[str, Any], mode: Mode
     ) -> tuple[Any, Mapping[str, Any]]:
+        """The normalised rows, of the shape of ``x``; in training also the averages, moved."""
         if not mode.training:
             deviation = x - state["running_mean"]
             return self._scaled(deviation, state["running_var"], parameters), state
@@ -127,6 +129,7 @@ class LayerNorm(_Normalization):
     def forward(
         self, x: Any, parameters: Mapping[str, Any], state: Mapping[str, Any], mode: Mode
     ) -> tuple[Any, Mapping[str, Any]]:
+        """The normalised rows, of the shape of ``x``."""
         deviation = x - ops.mean(x, axis=-1, keepdims=True)
         variance = ops.mean(deviation * deviation, axis=-1, keepdims=True)
         return self._scaled(deviation, variance, parameters), state

@@ -54,6 +54,7 @@ class Preprocessing(Layer, ABC):
     def forward(
         self, x: Any, parameters: Mapping[str, Any], state: Mapping[str, Any], mode: Mode
     ) -> tuple[Any, Mapping[str, Any]]:
+        """What :meth:`applied` gives for the state, in the element type of ``x``."""
         if not state:
             raise NotFittedError(
                 f"{self.label} has not seen training rows yet; call model.fit first"
@@ -106,6 +107,7 @@ class Standardize(_Rescaling):
     unit_variance: bool = setting(FLAG, True)
 
     def center_and_scale(self, X: Array) -> tuple[Array, Array]:
+        """The mean and the standard deviation of each feature, (d,) each."""
         center = X.mean(axis=0)
         return center, X.std(axis=0) if self.unit_variance else np.ones_like(center)
 
@@ -136,10 +138,12 @@ class Normalize(_Rescaling):
             )
 
     def center_and_scale(self, X: Array) -> tuple[Array, Array]:
+        """The least value, and the length that becomes 1, (d,) each."""
         least = X.min(axis=0)
         return least, (X.max(axis=0) - least) / (self.high - self.low)
 
     def shifted(self, center: Array, scale: Array) -> dict[str, Array]:
+        """The state in which the least value becomes ``low``, not 0."""
         return {"center": center - self.low * scale, "scale": scale}
 
 
@@ -148,6 +152,7 @@ class RobustScale(_Rescaling):
     """Median 0 and interquartile range 1 for each feature: outliers do not count."""
 
     def center_and_scale(self, X: Array) -> tuple[Array, Array]:
+        """The median and the interquartile range, (d,) each."""
         lower, median, upper = np.quantile(X, [0.25, 0.5, 0.75], axis=0)
         return median, upper - lower
 
@@ -219,6 +224,7 @@ class PCA(_Projection):
     components: int | None = setting(Optional(COUNT), None)
 
     def output_shape(self, input_shape: InputShape, source: str = "its input") -> InputShape:
+        """(d,) becomes (components,), of which there are at most d."""
         if input_shape is not None and len(input_shape) != 1:
             raise ShapeError(f"{self.label} takes features but {source} gives {input_shape}")
         if self.components is None or input_shape is None:
@@ -231,6 +237,7 @@ class PCA(_Projection):
         return (self.components,)
 
     def projected(self, variances: Array, axes: Array) -> dict[str, Array]:
+        """``matrix`` (d, components), the leading axes, and their ``explained_variance``."""
         kept = slice(self.components)
         return {"matrix": axes[:, kept], "explained_variance": variances[kept]}
 
@@ -252,6 +259,7 @@ class Whiten(_Projection):
     method: str = setting(Choice(("pca", "zca")), "pca")
 
     def projected(self, variances: Array, axes: Array) -> dict[str, Array]:
+        """``matrix`` (d, d): axes divided by the standard deviation along them."""
         varies = variances > 0
         scaled = axes * np.where(varies, 1 / np.sqrt(np.where(varies, variances, 1.0)), 0.0)
         return {"matrix": scaled if self.method == "pca" else scaled @ axes.T}
@@ -285,6 +293,7 @@ class PolynomialFeatures(Layer):
         return [np.array(products) for products in listed if products]
 
     def output_shape(self, input_shape: InputShape, source: str = "its input") -> InputShape:
+        """(d,) becomes (products,)."""
         if input_shape is None:
             return None
         if len(input_shape) != 1:
@@ -296,6 +305,7 @@ class PolynomialFeatures(Layer):
     def forward(
         self, x: Any, parameters: Mapping[str, Any], state: Mapping[str, Any], mode: Mode
     ) -> tuple[Any, Mapping[str, Any]]:
+        """The products: (ROWS, d) becomes (ROWS, products)."""
         blocks = [
             ops.prod(ops.take(x, products, axis=1), axis=2)
             for products in self._products(ops.shape_of(x)[1])

@@ -45,6 +45,7 @@ class L1(Penalty):
     """
 
     def element(self, weight: Any) -> Any:
+        """|w|."""
         return ops.abs(weight)
 
 
@@ -56,6 +57,7 @@ class L2(Penalty):
     """
 
     def element(self, weight: Any) -> Any:
+        """w^2."""
         return ops.square(weight)
 
 

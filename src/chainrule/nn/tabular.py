@@ -106,6 +106,7 @@ class TableInput(Layer):
         return levels if levels <= self.one_hot else vector_length(levels)
 
     def parameters(self) -> dict[str, Parameter]:
+        """``V0``, ``V1``, ... (levels, length): the vectors of large categories."""
         return {
             f"V{place}": Parameter((levels, vector_length(levels)), _VECTORS, penalized=True)
             for place, levels in enumerate(self.levels)
@@ -113,10 +114,12 @@ class TableInput(Layer):
         }
 
     def output_shape(self, input_shape: InputShape, source: str = "its input") -> InputShape:
+        """(n_in,) becomes (n_out,)."""
         last_extent(self, self.n_in, input_shape, source)
         return (self.n_out,)
 
     def check_rows(self, X: Array, what: str = "X") -> None:
+        """Refuse category numbers that have no level: a :class:`DataError` with the place."""
         codes = X[:, self.numbers + self.plain :]
         wrong = (codes < 0) | (codes >= np.array(self.levels)) | (codes != np.floor(codes))
         if wrong.any():
@@ -143,6 +146,7 @@ class TableInput(Layer):
     def forward(
         self, x: Any, parameters: Mapping[str, Any], state: Mapping[str, Any], mode: Mode
     ) -> tuple[Any, Mapping[str, Any]]:
+        """Numbers, bins, plain columns and categories, side by side: (ROWS, n_out)."""
         if not state:
             raise NotFittedError(f"{self.label} has not seen training rows yet; call model.fit")
         parts = [*self._positions(x, state)]

@@ -26,6 +26,7 @@ from chainrule.shapes import UINT32, Array, Dtype, Shape, TensorType, as_dtype, 
 class Stream(IntEnum):
     """What is drawn from a seed by a key of its own; the other keys are those of epochs, from 0."""
 
+    SHARDS = 2**32 - 4
     PARAMETERS = 2**32 - 3
     MEMBERS = 2**32 - 2
     HELD_OUT_ROWS = 2**32 - 1

@@ -123,10 +123,9 @@ class ASGD(Optimizer):
     .. math::
         \eta_t = \frac{\eta}{(1 + \lambda \eta (t - 1))^{\alpha}}, \qquad
         \theta_t = (1 - \lambda \eta_t)\, \theta_{t-1} - \eta_t g_t, \qquad
-        \bar\theta_t = \bar\theta_{t-1} + \frac{\theta_t - \bar\theta_{t-1}}
-                                            {\max(1, t - 1 - t_0)}
+        a_t = a_{t-1} + \frac{\theta_t - a_{t-1}}{\max(1, t - 1 - t_0)}
 
-    The averaged parameters are the slot ``average``; training goes on with the others.
+    The averaged parameters :math:`a` are the slot ``average``; training goes on with the others.
 
     Parameters
     ----------

@@ -149,14 +149,21 @@ class TimeLimit(Callback):
     """Ends a training after the epoch in which a number of seconds has passed.
 
     A training that is resumed has the whole time again.
+
+    Parameters
+    ----------
+    seconds : float > 0
+    since : float, optional
+        When the clock started, by :func:`time.monotonic`; by default when the training does.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, since: float | None = None) -> None:
         self.seconds = check("TimeLimit", "seconds", POSITIVE, seconds)
+        self.since = since
 
     def start(self, run: Run) -> None:
         """Start the clock."""
-        self.began = time.monotonic()
+        self.began = time.monotonic() if self.since is None else self.since
 
     def epoch(self, run: Run) -> None:
         """Look at the clock."""

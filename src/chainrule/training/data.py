@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ import numpy.typing as npt
 from chainrule.errors import DataError, ParameterError, ShapeError
 from chainrule.optim.settings import FROM_ZERO, check
 from chainrule.shapes import Array, Dtype, as_array
+
+SMALL = 4096  # numbers that no BLAS splits among threads
 
 
 def as_features(
@@ -41,7 +44,7 @@ def as_features(
     check_finite(array, what)
     with np.errstate(over="ignore"):
         found = np.ascontiguousarray(array, dtype)
-    if found is not array and not np.isfinite(found).all():
+    if found is not array and not all_finite(found):
         place = _first_non_finite(found)
         raise DataError(
             f"{what} has {array[place]} in {_called(place)}, more than {dtype.name} holds; scale"
@@ -58,12 +61,23 @@ def check_finite(array: Array, what: str) -> None:
     DataError
         With its row and column.
     """
-    if array.dtype.kind != "f" or np.isfinite(array).all():
+    if array.dtype.kind != "f" or all_finite(array):
         return
     place = _first_non_finite(array)
     raise DataError(
         f"{what} has {array[place]} in {_called(place)}; fill in or leave out what is missing"
     )
+
+
+def all_finite(array: Array) -> bool:
+    """Whether no element is NaN or infinite.
+
+    The squares of a few numbers are added in a quarter of the time that it takes to look at them;
+    where the sum is finite, so are they.
+    """
+    if array.size <= SMALL and math.isfinite(np.vdot(array, array)):
+        return True
+    return bool(np.isfinite(array).all())
 
 
 def _first_non_finite(array: Array) -> tuple[int, ...]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from chainrule.engines.base import BoundedCache, EngineChoice, Executable
+from chainrule.engines.base import BoundedCache, EngineChoice, Executable, direct
 from chainrule.engines.registry import get_engine
 from chainrule.shapes import Array
 from chainrule.training.snapshot import Snapshot
@@ -47,16 +48,27 @@ class Evaluator:
         outputs : (n, k), or (members, n, k)
         loss : scalar, or (members,); None without an objective
         """
-        leaves = snapshot.leaves
+        run, leaves = self._compiled(snapshot, rows, engine), snapshot.leaves
+        return _in_blocks(lambda part: run([*leaves, *part]), rows, 1 if snapshot.members else 0)
 
+    def direct(
+        self, snapshot: Snapshot, rows: Array, engine: EngineChoice = None
+    ) -> Callable[[Array], list[Array]]:
+        """What gives the outputs, alone in a list, for plain arrays of the kind of ``rows``."""
+        leaves = snapshot.leaves
+        run = direct(self._compiled(snapshot, [rows], engine), [*leaves, rows])
+        return partial(run, *leaves)
+
+    def _compiled(
+        self, snapshot: Snapshot, rows: Sequence[Array], engine: EngineChoice
+    ) -> Executable:
         def make() -> Executable:
             nodes = Rows.like(rows)
             graph = evaluation_graph(self.model, self.objective, snapshot, nodes)
             return get_engine(engine).compile(graph)
 
-        shapes = tuple([leaf.shape for leaf in leaves])
-        run = self._kept.get((types_of(rows), shapes, snapshot.members, engine), make)
-        return _in_blocks(lambda part: run([*leaves, *part]), rows, 1 if snapshot.members else 0)
+        shapes = tuple([leaf.shape for leaf in snapshot.leaves])
+        return self._kept.get((types_of(rows), shapes, snapshot.members, engine), make)
 
 
 def _in_blocks(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -39,7 +39,7 @@ def fitted(layers: Sequence[Layer], snapshot: Snapshot, X: Array, dtype: Dtype) 
     return snapshot._replace(states=states)
 
 
-def converted(arrays: dict[str, Array], dtype: Dtype) -> dict[str, Array]:
+def converted(arrays: Mapping[str, Array], dtype: Dtype) -> dict[str, Array]:
     """A layer's arrays, real numbers in the network's element type."""
     return {
         name: array.astype(dtype) if is_float(array.dtype) else array

@@ -34,15 +34,7 @@ def text(target: Target, work: int, *, flush: bool = False, naps: bool = False) 
     context = emit.let("alloca [2 x i64]")
     emit.do(f"store i64 %chunks, ptr {emit.pointer(context, '1', 'i64')}")
     emit.do(f"store ptr %data, ptr {context}")
-    with emit.loop("0", "%steps") as step:
-        stop, go_on = emit.label("stop"), emit.label("on")
-        cancelled = parallel.emit_cancelled(emit, "%control")
-        emit.do(f"br i1 {cancelled}, label %{stop}, label %{go_on}")
-        emit.start(stop)
-        if flush:
-            subnormals.leave(emit, previous)
-        emit.do(f"ret i64 {step.index}")
-        emit.start(go_on)
+    with emit.loop("0", "%steps"):
         for name in ("forth", "back"):
             parallel.emit_parallel(emit, "%control", "%chunks", name, context)
     if flush:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import sys
 import threading
@@ -107,6 +108,20 @@ def test_work_space_is_aligned_and_apart():
         assert not (found % ALIGNMENT).any()
         assert found[1] - found[0] >= 100
         assert found[2] - found[1] >= 10 + 3 * steps
+
+
+def test_arrays_begin_at_multiples_of_their_alignment():
+    entries = [
+        dataclasses.replace(entry, alignment=8) if isinstance(entry, ArrayArgument) else entry
+        for entry in ENTRIES
+    ]
+    scale = CompiledFunction(code(), "scale", entries)
+    off = np.zeros(25, np.uint8)[1:].view(np.float64)
+    for arguments in ((off, 0, np.zeros(3)), (np.zeros(3), 0, off)):
+        with pytest.raises(DataError, match="to begin at a multiple of 8 bytes: pass a copy"):
+            scale(3, *arguments)
+    assert scale(3, np.ones(4)[1:], 0, np.zeros(4)[1:]) == 0
+    assert scale(0, off[:0], 0, off[:0]) == 0  # nothing is read there
 
 
 @pytest.mark.parametrize(

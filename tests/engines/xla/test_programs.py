@@ -18,7 +18,7 @@ from chainrule.errors import MissingInputError, ShapeError, UnknownNameError
 from chainrule.graph.graph import Graph
 from chainrule.optim import SGD, Adam, RMSProp, schedules
 from tests.engines.native.test_programs import trained
-from tests.engines.test_programs import failing, keeping
+from tests.engines.test_programs import counting, failing, keeping
 
 
 def check_same(name: str, engine: Any, tolerance: float = 1e-9, **options: Any) -> None:
@@ -86,13 +86,13 @@ def test_the_same_seed_gives_the_same_bits() -> None:
 @pytest.mark.parametrize(
     "engine", [XlaEngine(devices=1), XlaEngine(devices=1, data_bytes=1)], ids=["", "streamed"]
 )
-@pytest.mark.parametrize(("at", "members"), [(4, None), (1, 3), (100, None)])
+@pytest.mark.parametrize(("at", "members"), [(4, None), (1, 3), (100, None), (120, None)])
 def test_a_loss_that_is_not_finite_leaves_before_its_update(
     engine: XlaEngine, at: int, members: int | None
 ) -> None:
     given = failing(at, members), [np.asarray(0)], [np.arange(6)]
-    expected = ReferenceEngine().run(*given, seed=0, epochs=range(3))
-    outcome = engine.run(*given, seed=0, epochs=range(3))
+    expected = ReferenceEngine().run(*given, seed=0, epochs=range(40))  # more than in a call
+    outcome = engine.run(*given, seed=0, epochs=range(40))
     assert outcome.finite == expected.finite
     for found, wanted in zip(
         [*outcome.carried, *outcome.records], [*expected.carried, *expected.records], strict=True
@@ -175,3 +175,34 @@ def test_values_that_do_not_fit_are_refused() -> None:
         XlaEngine(devices=1).run(keeping(), [np.eye(3)], [np.ones((4, 2))], seed=0, epochs=range(1))
     with pytest.raises(MissingInputError, match="has no value"):
         XlaEngine(devices=1).compile(Graph((), (cr.input((2,), name="x"),)))
+
+
+@pytest.mark.parametrize("epochs", [1, 40], ids=["one", "several calls"])
+def test_records_and_values_are_the_references(epochs: int) -> None:
+    """Also where a call has several epochs, and the last of a run has fewer."""
+    program, given = counting(7, batch=3), ([np.asarray(5)], [np.arange(7)])
+    one, other = (
+        each.run(program, *given, seed=3, epochs=range(2, 2 + epochs))
+        for each in (ReferenceEngine(), XlaEngine(devices=1))
+    )
+    for found, wanted in zip(
+        [*other.carried, *other.records], [*one.carried, *one.records], strict=True
+    ):
+        assert found.dtype == wanted.dtype
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_what_is_carried_is_given_away_but_never_the_callers_memory() -> None:
+    program, rows, engine = keeping(), np.ones((4, 2)), XlaEngine(devices=1)
+    memory = np.empty(16)  # in it is a place that JAX would take for the device's
+    start = next(memory[i : i + 4] for i in range(8) if memory[i:].ctypes.data % 64 == 0)
+    start = start.reshape(2, 2)
+    start[:] = np.eye(2)
+    outcome = engine.run(program, [start], [rows], seed=0, epochs=range(3))
+    np.testing.assert_array_equal(start, np.eye(2))
+    assert not np.shares_memory(outcome.carried[0], start)
+    (call,) = engine._compilations._items.values()
+    with jax.enable_x64(True):
+        state = engine.devices.put([start], [engine.devices.everywhere])
+        call(state, [rows], np.zeros(2, np.uint32), range(1), 0)
+    assert state[0].is_deleted()

@@ -3,8 +3,9 @@
 A compiled function takes a table of addresses. To fill it in Python costs more than a small
 network takes to run (``array.ctypes.data`` alone is a microsecond each), so compiled code does it:
 a function with CPython's own calling convention (``METH_FASTCALL``) asks each array for its buffer
-(PEP 3118), checks writability, contiguity and size, sets work space aside, calls, and gives the
-buffers back. Only functions of CPython's stable ABI are used, and no address is in the object.
+(PEP 3118), checks writability, contiguity, size and alignment, sets work space aside, calls, and
+gives the buffers back. Only functions of CPython's stable ABI are used, and no address is in the
+object.
 
 While the buffers are held, no thread can resize or free the arrays.
 """
@@ -49,7 +50,7 @@ _API = (
 
 
 class Plan(IntEnum):
-    """The words that say how a function is called; its table's entries follow, four words each."""
+    """The words that say how a function is called; its table's entries follow, five words each."""
 
     FUNCTION = 0
     ARGUMENTS = 1  # that Python passes, the rows included
@@ -60,7 +61,7 @@ class Plan(IntEnum):
     WORK_PER_ROW = 6
 
 
-PLAN_WORDS, ENTRY_WORDS = 7, 4
+PLAN_WORDS, ENTRY_WORDS = 7, 5
 
 
 class _Kind(IntEnum):
@@ -72,7 +73,7 @@ class _Code(IntEnum):
 
     RAISED = -1
     WRONG_COUNT = -2
-    WRONG_SIZE = -3  # of the array in entry 0; -4 in entry 1, and so on
+    WRONG_ARRAY = -3  # in entry 0, by its size or its address; -4 in entry 1, and so on
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,15 @@ class ArrayArgument:
         Its bytes: ``size + row_size * rows``, exactly.
     writable : bool
         Whether the function writes to it.
+    alignment : int
+        Its address is a multiple of so many bytes, a power of two.
     """
 
     name: str
     size: int = 0
     row_size: int = 0
     writable: bool = False
+    alignment: int = 1
 
 
 @dataclass(frozen=True)
@@ -174,7 +178,8 @@ class CompiledFunction:
         ShapeError
             If an array has another size than the function was compiled for.
         DataError
-            If an argument is no C-contiguous array, or is read-only and the function writes to it.
+            If an argument is no C-contiguous array, begins at no multiple of its alignment, or is
+            read-only and the function writes to it.
         MemoryError
             If there is not enough memory for work space.
         """
@@ -200,12 +205,16 @@ class CompiledFunction:
         if status == _Code.WRONG_COUNT:
             wanted, given = len(self.arguments), len(arguments)
             return ShapeError(f"{self.name} takes {wanted} arguments after rows, not {given}")
-        entry = self.entries[_Code.WRONG_SIZE - status]
+        entry = self.entries[_Code.WRONG_ARRAY - status]
         assert isinstance(entry, ArrayArgument)
         given = memoryview(arguments[self.arguments.index(entry)]).nbytes  # type: ignore[arg-type]
+        wanted = entry.size + rows * entry.row_size
+        if given == wanted:
+            multiple = f"a multiple of {entry.alignment} bytes"
+            return DataError(f"{self.name} needs {entry.name} to begin at {multiple}: pass a copy")
         return ShapeError(
-            f"{self.name} needs {entry.size + rows * entry.row_size} bytes in {entry.name} for "
-            f"{rows} rows, not {given}: pass an array of the shape and type it was compiled for"
+            f"{self.name} needs {wanted} bytes in {entry.name} for {rows} rows, not {given}: pass"
+            " an array of the shape and type it was compiled for"
         )
 
 
@@ -322,7 +331,7 @@ def _gather(emit: _Shim) -> None:
     with emit.loop("0", emit.word("%plan", Plan.ENTRIES)) as entry:
         first = emit.binary("add", emit.binary("mul", entry.index, ENTRY_WORDS), PLAN_WORDS)
         words = emit.pointer("%plan", first, "i64")
-        kind, size, row_size, flags = (emit.word(words, i) for i in range(ENTRY_WORDS))
+        kind, size, row_size, flags, low = (emit.word(words, i) for i in range(ENTRY_WORDS))
         place = emit.pointer("%table", entry.index, "i64")
         emit.store(I64, size, place)
         with emit.when(emit.binary("icmp eq", kind, int(_Kind.NUMBER))):
@@ -334,10 +343,13 @@ def _gather(emit: _Shim) -> None:
         with emit.when(emit.binary("icmp eq", kind, int(_Kind.ARRAY))):
             view = _buffer(emit, _next(emit, passed), flags)
             needed = emit.let(f"call i64 @extent(i64 {size}, i64 {row_size}, i64 %rows)")
-            differs = emit.binary("icmp ne", emit.word(view, _LENGTH), needed)
-            with emit.when(differs):
-                emit.do(f"ret i64 {emit.binary('sub', str(int(_Code.WRONG_SIZE)), entry.index)}")
-            emit.store(I64, emit.word(view, _BUFFER), place)
+            address = emit.word(view, _BUFFER)
+            length = emit.word(view, _LENGTH)
+            off = emit.binary("mul", emit.binary("and", address, low), length)  # 0 if empty
+            wrong = emit.binary("or", off, emit.binary("sub", length, needed))
+            with emit.when(emit.binary("icmp ne", wrong, 0)):
+                emit.do(f"ret i64 {emit.binary('sub', str(int(_Code.WRONG_ARRAY)), entry.index)}")
+            emit.store(I64, address, place)
     emit.do("ret i64 0")
 
 
@@ -375,19 +387,19 @@ def _extent(emit: _Shim) -> None:
 
 
 def _plan(address: int, entries: Sequence[Entry], releases_gil: bool) -> bytes:
-    records: list[tuple[int, int, int, int]] = []
+    records: list[tuple[int, int, int, int, int]] = []
     work = row_work = 0
     for entry in entries:
         match entry:
             case ArrayArgument():
-                flags = _WRITABLE * entry.writable
-                records.append((_Kind.ARRAY, entry.size, entry.row_size, flags))
+                flags, low = _WRITABLE * entry.writable, entry.alignment - 1
+                records.append((_Kind.ARRAY, entry.size, entry.row_size, flags, low))
             case Number():
-                records.append((_Kind.NUMBER, 0, 0, 0))
+                records.append((_Kind.NUMBER, 0, 0, 0, 0))
             case Fixed():
-                records.append((_Kind.FIXED, entry.value, 0, 0))
+                records.append((_Kind.FIXED, entry.value, 0, 0, 0))
             case Work():
-                records.append((_Kind.WORK, work, row_work, 0))
+                records.append((_Kind.WORK, work, row_work, 0, 0))
                 work += -(-entry.size // ALIGNMENT) * ALIGNMENT
                 row_work += entry.row_size  # times a multiple of ROW_STEP: aligned as well
     arrays = sum(isinstance(entry, ArrayArgument) for entry in entries)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.engines.base import BoundedCache, Executable, Outcome, Program, rows_of
+from chainrule.engines.base import BoundedCache, Direct, Executable, Outcome, Program, rows_of
 from chainrule.engines.native.build import build, program_kind
 from chainrule.engines.native.call import ArrayArgument, Entry, Fixed, Number, Work
 from chainrule.engines.native.guard import default_heap
@@ -131,13 +131,39 @@ class CompiledGraph:
             raise index_error(lambda engine: engine.compile(self.graph)(arrays))
         return results
 
+    def direct(self, arrays: Sequence[Array]) -> Direct:
+        """The function for plain arrays of the types and shapes of these.
+
+        What compiled code cannot read as it lies, or in which it finds something wrong, goes the
+        careful way.
+        """
+        rows = rows_of(self._types, arrays)
+        if self._grows or self._is_shared(rows or 0):
+            return lambda *given: self(given)
+        call, count = self._call.raw, rows or 0
+        empty = _maker(self._made or self._shapes(rows))
+
+        def run(*given: Array) -> list[Array]:
+            results = empty()
+            try:
+                done = call(count, *given, *results) == 0
+            except (BufferError, MemoryError, ValueError):
+                done = False
+            return results if done else self(given)
+
+        return run
+
+    def _is_shared(self, rows: int) -> bool:
+        """Whether threads share the work on so many rows."""
+        return self._shared_from is not None and rows >= self._shared_from
+
     def _shapes(self, rows: int | None) -> list[tuple[tuple[int, ...], Dtype]]:
         """Shapes and element types of the results."""
         return [(fixed_shape(bind_rows(shape, rows)), dtype) for dtype, shape in self._results]
 
     def _run(self, rows: int, given: Sequence[Any]) -> int:
         """Call the function: its status."""
-        if self._shared_from is not None and rows >= self._shared_from:
+        if self._is_shared(rows):
             return self._run_shared(rows, given)
         if not self._grows:
             return self._call(rows, *given)
@@ -155,9 +181,17 @@ class CompiledGraph:
 def _argument(name: str, type_: TensorType, writable: bool = False) -> ArrayArgument:
     size = shape_size(type_.shape)
     bytes_ = size.number * type_.dtype.itemsize
-    return ArrayArgument(
-        name, 0 if size.of_rows else bytes_, bytes_ if size.of_rows else 0, writable
-    )
+    fixed, of_rows = (0, bytes_) if size.of_rows else (bytes_, 0)
+    return ArrayArgument(name, fixed, of_rows, writable, type_.dtype.alignment)
+
+
+def _maker(known: Sequence[tuple[tuple[int, ...], Dtype]]) -> Callable[[], list[Array]]:
+    """What makes new arrays; a loop over a single one would take as long as that."""
+    empty = np.empty
+    if len(known) != 1:
+        return lambda: [empty(shape, dtype) for shape, dtype in known]
+    shape, dtype = known[0]
+    return lambda: [empty(shape, dtype)]
 
 
 def index_error(replay: Callable[[ReferenceEngine], object]) -> IndexError:

@@ -13,13 +13,13 @@ import mmap
 import os
 import sys
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from chainrule.engines.native.call import ROW_STEP, ArrayArgument, Entry, Fixed, Number, Work
-from chainrule.engines.native.heap import Heap
+from chainrule.engines.native.heap import Function, Heap
 from chainrule.engines.native.jit import Code
 from chainrule.errors import ParameterError
 from chainrule.shapes import INT64, Array, Dtype
@@ -68,7 +68,7 @@ class GuardedHeap(Heap):
 
     def function(
         self, code: Code, name: str, entries: Sequence[Entry], *, releases_gil: bool = True
-    ) -> Callable[..., int]:
+    ) -> Function:
         """A compiled function whose results and work space are between guards as well."""
         return GuardedFunction(self, code, name, entries)
 
@@ -148,6 +148,8 @@ class GuardedFunction:
         for array, own in results:
             array.reshape(-1).view(np.uint8)[...] = own
         return int(status[0])
+
+    raw = __call__
 
     def _copied(self, entry: ArrayArgument, array: Array, rows: int) -> Array:
         """The bytes of an array that is read, or unwritten ones."""

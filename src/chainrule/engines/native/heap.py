@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -11,6 +12,16 @@ from chainrule.engines.native.jit import Code
 from chainrule.shapes import Array, Dtype, TensorType, bind_rows, fixed_shape, size_of
 
 CACHE_LINE = 64
+
+
+class Function(Protocol):
+    """A compiled function as Python calls it; ``raw`` is the same without messages."""
+
+    def __call__(self, rows: int, *arguments: object) -> int:
+        """Its status."""
+
+    def raw(self, rows: int, *arguments: object) -> int:
+        """Its status, or a negative number where the arguments do not fit."""
 
 
 class Heap:
@@ -41,7 +52,7 @@ class Heap:
 
     def function(
         self, code: Code, name: str, entries: Sequence[Entry], *, releases_gil: bool = False
-    ) -> Callable[..., int]:
+    ) -> Function:
         """A compiled function as Python calls it: ``f(rows, *arguments)`` gives its status."""
         return CompiledFunction(code, name, entries, releases_gil=releases_gil)
 

@@ -34,13 +34,12 @@ class Header(IntEnum):
     """The first words of a control block."""
 
     LEAVE = 0  # helpers go back to Python
-    CANCEL = 1  # the program ends at its next step
-    THREADS = 2  # how many take part
-    SLOTS = 3  # how many there is room for
-    RUN = 4  # the address of the compiled @run
-    PATIENCE = 5  # nanoseconds until a helper counts as late
-    REST = 6  # nanoseconds that a late helper is left out at first
-    LONGEST_REST = 7
+    THREADS = 1  # how many take part
+    SLOTS = 2  # how many there is room for
+    RUN = 3  # the address of the compiled @run
+    PATIENCE = 4  # nanoseconds until a helper counts as late
+    REST = 5  # nanoseconds that a late helper is left out at first
+    LONGEST_REST = 6
     GENERATION = 32  # of the phase; from here on only number 0 reads and writes
     PUBLISHED = 33  # chunks so far
 
@@ -86,11 +85,6 @@ def emit_parallel(emit: Emitter, control: str, chunks: int | str, body: str, con
 def emit_threads(emit: Emitter, control: str) -> str:
     """How many threads there are: an i64."""
     return _word(emit, control, Header.THREADS, "i64")
-
-
-def emit_cancelled(emit: Emitter, control: str) -> str:
-    """Whether the program is to end: an i1, to be asked for once in a step."""
-    return emit.let(f"icmp ne i64 {_word(emit, control, Header.CANCEL, 'i64')}, 0", "cancelled")
 
 
 def _word(emit: Emitter, control: str, word: Header, type_: str) -> str:

@@ -81,10 +81,6 @@ class Control:
         start = parallel.HEADER_WORDS + number * parallel.SLOT_WORDS
         return self._words[start : start + parallel.SLOT_WORDS]
 
-    def cancel(self) -> None:
-        """Ask the program to end at its next step; any thread may."""
-        self[Header.CANCEL] = 1
-
 
 class Pool:
     """Helpers that wait in Python for a program to help with.
@@ -112,7 +108,7 @@ class Pool:
 
     def open(self, threads: int) -> None:
         """Call the helpers: they come when they have woken up, and nobody waits for them."""
-        for word, value in ((Header.THREADS, threads), (Header.CANCEL, 0), (Header.LEAVE, 0)):
+        for word, value in ((Header.THREADS, threads), (Header.LEAVE, 0)):
             self.control[word] = value
         self._ring(threads - 1)
 

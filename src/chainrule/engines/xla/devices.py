@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -103,17 +103,26 @@ class Devices:
             return self.everywhere
         return self._sharding(*(None,) * (len(shape) - 1), "units")
 
-    def put(self, array: Array, sharding: Any) -> Any:
-        """An array on the devices; each process copies the parts that lie on its own."""
-        return jax.make_array_from_callback(array.shape, sharding, lambda part: array[part])
+    def put(self, arrays: Sequence[Array], shardings: Sequence[Any]) -> list[Any]:
+        """Copies of arrays on the devices; each process makes the parts that lie on its own."""
+        if jax.process_count() == 1:
+            found: list[Any] = jax.device_put(list(arrays), list(shardings), may_alias=False)
+            return found
+        pairs = zip(arrays, shardings, strict=True)
+        return [jax.make_array_from_callback(x.shape, way, _copied(x)) for x, way in pairs]
 
     def fetch(self, arrays: Sequence[Any]) -> list[Array]:
         """The values of arrays, in every process."""
         if not all(array.is_fully_replicated for array in arrays):
             arrays = jax.jit(list, out_shardings=self.everywhere)(list(arrays))
-        return [np.array(array.addressable_data(0)) for array in arrays]
+        return [np.array(array) for array in jax.device_get(list(arrays))]
 
     def resident_bytes(self) -> int | None:
         """How large data sets may be on each device; None where nothing limits them."""
         limit = (self.local.memory_stats() or {}).get("bytes_limit")
         return None if limit is None else int(limit * RESIDENT_SHARE)
+
+
+def _copied(array: Array) -> Callable[[Any], Array]:
+    """Copies of parts of an array; otherwise a processor would take its memory for the device's."""
+    return lambda part: np.array(array[part])

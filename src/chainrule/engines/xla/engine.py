@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from chainrule.engines.xla.cluster import await_verdict, facts, results_only
 from chainrule.engines.xla.devices import PLATFORMS, PRECISIONS, Devices
 from chainrule.engines.xla.function import traceable
 from chainrule.engines.xla.library import first_sentence, jax, wide
-from chainrule.engines.xla.program import Epoch, Span, signature
+from chainrule.engines.xla.program import Call, Records, Span, State, signature
 from chainrule.errors import EngineError, unknown_name
 from chainrule.graph.graph import Graph
 from chainrule.ops import random
@@ -26,6 +26,9 @@ from chainrule.shapes import Array, is_float
 
 KEPT_PROGRAMS: Final = 64
 PORTIONS: Final = 4  # of streamed rows, that fit into the memory for data sets together
+
+Parts: TypeAlias = list[dict[str, Any]]
+"""The packed records of epochs, in the parts that they ran in."""
 
 
 class _Work(NamedTuple):
@@ -36,15 +39,6 @@ class _Work(NamedTuple):
     rows: Sequence[Array]
     bounds: Array
     seed: int
-
-
-class _Done(NamedTuple):
-    """An epoch that was begun: what it started from, what it gives, the records of its parts."""
-
-    epoch: int
-    before: list[Any]
-    after: list[Any]
-    records: list[Any]
 
 
 class XlaEngine:
@@ -90,7 +84,7 @@ class XlaEngine:
             raise unknown_name("precision", precision, PRECISIONS)
         self.device, self.precision = device, precision
         self._count, self._split_units, self._data_bytes = devices, split_units, data_bytes
-        self._compilations: BoundedCache[Any, Epoch] = BoundedCache(KEPT_PROGRAMS)
+        self._compilations: BoundedCache[Any, Call] = BoundedCache(KEPT_PROGRAMS)
         self._signatures: BoundedCache[Program, str] = BoundedCache(KEPT_PROGRAMS)
         self._data: dict[int, Any] = {}
         self._agreed: Program | None = None
@@ -130,51 +124,87 @@ class XlaEngine:
             return self._run(work, carried, epochs)
 
     def _run(self, work: _Work, carried: Sequence[Array], epochs: range) -> Outcome:
-        fetch, steps = self.devices.fetch, len(work.bounds)
-        last = self._start(carried)
-        records, finite = [], True
-        for done in self._epochs_of(work, carried, last, epochs):
-            found = [np.concatenate(x) for x in zip(*map(fetch, done.records), strict=True)]
-            good = _finite_steps(found[0])
-            records.append([_until(x, good + (x is found[0])) for x in found])
-            last, finite = done.after, good == steps
-            if not finite:  # leave before the update of that step
-                again = work._replace(bounds=work.bounds[:good])
-                last = self._epoch(again, done.before, done.epoch)[0] if good else done.before
+        state, finite = self._start(carried), True
+        told: list[list[Array]] = []
+        for newest, records in self._calls(work, carried, state, epochs):
+            state = newest
+            told.append(records)
+            finite = not _dead(records[0]).any()
+            if not finite:
                 break
-        columns = [np.stack(column) for column in zip(*records, strict=True)]
-        return Outcome(fetch(last), columns, finite)
+        columns = [np.concatenate(parts) for parts in zip(*told, strict=True)]
+        if finite:
+            return Outcome(self.devices.fetch(state), columns)
+        epoch, step = divmod(int(np.argmax(_dead(columns[0]))), len(work.bounds))
+        columns = [_until(x[: epoch + 1], step + (x is columns[0])) for x in columns]
+        kept = self._again(work, carried, epochs[: epoch + 1], step)
+        return Outcome(self.devices.fetch(kept), columns, finite=False)
 
-    def _epochs_of(
-        self, work: _Work, carried: Sequence[Array], state: list[Any], epochs: range
-    ) -> Iterator[_Done]:
-        """Epochs, each while the next one runs already; in a cluster, where all agree, before."""
-        waiting: deque[_Done] = deque()
-        for epoch in epochs:
-            self._agree(work, carried, epoch)
-            before, (state, records) = state, self._epoch(work, state, epoch)
-            waiting.append(_Done(epoch, before, state, records))
+    def _again(self, work: _Work, carried: Sequence[Array], epochs: range, steps: int) -> State:
+        """What is carried into a step of the last of these epochs, whose loss is not finite.
+
+        All is run once more up to there: to keep what each step began with would cost as much
+        memory as the training, or half of its time.
+        """
+        state = self._start(carried)
+        for part in self._parted(work, epochs[:-1]):
+            state, _ = self._call(work, state, part)
+        if steps:
+            cut = work._replace(bounds=work.bounds[:steps])
+            state, _ = self._call(cut, state, epochs[-1:])
+        return state
+
+    def _calls(
+        self, work: _Work, carried: Sequence[Array], state: State, epochs: range
+    ) -> Iterator[tuple[State, list[Array]]]:
+        """Records of epochs, each while later ones run already, and the newest state.
+
+        In a cluster, where all agree before a call, the next one does not run yet.
+        """
+        waiting: deque[tuple[range, Parts]] = deque()
+        for part in self._parted(work, epochs):
+            self._agree(work, carried, part)
+            state, records = self._call(work, state, part)
+            waiting.append((part, records))
             while len(waiting) > (current() is None):
-                yield waiting.popleft()
-        yield from waiting
+                yield state, self._told(work, *waiting.popleft())
+        for each in waiting:
+            yield state, self._told(work, *each)
 
-    def _agree(self, work: _Work, carried: Sequence[Array], epoch: int) -> None:
+    def _parted(self, work: _Work, epochs: range) -> Iterator[range]:
+        """As many epochs as a call may have."""
+        large = self._is_large(work.rows)
+        most = 1 if large else self._compiled(work, work.bounds, len(work.rows[0])).most
+        return (epochs[first : first + most] for first in range(0, len(epochs), most))
+
+    def _told(self, work: _Work, epochs: range, parts: Parts) -> list[Array]:
+        """The records of epochs, each with axes (epochs, steps, ...)."""
+        names = list(parts[0])
+        fetched = [self.devices.fetch([part[name] for name in names]) for part in parts]
+        rows = [np.concatenate(each, axis=1)[: len(epochs)] for each in zip(*fetched, strict=True)]
+        layout = Records(work.program, int(np.diff(work.bounds[0])[0]))
+        return layout.unpack(dict(zip(names, rows, strict=True)))
+
+    def _agree(self, work: _Work, carried: Sequence[Array], epochs: range) -> None:
         """Go on only if all processes of a cluster are about to do the same."""
         cluster = current()
         if cluster is not None:
             new = work.program is not self._agreed
             about = facts(work.signature, carried, work.rows, work.seed) if new else {}
-            cluster.agree({**about, "epoch": str(epoch + 1)})
+            cluster.agree({**about, "epoch": str(epochs.start + 1)})
             self._agreed = work.program
 
-    def _start(self, carried: Sequence[Array]) -> list[Any]:
-        put, by_units = self.devices.put, self.devices.by_units
-        return [put(array, by_units(array.shape)) for array in carried]
+    def _start(self, carried: Sequence[Array]) -> State:
+        """The carried values as a call takes them, which never writes over arrays of ours."""
+        if current() is None:  # JAX copies them itself, in a tenth of the time
+            return list(carried)
+        shardings = [self.devices.by_units(array.shape) for array in carried]
+        return self.devices.put(carried, shardings)
 
-    def _epoch(self, work: _Work, state: list[Any], epoch: int) -> tuple[list[Any], list[Any]]:
-        """One epoch: the carried values after it, and the records of its parts."""
+    def _call(self, work: _Work, state: State, epochs: range) -> tuple[State, Parts]:
+        """The state after some epochs, and their records in parts."""
         run = self._streamed if self._is_large(work.rows) else self._resident
-        return run(work, state, epoch)
+        return run(work, state, epochs)
 
     def _is_large(self, rows: Sequence[Array]) -> bool:
         limit = self.data_bytes
@@ -185,24 +215,24 @@ class XlaEngine:
         """How large data sets may be that lie on the devices; None where nothing limits them."""
         return self._data_bytes or self.devices.resident_bytes()
 
-    def _resident(self, work: _Work, state: list[Any], epoch: int) -> tuple[list[Any], list[Any]]:
-        """One epoch, over data sets that lie on the devices."""
-        run = self._compiled(work, work.bounds, len(work.rows[0]), ordered=False)
+    def _resident(self, work: _Work, state: State, epochs: range) -> tuple[State, Parts]:
+        """Epochs over data sets that lie on the devices."""
+        run = self._compiled(work, work.bounds, len(work.rows[0]))
         data = [self._on_devices(array) for array in work.rows]
-        state, records = run(state, data, random.key(work.seed), epoch, 0)
+        state, records = run(state, data, random.key(work.seed), epochs, 0)
         return state, [records]
 
-    def _streamed(self, work: _Work, state: list[Any], epoch: int) -> tuple[list[Any], list[Any]]:
-        """One epoch in portions: while the devices compute, the next rows are put in order."""
-        order, found = row_order(work.program, work.seed, epoch, len(work.rows[0])), []
+    def _streamed(self, work: _Work, state: State, epochs: range) -> tuple[State, Parts]:
+        """An epoch in portions: while the devices compute, the next rows are put in order."""
+        order, found = row_order(work.program, work.seed, epochs.start, len(work.rows[0])), []
         steps = self._steps_a_portion(work)
         for first in range(0, len(work.bounds), steps):
             part = work.bounds[first : first + steps]
             low, high = int(part[0, 0]), int(part[-1, 1])
             chosen = slice(low, high) if order is None else order[low:high]
-            portion = [self.devices.put(x[chosen], self.devices.everywhere) for x in work.rows]
+            portion = self._everywhere([array[chosen] for array in work.rows])
             run = self._compiled(work, part, high - low, ordered=True)
-            state, records = run(state, portion, random.key(work.seed), epoch, first)
+            state, records = run(state, portion, random.key(work.seed), epochs, first)
             found.append(records)
         return state, found
 
@@ -211,31 +241,33 @@ class XlaEngine:
         wanted = (self.data_bytes or 0) // (PORTIONS * row_bytes * work.program.batch)
         return max(1, wanted)
 
-    def _compiled(self, work: _Work, bounds: Array, rows: int, *, ordered: bool) -> Epoch:
+    def _compiled(self, work: _Work, bounds: Array, rows: int, *, ordered: bool = False) -> Call:
         """Compiled once for all trainings of the same network and settings."""
         program, span = work.program, Span.of(bounds)
         return self._compilations.get(
             (work.signature, span, rows, ordered),
-            lambda: Epoch(program, span, rows, self.devices, self.precision, ordered=ordered),
+            lambda: Call(program, span, rows, self.devices, self.precision, ordered=ordered),
         )
+
+    def _everywhere(self, arrays: Sequence[Array]) -> list[Any]:
+        return self.devices.put(arrays, [self.devices.everywhere] * len(arrays))
 
     def _on_devices(self, array: Array) -> Any:
         """An array of rows on every device, for as long as it exists here."""
         if id(array) not in self._data:
-            self._data[id(array)] = self.devices.put(array, self.devices.everywhere)
+            (self._data[id(array)],) = self._everywhere([array])
             weakref.finalize(array, self._data.pop, id(array), None)
         return self._data[id(array)]
 
 
-def _finite_steps(losses: Array) -> int:
-    """How many steps of an epoch came before the first whose loss is finite for no member."""
-    dead = ~np.isfinite(losses.reshape(len(losses), -1)).any(axis=1)
-    return int(np.argmax(dead)) if dead.any() else len(losses)
+def _dead(losses: Array) -> Array:
+    """For each step of epochs, (epochs, steps, ...), whether its loss is finite for no member."""
+    return np.asarray(~np.isfinite(losses.reshape(*losses.shape[:2], -1)).any(axis=2))
 
 
 def _until(record: Array, count: int) -> Array:
-    """A record of an epoch of which only so many steps are told."""
-    record[count:] = np.nan if is_float(record.dtype) else 0
+    """A record of epochs, of the last of which only so many steps are told."""
+    record[-1, count:] = np.nan if is_float(record.dtype) else 0
     return record
 
 

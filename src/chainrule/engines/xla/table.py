@@ -129,7 +129,9 @@ def _matmul(a: Any, b: Any, transpose_a: bool, transpose_b: bool, precision: str
     """The product of matrices; in bfloat16, operands are rounded and sums stay in float32."""
     left, right = (x.mT if turned else x for x, turned in ((a, transpose_a), (b, transpose_b)))
     if precision == "bfloat16" and a.dtype == jnp.float32:
-        rounded = [x.astype(jnp.bfloat16) for x in (left, right)]
+        bits = jnp.finfo(jnp.bfloat16)  # astype alone would be left out on processors
+        rounded = [lax.reduce_precision(x, bits.nexp, bits.nmant).astype(jnp.bfloat16)
+                   for x in (left, right)]  # fmt: skip
         return jnp.matmul(*rounded, preferred_element_type=a.dtype)
     chosen = lax.Precision.HIGH if precision == "tf32" else lax.Precision.HIGHEST
     return jnp.matmul(left, right, precision=chosen)

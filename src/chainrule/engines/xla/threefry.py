@@ -17,29 +17,17 @@ from chainrule.ops.random import PARITY, ROTATIONS
 def threefry(key: Any, first: Any, second: Any) -> tuple[Any, Any]:
     """The Threefry-2x32-20 block cipher of a key, (..., 2) uint32, and the words of a counter.
 
-    On the CPU the rounds are a loop: laid out they take XLA seconds to compile.
+    On the CPU each four rounds are a loop of their own: all together take XLA seconds to compile.
     """
     words = (key[..., 0], key[..., 1], key[..., 0] ^ key[..., 1] ^ PARITY)
     x, y = jnp.broadcast_arrays(first + words[0], second + words[1])
-    words = tuple([jnp.broadcast_to(word, x.shape) for word in words])
-    rotations = tuple([np.array(each, np.uint32) for each in ROTATIONS])
-
-    def rounds(unroll: bool) -> Any:
-        return lambda state: lax.fori_loop(0, 5, _four_rounds, state, unroll=unroll)
-
-    state = ((x, y), words, rotations)
-    (x, y), _, _ = lax.platform_dependent(state, cpu=rounds(False), default=rounds(True))
+    for group in range(5):
+        for rotation in ROTATIONS[group % 2]:
+            x = x + y
+            y = ((y << np.uint32(rotation)) | (y >> np.uint32(32 - rotation))) ^ x
+        x, y = x + words[(group + 1) % 3], y + words[(group + 2) % 3] + np.uint32(group + 1)
+        x, y = lax.platform_dependent((x, y), cpu=lax.optimization_barrier, default=tuple)
     return x, y
-
-
-def _four_rounds(group: Any, state: Any) -> Any:
-    """Four rounds, and the addition of key words; those, and the rotations, take turns."""
-    (x, y), (first, second, third), (now, then) = state
-    for rotation in now:
-        x = x + y
-        y = ((y << rotation) | (y >> (np.uint32(32) - rotation))) ^ x
-    x, y = x + second, y + third + (group + 1).astype(jnp.uint32)
-    return (x, y), (second, third, first), (then, now)
 
 
 def _words(numbers: Any) -> tuple[Any, Any]:

@@ -1,0 +1,303 @@
+"""Tables that are read in blocks: in memory that does not grow with them."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from chainrule.data.csv_blocks import csv_frames, form_of_file
+from chainrule.data.factored import Factored
+from chainrule.data.frames import PARQUET, Column, Frame, column_of_numbers, column_of_objects
+from chainrule.errors import DataError, missing_extra
+from chainrule.persist import open_regular
+from chainrule.shapes import Array
+
+READ_ROWS = 2**15  # of a Parquet file at a time
+SUFFIXES: Final = (*PARQUET, ".csv", ".csv.gz", ".tsv", ".tsv.gz")  # of tables in a folder
+GZIP_SIZE_BYTES = 4  # at the end of a gzip file: how large it is, modulo 2**32
+
+
+class TableStream(Protocol):
+    """A table in files, whose rows are numbered from 0 in the order of the files.
+
+    Attributes
+    ----------
+    source : str
+        What messages call it.
+    names : tuple of str
+        Of the columns.
+    """
+
+    source: str
+    names: tuple[str, ...]
+
+    @property
+    def known_rows(self) -> int | None:
+        """How many rows there are, if that can be known without reading them."""
+
+    @property
+    def bytes(self) -> int:
+        """About how large the table is when it is not compressed."""
+
+    def frames(self, rows: range | None = None) -> Iterator[tuple[int, Frame]]:
+        """The rows in order, or those with some numbers, in blocks; each with its first number."""
+
+
+def files_of(data: Any) -> list[Path] | None:
+    """The files that a glob pattern, a folder or a list of paths names; None for anything else.
+
+    Raises
+    ------
+    DataError
+        If there are none.
+    """
+    if isinstance(data, (list, tuple)) and data and all(map(_is_path, data)):
+        return [Path(each) for each in data]
+    if not _is_path(data):
+        return None
+    if os.path.isdir(data):
+        found = [each for each in Path(data).iterdir() if each.name.lower().endswith(SUFFIXES)]
+        what = "folder"
+    elif glob.has_magic(os.fspath(data)) and not os.path.exists(data):
+        found, what = [Path(each) for each in glob.glob(os.fspath(data), recursive=True)], "pattern"
+    else:
+        return None
+    if not found:
+        raise DataError(f"{os.fspath(data)}: this {what} names no tables")
+    return sorted(found)
+
+
+def _is_path(data: Any) -> bool:
+    return isinstance(data, (str, os.PathLike))
+
+
+def open_stream(data: Any, *, header: bool = True) -> TableStream:
+    """A table in one file or several.
+
+    Parameters
+    ----------
+    data : path, glob pattern, folder, or list of paths
+        Of CSV files, plain or compressed by gzip, or Parquet files, all with the same columns.
+    header : bool
+        Whether the first line of a CSV file names the columns.
+
+    Raises
+    ------
+    DataError
+        If there are no files, or their columns differ.
+    MissingExtraError
+        If reading Parquet needs pyarrow.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from chainrule.data import write_csv
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for part in range(2):
+    ...         write_csv(Path(folder, f"{part}.csv"), {"x": [part, part + 0.5]})
+    ...     stream = open_stream(Path(folder, "*.csv"))
+    ...     for first, frame in stream.frames():
+    ...         print(first, frame["x"].values.tolist())
+    0 ['0.0', '0.5']
+    2 ['1.0', '1.5']
+    """
+    files = files_of(data) or [Path(data)]
+    source = os.fspath(files[0] if len(files) == 1 else _called(data, files))
+    parquet = [each.name.lower().endswith(PARQUET) for each in files]
+    if any(parquet) and not all(parquet):
+        raise DataError(f"{source}: some files are Parquet and some are not; give one kind")
+    kind = ParquetStream if all(parquet) else CsvStream
+    return kind(source, files, header)
+
+
+def _called(data: Any, files: Sequence[Path]) -> str:
+    return os.fspath(data) if _is_path(data) else f"{files[0]} and {len(files) - 1} more"
+
+
+class _Files:
+    """What both kinds of streams share.
+
+    Parameters
+    ----------
+    source : str
+    files : sequence of Path
+    header : bool
+    """
+
+    def __init__(self, source: str, files: Sequence[Path], header: bool) -> None:
+        self.source, self.files, self.header = source, files, header
+        self.names = self._names(files[0])
+        for file in files[1:]:
+            others = self._names(file)
+            if others != self.names:
+                raise DataError(f"{file}: {_difference(self.names, others)}, as in {files[0]}")
+
+    def _names(self, file: Path) -> tuple[str, ...]:
+        raise TypeError(f"{type(self).__name__} must define _names(file)")
+
+
+def _difference(names: tuple[str, ...], others: tuple[str, ...]) -> str:
+    lacking = [name for name in names if name not in others]
+    if lacking:
+        return f"has no column {lacking[0]!r}"
+    more = [name for name in others if name not in names]
+    return f"has a column {more[0]!r} that is not" if more else "its columns are not in this order"
+
+
+class CsvStream(_Files):
+    """CSV files, plain or compressed by gzip; they are read from the beginning."""
+
+    @cached_property
+    def _forms(self) -> dict[Path, Any]:
+        return {}
+
+    def _names(self, file: Path) -> tuple[str, ...]:
+        self._forms[file] = form_of_file(file, self.header)
+        found: tuple[str, ...] = self._forms[file].names
+        return found
+
+    @property
+    def known_rows(self) -> int | None:
+        """None: lines have to be counted."""
+        return None
+
+    @property
+    def bytes(self) -> int:
+        """The size of the text."""
+        return sum(map(_text_bytes, self.files))
+
+    def frames(self, rows: range | None = None) -> Iterator[tuple[int, Frame]]:
+        """The rows, or those with some numbers, in blocks."""
+        first = 0
+        for file in self.files:
+            for frame in csv_frames(file, self.header, self._forms[file]):
+                yield from _within(first, frame, rows)
+                first += len(frame)
+                if rows is not None and first >= rows.stop:
+                    return
+        if not first:
+            raise DataError(f"{self.source}: holds a header but no rows")
+
+
+def _text_bytes(file: Path) -> int:
+    size = file.stat().st_size
+    with open_regular(file) as binary:
+        if binary.read(2) != b"\x1f\x8b" or size < GZIP_SIZE_BYTES:
+            return size
+        binary.seek(-GZIP_SIZE_BYTES, os.SEEK_END)
+        return max(size, int.from_bytes(binary.read(), "little"))
+
+
+def _within(first: int, frame: Frame, rows: range | None) -> Iterator[tuple[int, Frame]]:
+    """The part of a frame whose rows have some numbers."""
+    if rows is None:
+        yield first, frame
+        return
+    low, high = max(rows.start - first, 0), min(rows.stop - first, len(frame))
+    if low < high:
+        yield first + low, frame.rows(slice(low, high))
+
+
+class ParquetStream(_Files):
+    """Parquet files: of those that are asked for rows, only the row groups that hold them are read.
+
+    Raises
+    ------
+    MissingExtraError
+        If pyarrow is not installed.
+    DataError
+        If a file is damaged.
+    """
+
+    def __init__(self, source: str, files: Sequence[Path], header: bool) -> None:
+        try:
+            self._arrow, self._parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
+        except ImportError:
+            raise missing_extra("reading Parquet files", "tables") from None
+        self._groups: dict[Path, list[int]] = {}
+        self._bytes = 0
+        super().__init__(source, files, header)
+
+    def _names(self, file: Path) -> tuple[str, ...]:
+        with open_regular(file) as binary:
+            found = self._opened(file, binary).metadata
+            groups = [found.row_group(place) for place in range(found.num_row_groups)]
+            names = found.schema.to_arrow_schema().names
+        self._groups[file] = [each.num_rows for each in groups]
+        self._bytes += sum(each.total_byte_size for each in groups)
+        return tuple(names)
+
+    def _opened(self, file: Path, binary: Any) -> Any:
+        try:
+            return self._parquet.ParquetFile(binary)
+        except (self._arrow.ArrowException, OSError) as reason:
+            raise DataError(f"{file}: not a Parquet file, or damaged ({reason})") from None
+
+    @property
+    def known_rows(self) -> int | None:
+        """How many rows the files say that they hold."""
+        return sum(map(sum, self._groups.values()))
+
+    @property
+    def bytes(self) -> int:
+        """The size of the encoded columns."""
+        return self._bytes
+
+    def frames(self, rows: range | None = None) -> Iterator[tuple[int, Frame]]:
+        """The rows, or those with some numbers, in blocks."""
+        if not self.known_rows:
+            raise DataError(f"{self.source}: the table has no rows")
+        first = 0
+        for file, groups in self._groups.items():
+            wanted = _overlapping(groups, first, rows)
+            if wanted:
+                start = first + sum(groups[: wanted[0]])
+                for number, frame in self._read(file, wanted, start):
+                    yield from _within(number, frame, rows)
+            first += sum(groups)
+
+    def _read(self, file: Path, groups: list[int], number: int) -> Iterator[tuple[int, Frame]]:
+        with open_regular(file) as binary:
+            opened = self._opened(file, binary)
+            try:
+                for batch in opened.iter_batches(READ_ROWS, row_groups=groups):
+                    columns = [
+                        _column(n, a) for n, a in zip(self.names, batch.columns, strict=True)
+                    ]
+                    yield number, Frame(os.fspath(file), tuple(columns))
+                    number += batch.num_rows
+            except (self._arrow.ArrowException, OSError) as reason:
+                raise DataError(f"{file}: not a Parquet file, or damaged ({reason})") from None
+
+
+def _overlapping(groups: Sequence[int], first: int, rows: range | None) -> list[int]:
+    """The places of the row groups with rows that are wanted: they follow each other."""
+    ends = first + np.cumsum([0, *groups])
+    return [
+        place
+        for place in range(len(groups))
+        if groups[place]
+        and (rows is None or (ends[place] < rows.stop and ends[place + 1] > rows.start))
+    ]
+
+
+def _column(name: str, array: Any) -> Column:
+    """A column of Arrow's, as :func:`chainrule.data.as_frame` makes it of a data frame."""
+    types = import_module("pyarrow").types
+    if types.is_integer(array.type) or types.is_floating(array.type):
+        missing: Array = array.is_null().to_numpy(zero_copy_only=False)
+        values = array.cast("float64", safe=False).to_numpy(zero_copy_only=False)
+        return column_of_numbers(name, values, missing)
+    if types.is_boolean(array.type) and not array.null_count:
+        return Column(name, array.to_numpy(zero_copy_only=False), np.zeros(len(array), bool))
+    coded = array if types.is_dictionary(array.type) else array.dictionary_encode()
+    table = column_of_objects(name, [*coded.dictionary.to_pylist(), None])
+    codes = coded.indices.fill_null(len(coded.dictionary)).to_numpy(zero_copy_only=False)
+    return Factored(table, codes)

@@ -1,0 +1,76 @@
+"""Ctrl-C in a long training on the native engine: heard soon, and the model is usable."""
+
+from __future__ import annotations
+
+import _thread
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.nn import Activation, Linear, Network
+from chainrule.shapes import Array
+from chainrule.training import Callback, methods
+from chainrule.training.loop import Training
+
+pytest.importorskip("llvmlite")
+
+HEARD = 1.5  # seconds of processor time: a few calls, the best epoch again among them
+
+
+class PressCtrlC(Callback):
+    """From another thread, a while after the training has begun."""
+
+    every_epoch = False
+
+    def __init__(self, delay: float) -> None:
+        self.timer = threading.Timer(delay, self._press)
+
+    def start(self, training: Training) -> None:
+        """Before the first epoch."""
+        self.timer.start()
+
+    def _press(self) -> None:
+        self.pressed = time.process_time()
+        _thread.interrupt_main()
+
+
+def rows(count: int) -> tuple[Array, Array]:
+    X = np.random.default_rng(0).standard_normal((count, 8), np.float32)
+    return X, X[:, :1] * X[:, 1:2]
+
+
+def network(width: int) -> Network:
+    return Network([Linear(8, width), Activation("tanh"), Linear(width, 1)], seed=1)
+
+
+@pytest.mark.parametrize(
+    ("width", "count", "batch_size"),
+    [(8, 64, 16), (512, 400_000, 4)],
+    ids=["many epochs in a call", "one epoch in many calls"],
+)
+def test_ctrl_c_is_heard_between_short_calls(
+    width: int, count: int, batch_size: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(methods, "PART_SECONDS", methods.CALL_SECONDS)
+    X, Y = rows(count)
+    model, press = network(width), PressCtrlC(1.0)
+    before = model.snapshot()
+    history = model.fit(
+        X, Y, epochs=10**6, batch_size=batch_size, seed=0, callbacks=[press],
+        progress=False, engine="native",
+    )  # fmt: skip
+    assert time.process_time() - press.pressed < HEARD
+    assert (history.stopped, history.interrupted) == ("it was interrupted", True)
+    assert all(np.isfinite(each).all() for each in model.snapshot().leaves)
+    assert (history.best_epoch is None) == (history.epochs == 0)
+    pairs = zip(model.snapshot().leaves, before.leaves, strict=True)
+    unchanged = [after.tobytes() == start.tobytes() for after, start in pairs]
+    assert all(unchanged) == (history.best_epoch is None)
+    model.save(tmp_path / "interrupted.chainrule")
+    again = cr.load(tmp_path / "interrupted.chainrule")
+    np.testing.assert_array_equal(again.predict(X[:9]), model.predict(X[:9]))
+    assert not model.fit(X[:64], Y[:64], epochs=2, seed=0, progress=False).interrupted
