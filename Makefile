@@ -13,6 +13,9 @@ SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 RUN := .venv/$(SCRIPTS)/python
 RUN_PEERS := .venv-peers/$(SCRIPTS)/python
 
+# One process for each processor: they begin with a share each, and who is done takes of the others'.
+PROCESSES := --numprocesses logical --maxprocesses 4 --dist worksteal
+
 .PHONY: help demo test test-all check bench docs clean
 
 help:
@@ -28,7 +31,7 @@ demo: .venv/.installed-demo
 	@$(RUN) examples/demo.py
 
 test: .venv/.installed-dev
-	@$(RUN) -m pytest -m "not slow"
+	@$(RUN) -m pytest -m "not slow" $(PROCESSES)
 
 test-all: .venv/.installed-dev .venv-peers/.installed
 	@$(RUN) -m pytest

@@ -21,6 +21,7 @@ from benchmarks.tasks import Task
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTLING = 0.1  # seconds until a neighbour runs flat out
+NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"  # in the environment of whoever measures
 
 
 class WorkError(Exception):
@@ -28,18 +29,19 @@ class WorkError(Exception):
 
 
 def started(peer: Peer, python: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-    """A process of the peer.
+    """A process of the peer; what it imports is kept as bytecode, as that of a package always is.
 
     Raises
     ------
     WorkError
         If there is no such interpreter.
     """
+    inherited = {name: value for name, value in os.environ.items() if name != NO_BYTECODE}
     try:
         return subprocess.Popen(
             [sys.executable if peer.ours else python, "-m", *arguments],
             cwd=ROOT,
-            env={**os.environ, **peer.environment, **variables},
+            env={**inherited, **peer.environment, **variables},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

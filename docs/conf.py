@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -15,8 +17,11 @@ from sphinx.util.display import status_iterator
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # for the modules of tools/
 
+from chainrule import ops
 from chainrule.explain.palette import DARK, LIGHT, SANS, Theme
 from tools.pages import DOCS, UntruePageError, pages_with_code, run_examples, run_page
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # else JAX says at length what it does not find
 
 project = "chainrule"
 author = "The chainrule authors"
@@ -45,6 +50,11 @@ autodoc_class_signature = "mixed"
 add_module_names = False
 
 
+ELEMENTWISE = "(the elementwise operations)"  # what they stand in the place of
+OPERANDS = {1: "x", 2: "ab", 3: ("condition", "a", "b")}  # as summaries call them
+SIGNS = re.compile(r"([\\*`|_])")
+
+
 def _variables(theme: Theme) -> dict[str, str]:
     """The colours of the pictures as those of the page, which then have no frame."""
     return {
@@ -70,7 +80,7 @@ html_show_sphinx = False
 html_math_renderer = "mathml"
 nitpick_ignore_regex = [
     (r"py:data", "KINDS"),  # of a module that is not public
-    (r"py:class", r"(numpy|collections|typing|pathlib|os|abc)\..*"),  # their pages are elsewhere
+    (r"py:.*", r"(numpy|collections|typing|pathlib|os|abc|time)\..*"),  # their pages are elsewhere
 ]
 
 
@@ -78,6 +88,20 @@ def _write_formula(self: Any, node: Element) -> NoReturn:
     """MathML, which browsers set by themselves: reading a page fetches no script."""
     self.body.append(tex2mathml(node.astext(), as_block=node.tagname == "math_block"))
     raise SkipNode
+
+
+def _list_elementwise(app: Sphinx, page: str, source: list[str]) -> None:
+    """Elementwise operations are objects of a class, not functions that autodoc would find."""
+    if page != "api/ops":
+        return
+    lines = [".. py:currentmodule:: chainrule.ops", ""]
+    for name in ops.__all__:
+        operation = getattr(ops, name)
+        if isinstance(operation, ops.Operation):
+            operands = ", ".join(OPERANDS[len(operation.op.partials)])
+            summary = SIGNS.sub(r"\\\1", operation.op.summary)
+            lines += [f".. py:function:: {name}({operands})", "", f"   {summary}", ""]
+    source[0] = source[0].replace(ELEMENTWISE, "\n".join(lines))
 
 
 def _run_pages(app: Sphinx) -> None:
@@ -115,6 +139,7 @@ def _keep_bars(
 
 def setup(app: Sphinx) -> None:
     app.connect("builder-inited", _run_pages)
+    app.connect("source-read", _list_elementwise)
     app.connect("autodoc-process-docstring", _run_examples, priority=400)  # before numpydoc
     app.connect("autodoc-process-docstring", _keep_bars)
     app.add_html_math_renderer(

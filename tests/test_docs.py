@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from chainrule.explain.systems import systems
 from tools.pages import DOCS, UntruePageError, pages_with_code, run_page
 
+FETCHED = re.compile(r"""<(?!a\b)[a-z]+ [^>]*(?:src|href)=["']?(?:https?:)?//""")
 NEEDS = {"xla.md": "jax"}  # the pages that are about something that not everybody installs
 
 for package in filter(find_spec, NEEDS.values()):
@@ -23,6 +28,20 @@ def test_the_page_does_what_it_says(page: Path) -> None:
     if find_spec(NEEDS.get(page.name, "chainrule")) is None:
         pytest.skip(f"needs {NEEDS[page.name]}")
     assert run_page(page.read_text(encoding="utf-8"), page.name)
+
+
+@pytest.mark.slow
+def test_the_site_is_built_and_asks_for_nothing_from_the_network(tmp_path: Path) -> None:
+    if find_spec("sphinx") is None:
+        pytest.skip("needs sphinx: pip install 'chainrule[docs]'")
+    strictly = ["-q", "--nitpicky", "--fail-on-warning", "--doctree-dir", str(tmp_path / "trees")]
+    site = tmp_path / "site"
+    command = [sys.executable, "-m", "sphinx", *strictly, str(DOCS), str(site)]
+    subprocess.run(command, check=True, cwd=DOCS.parent)
+    assert all(
+        (site / f"gallery/{Path(system.page.file).stem}.html").exists() for system in systems()
+    )
+    assert not [file for file in site.rglob("*.html") if FETCHED.search(file.read_text("utf-8"))]
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -89,25 +91,101 @@ def test_two_processes_of_one_number_are_refused() -> None:
     assert all("two processes have the number 1" in answer for answer in each(task, 3))
 
 
-def test_somebody_else_who_knocks_is_ignored() -> None:
-    port = free_port()
+def said_to_strangers(port: int, messages: list[bytes]) -> list[bytes]:
+    """What each of some who are no process of ours hears, while two that are meet."""
+
+    def hears(message: bytes) -> bytes:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as stranger:
+            with suppress(ConnectionError):  # where it was closed before all was read
+                stranger.sendall(message)
+                return stranger.recv(200)
+            return b""
 
     def task(which: int) -> Any:
-        if which == 2:
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as stranger:
-                stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
-                with suppress(ConnectionError):  # where it was closed before all was read
-                    return stranger.recv(100)
-                return b""
         cluster = meet("127.0.0.1", port, which, 2, "v1")
         cluster.leave()
         return cluster.number
 
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(2) as pool:
         first = pool.submit(task, 0)
-        assert pool.submit(task, 2).result() == b""
+        while True:
+            with suppress(ConnectionRefusedError):  # until process 0 listens
+                heard = [hears(message) for message in messages]
+                break
         second = pool.submit(task, 1)
         assert (first.result(), second.result()) == (0, 1)
+    return heard
+
+
+OURS = {"number": 1, "count": 2, "versions": "v1", "token": ""}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"[1, 2]\n",
+        b"\xff\xfe\n",
+        b"9" * (2 * processes.LONGEST),
+        *[
+            json.dumps({**OURS, name: value}).encode() + b"\n"
+            for name, value in [("number", "1"), ("number", True), ("number", -1), ("token", 0)]
+        ],
+    ],
+    ids=lambda message: str(message[:20]),
+)
+def test_somebody_else_who_knocks_is_ignored(message: bytes) -> None:
+    assert said_to_strangers(free_port(), [message]) == [b""]
+
+
+def test_a_process_with_another_token_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(processes.TOKEN, "secret")
+    message = json.dumps({**OURS, "token": "guess"}).encode() + b"\n"
+    (heard,) = said_to_strangers(free_port(), [message])
+    assert b"process 1 has another CHAINRULE_CLUSTER_TOKEN than process 0" in heard
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_coordinator_on_this_machine_is_reached_from_this_machine_only(host: str) -> None:
+    with processes._listening(host, free_port()) as server:
+        assert server.getsockname()[0] == "127.0.0.1"
+    with processes._listening("host.example", free_port()) as server:
+        assert server.getsockname()[0] == "0.0.0.0"
+
+
+def test_what_was_said_before_a_process_was_through_is_heard() -> None:
+    """However late somebody listens."""
+    port, both = free_port(), Barrier(2)
+
+    def task(number: int) -> Any:
+        cluster = meet("127.0.0.1", port, number, 2, "v1")
+        found = None
+        if number == 0:
+            cluster.share("a seed")
+        both.wait(10)
+        if number == 1:
+            cluster._links[0].finished.wait(10)
+            found = cluster.share(None)
+            with pytest.raises(EngineError, match="process 0 was through before the others"):
+                cluster.share(None)
+        cluster.leave()
+        return found
+
+    assert each(task, 2) == [None, "a seed"]
+
+
+def test_something_else_at_the_coordinators_address_is_named() -> None:
+    def answer(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(b'{"server": "another"}\n')
+
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        port = server.getsockname()[1]
+        pool.submit(answer, server)
+        with pytest.raises(EngineError, match=f"port {port}, is no process 0; start all"):
+            meet("127.0.0.1", port, 1, 2, "v1")
 
 
 def test_a_port_that_is_taken_is_named() -> None:

@@ -189,10 +189,10 @@ def test_a_long_chain_needs_no_recursion() -> None:
 def test_150_nodes_take_less_than_a_fifth_of_a_second() -> None:
     nodes, edges = random_graph(150, 3)
     best = 1.0
-    for _ in range(5):  # the machine may be busy: the fastest run is the layout's own time
-        start = time.perf_counter()
+    for _ in range(5):  # the fastest run is the layout's own time
+        start = time.thread_time()
         layout(nodes, edges)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.thread_time() - start)
     assert best < 0.2
 
 

@@ -395,7 +395,7 @@ _OBJECTS: tuple[tuple[Any, Any, Callable[[str, list[Any]], Column]], ...] = (
     (_NUMBERS, 0.0, lambda name, x: column_of_numbers(name, np.array([*map(_as_float, x)]))),
     (
         _DATES,
-        np.datetime64("NaT"),
+        np.datetime64("NaT", "us"),
         lambda name, x: _of_moments(name, np.array([*map(_as_moment, x)], dtype=MOMENT)),
     ),
 )  # fmt: skip

@@ -209,5 +209,5 @@ def moments(column: cells.Texts, form: str) -> npt.NDArray[np.datetime64]:
     """
     distinct, inverse = np.unique(column, return_inverse=True)
     found = [_moment(text, form) for text in distinct.tolist()]
-    array = np.array([np.datetime64("NaT") if x is None else x for x in found], dtype=MOMENT)
+    array = np.array(["NaT" if x is None else x for x in found], dtype=MOMENT)
     return array[inverse]

@@ -156,14 +156,18 @@ class Order:
 
     def chunk(self, epoch: int, number: int, shards: Sequence[int] = range(SHARDS)) -> list[Window]:
         """The rows of a chunk, those of some shards: every process computes its own."""
-        samples = self._samples(number)
-        found = []
-        for shard in shards:
-            mine = samples[samples[:, shard] >= 0, shard]
-            if len(mine):
-                rows = self._rows(epoch, shard, number * self.window, len(mine))
-                found.append(Window(shard, rows, mine))
-        return found
+        samples, first = self._samples(number), number * self.window
+        counts = np.clip(np.array(self.sizes) - first, 0, self.window)
+        mine = np.array([shard for shard in shards if counts[shard]], INT64)
+        rows = (
+            self._shuffled(epoch, number, mine, counts)
+            if self.shuffled
+            else [np.arange(first, first + counts[shard]) for shard in mine]
+        )
+        return [
+            Window(shard, each, samples[: counts[shard], shard])
+            for shard, each in zip(mine.tolist(), rows, strict=True)
+        ]
 
     def _samples(self, number: int) -> Array:
         """The sample of each place in a window and each shard; -1 where a shard has no such row."""
@@ -172,27 +176,38 @@ class Order:
         numbers = np.cumsum(there, dtype=INT64).reshape(there.shape) - 1
         return np.where(there, numbers, -1)
 
-    def _rows(self, epoch: int, shard: int, first: int, count: int) -> Array:
-        """Rows ``first`` and following of a shard, in an epoch."""
-        if not self.shuffled:
-            return np.arange(first, first + count)
-        key = random.fold_in(random.fold_in(random.key(self.seed), random.Stream.SHARDS), epoch)
-        key = random.fold_in(key, shard)
-        rows = np.concatenate(list(self._blocks(key, shard, first, first + count)))
-        places = random.permutation(random.fold_in(key, 1 + first // self.window), count)
-        shuffled: Array = rows[places]
-        return shuffled
+    def _shuffled(self, epoch: int, number: int, shards: Array, counts: Array) -> list[Array]:
+        """The rows of window ``number`` of some shards, in the order of an epoch."""
+        stream = random.fold_in(random.key(self.seed), random.Stream.SHARDS)
+        keys = np.broadcast_to(random.fold_in(stream, epoch), (len(shards), 2))
+        keys = random.fold_in(keys, shards)
+        sizes = np.array(self.sizes)[shards]
+        orders = _permutations(random.fold_in(keys, np.zeros_like(shards)), -(-sizes // BLOCK_ROWS))
+        places = _permutations(
+            random.fold_in(keys, np.full_like(shards, number + 1)), counts[shards]
+        )
+        first, found = number * self.window, []
+        for size, order, place in zip(sizes.tolist(), orders, places, strict=True):
+            blocks = _blocks(size, order, first, first + len(place))
+            found.append(np.concatenate(list(blocks))[place])
+        return found
 
-    def _blocks(self, key: Array, shard: int, first: int, stop: int) -> Iterator[Array]:
-        """What lies between two places of a shard whose blocks are in a new order."""
-        size = self.sizes[shard]
-        order = random.permutation(random.fold_in(key, 0), -(-size // BLOCK_ROWS))
-        starts = np.asarray(order, INT64) * BLOCK_ROWS
-        ends = np.cumsum(np.minimum(BLOCK_ROWS, size - starts))
-        low = int(np.searchsorted(ends, first, side="right"))
-        high = int(np.searchsorted(ends, stop, side="left"))
-        for place in range(low, high + 1):
-            before = int(ends[place - 1]) if place else 0
-            begin = max(first, before) - before
-            end = min(stop, int(ends[place])) - before
-            yield np.arange(starts[place] + begin, starts[place] + end)
+
+def _permutations(keys: Array, counts: Array) -> list[Array]:
+    """For each key the numbers below a count in random order, as :func:`random.permutation`."""
+    words = random.random_bits(keys, (int(counts.max(initial=0)),), 32)
+    pairs = zip(words, counts.tolist(), strict=True)
+    return [np.argsort(row[:count], kind="stable") for row, count in pairs]
+
+
+def _blocks(size: int, order: Array, first: int, stop: int) -> Iterator[Array]:
+    """What lies between two places of a shard whose blocks are in this order."""
+    starts = order * BLOCK_ROWS
+    ends = np.cumsum(np.minimum(BLOCK_ROWS, size - starts))
+    low = int(np.searchsorted(ends, first, side="right"))
+    high = int(np.searchsorted(ends, stop, side="left"))
+    for place in range(low, high + 1):
+        before = int(ends[place - 1]) if place else 0
+        begin = max(first, before) - before
+        end = min(stop, int(ends[place])) - before
+        yield np.arange(starts[place] + begin, starts[place] + end)

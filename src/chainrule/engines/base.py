@@ -70,6 +70,8 @@ class Program:
         Whether rows are drawn anew for each step, so that some come twice.
     steps : range or None
         The steps of each epoch that are run; all of them if None.
+    before : int
+        How many steps of the epoch were run on other rows: those that are given follow them.
     """
 
     step: Graph
@@ -80,11 +82,12 @@ class Program:
     drop_last: bool = False
     replacement: bool = False
     steps: range | None = None
+    before: int = 0
 
     @property
     def first_step(self) -> int:
         """The number of the first step of an epoch that is run."""
-        return 0 if self.steps is None else self.steps.start
+        return self.before + (0 if self.steps is None else self.steps.start)
 
     def bounds(self, rows: int) -> Array:
         """Where the batch of each step that is run begins and ends: (steps, 2) int64.

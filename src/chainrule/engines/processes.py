@@ -2,11 +2,15 @@
 
 They are connected as a star, by a socket each to process 0. A process that ends or is silent ends
 the others, whatever they are waiting for; what they have to agree on goes the same way.
+
+The network is taken to be one's own: messages are readable, and JAX's own are, too. Whoever else
+connects by mistake is refused: by what it says, its length, and a token where one is set.
 """
 
 from __future__ import annotations
 
 import atexit
+import hmac
 import json
 import os
 import socket
@@ -24,6 +28,9 @@ MEETING: Final = 45.0  # seconds in which all processes arrive
 SILENCE: Final = 20.0  # seconds without a sign of life after which a process counts as ended
 KNOCKING: Final = 2.0  # seconds for somebody who connects to say who it is
 BEAT: Final = 4.0  # seconds between two signs of life
+LONGEST: Final = 2**16  # bytes of a message
+TOKEN: Final = "CHAINRULE_CLUSTER_TOKEN"  # where all processes have the same word, if they have one
+THROUGH: Final = object()  # is heard when a process has nothing more to say
 REFUSED, INTERRUPTED = 2, 130  # statuses of a process that ends early
 AGAIN: Final = "start all processes again, with --resume where there are checkpoints"
 
@@ -33,7 +40,7 @@ class Link:
 
     def __init__(self, connection: socket.socket, patience: float) -> None:
         connection.settimeout(patience)
-        self._connection, self._lines = connection, connection.makefile("r", encoding="utf-8")
+        self._connection, self._lines = connection, connection.makefile("rb")
         self._sending = threading.Lock()
         self.heard: Queue[Any] = Queue()
         self.finished = threading.Event()
@@ -44,10 +51,10 @@ class Link:
             self._connection.sendall(json.dumps(message).encode() + b"\n")
 
     def receive(self) -> dict[str, Any] | None:
-        """The next message; None if none will come."""
+        """The next message; None if none will come, or it is no message of ours."""
         try:
-            line = self._lines.readline()
-            return dict(json.loads(line)) if line else None
+            line = self._lines.readline(LONGEST)
+            return dict(json.loads(line)) if line.endswith(b"\n") else None
         except (OSError, ValueError, TypeError):
             return None
 
@@ -97,6 +104,7 @@ class Cluster:
                 _end(message["end"])
             if "finished" in message:
                 link.finished.set()
+                link.heard.put(THROUGH)
             if "said" in message:
                 self._leaving |= message.get("final", False)
                 link.heard.put(message["said"])
@@ -138,13 +146,13 @@ class Cluster:
 
     def _hear(self, other: int) -> Any:
         """What another process says next; if it ends, so does this one."""
-        link = self._links[other]
+        heard = self._links[other].heard
         while True:
-            try:
-                return link.heard.get(timeout=1)
-            except Empty:
-                if link.finished.is_set():
-                    raise EngineError(f"process {other} was through before the others") from None
+            with suppress(Empty):  # waits in pieces, so that Ctrl-C is heard on Windows
+                said = heard.get(timeout=1)
+                if said is THROUGH:
+                    raise EngineError(f"process {other} was through before the others")
+                return said
 
     def leave(self) -> None:
         """Say that this process is through, and wait for the others."""
@@ -231,31 +239,22 @@ def meet(host: str, port: int, number: int, count: int, versions: str) -> Cluste
     EngineError
         If one does not arrive within 45 s, or is of other versions.
     """
+    token = os.environ.get(TOKEN, "")
     hello = {"number": number, "count": count, "versions": versions}
-    links = _arrive(host, port, hello) if number else _gather(port, hello)
-    return Cluster(number, count, links)
+    if number:
+        return Cluster(number, count, _arrive(host, port, {**hello, "token": token}))
+    return Cluster(number, count, _gather(host, port, hello, token))
 
 
-def _gather(port: int, mine: Mapping[str, Any]) -> dict[int, Link]:
+def _gather(host: str, port: int, mine: Mapping[str, Any], token: str) -> dict[int, Link]:
     """Process 0: connections to all others, once all are there."""
     links: dict[int, Link] = {}
     fault, until = None, time.monotonic() + MEETING
-    with _listening(port) as server:
+    with _listening(host, port) as server:
         while len(links) < mine["count"] - 1 and time.monotonic() < until and not fault:
             server.settimeout(max(0.1, until - time.monotonic()))
             with suppress(TimeoutError):
-                link = Link(server.accept()[0], KNOCKING)
-                hello = link.receive() or {}
-                number = hello.get("number")
-                if number is None:  # somebody else, who knocked at this port
-                    link.close()
-                elif number in links:
-                    fault = f"two processes have the number {number}"
-                    link.send(welcome=fault)
-                    link.close()
-                else:
-                    links[number] = link
-                    fault = _difference(number, {**mine, "number": number}, hello)
+                fault = _welcomed(Link(server.accept()[0], KNOCKING), links, mine, token)
     missing = [str(other) for other in range(1, mine["count"]) if other not in links]
     if missing and not fault:
         fault = f"process {', '.join(missing)} of {mine['count']} did not arrive in {MEETING:g} s"
@@ -268,9 +267,48 @@ def _gather(port: int, mine: Mapping[str, Any]) -> dict[int, Link]:
     return links
 
 
-def _listening(port: int) -> socket.socket:
+def _welcomed(
+    link: Link, links: dict[int, Link], mine: Mapping[str, Any], token: str
+) -> str | None:
+    """Take a process among ``links``; what makes the meeting fail, if it does.
+
+    Somebody else is sent away, and does no harm.
+    """
+    hello = link.receive() or {}
+    number = hello.get("number")
+    if not (type(number) is int and number > 0 and isinstance(hello.get("token"), str)):
+        link.close()
+        return None
+    if not hmac.compare_digest(hello["token"].encode(), token.encode()):
+        link.send(welcome=f"process {number} has another {TOKEN} than process 0")
+        link.close()
+        return None
+    if number in links:
+        fault = f"two processes have the number {number}"
+        link.send(welcome=fault)
+        link.close()
+        return fault
+    links[number] = link
+    return _difference(number, {**mine, "number": number}, hello)
+
+
+def interface_of(host: str) -> str:
+    """Where process 0 listens, if others are told that it is at ``host``; "" is everywhere.
+
+    A coordinator on this machine is for this machine. Any other name may stand, here, for an
+    address that others cannot reach.
+
+    Examples
+    --------
+    >>> interface_of("localhost"), interface_of("node7")
+    ('localhost', '')
+    """
+    return host if host == "localhost" or host.startswith("127.") else ""
+
+
+def _listening(host: str, port: int) -> socket.socket:
     try:
-        return socket.create_server(("", port), backlog=1024)
+        return socket.create_server((interface_of(host), port), backlog=1024)
     except OSError as reason:
         raise EngineError(
             f"process 0 cannot listen at port {port} ({reason.strerror}); choose another port"
@@ -282,9 +320,10 @@ def _arrive(host: str, port: int, hello: Mapping[str, Any]) -> dict[int, Link]:
     link = Link(_connected(host, port), MEETING + SILENCE)
     link.send(**hello)
     answer = link.receive() or {"welcome": "process 0 ended before all processes had met"}
-    if answer["welcome"]:
+    fault = answer.get("welcome", f"what answers at {host}, port {port}, is no process 0")
+    if fault:
         link.close()
-        raise EngineError(f"{answer['welcome']}; {AGAIN}")
+        raise EngineError(f"{fault}; {AGAIN}")
     return {0: link}
 
 

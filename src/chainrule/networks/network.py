@@ -32,6 +32,7 @@ from chainrule.training.plan import Plan, new_seed
 from chainrule.training.preprocessing import fitted
 from chainrule.training.snapshot import Snapshot, Tree
 from chainrule.training.steps import Regularization
+from chainrule.training.streaming import RowSource, require_streamable
 from chainrule.training.task import prepare
 from chainrule.training.watching import watch
 
@@ -196,8 +197,8 @@ class Network:
 
     def fit(
         self,
-        X: npt.ArrayLike,
-        y: npt.ArrayLike,
+        X: npt.ArrayLike | RowSource,
+        y: npt.ArrayLike | None = None,
         *,
         loss: Any = None,
         optimizer: Any = "adam",
@@ -232,9 +233,11 @@ class Network:
         Parameters
         ----------
         X : (n, ...) array_like
-            Features, finite; read in place if they have the network's element type.
+            Features, finite; read in place if they have the network's element type. Or a
+            :class:`~chainrule.training.streaming.RowSource`, whose rows need not fit into memory.
         y : (n,) or (n, k) array_like
-            Targets as the loss takes them: real numbers, class numbers, or one-hot rows.
+            Targets as the loss takes them: real numbers, class numbers, or one-hot rows. A source
+            of rows brings its own.
         loss : name, Loss or callable, optional
             By default the one that suits the output layer. A callable takes predictions and
             targets as nodes and gives a node.
@@ -301,6 +304,8 @@ class Network:
         >>> model.predict([[2.0]]).round(6)
         array([[7.]])
         """
+        if isinstance(X, RowSource):
+            require_streamable(y, sample_weight, class_weight, validation, replacement)
         keeper = Keeper.of(checkpoints, resume)
         plan = Plan(
             epochs, batch_size, shuffle, drop_last, replacement, members, restarts,

@@ -25,7 +25,7 @@ from chainrule.graph.tree import flatten, map_tree, match_form, unflatten
 from chainrule.optim import schedules
 from chainrule.optim.clipping import clip_by_global_norm, clip_by_value
 from chainrule.optim.schedules import RATE, Schedule
-from chainrule.optim.settings import FLAG, FROM_ZERO, POSITIVE, Optional, Settings, setting
+from chainrule.optim.settings import COUNT, FLAG, FROM_ZERO, POSITIVE, Optional, Settings, setting
 from chainrule.shapes import FLOAT64, as_array, is_float
 
 Slots = Mapping[str, Any]
@@ -50,6 +50,10 @@ class Optimizer(Settings, ABC):
         Holds each element of the gradients to ``[-clip_value, clip_value]``, before all else.
     clip_norm : float > 0 or None
         Holds the joint norm of all gradients to ``clip_norm``, after ``clip_value``.
+    accumulate : int >= 1
+        Of how many steps the gradients are averaged for one update: for batches of one size the
+        same as batches that many times larger, in the memory of a small one. Other steps leave
+        parameters and slots as they are. Schedules count updates.
 
     Raises
     ------
@@ -64,6 +68,7 @@ class Optimizer(Settings, ABC):
     maximize: bool = setting(FLAG, False)
     clip_value: float | None = setting(Optional(POSITIVE), None)
     clip_norm: float | None = setting(Optional(POSITIVE), None)
+    accumulate: int = setting(COUNT, 1)
 
     @abstractmethod
     def slots(self, parameter: Any) -> dict[str, Any]:
@@ -93,9 +98,11 @@ class Optimizer(Settings, ABC):
         Returns
         -------
         dict
-            ``step``, the number of steps taken, an int64 scalar; ``scale``, a factor on the
+            ``step``, the number of updates made, an int64 scalar; ``scale``, a factor on the
             learning rate that may be changed between steps, a float64 scalar; ``slots``, a tree
-            of the form of ``parameters`` with a dict of arrays in place of each.
+            of the form of ``parameters`` with a dict of arrays in place of each. Where steps are
+            accumulated, also ``waiting``, the number of those since the last update, and ``sums``
+            of their gradients.
 
         Raises
         ------
@@ -110,7 +117,11 @@ class Optimizer(Settings, ABC):
         {'step': array(0), 'scale': array(1.), 'slots': [{'velocity': array([0., 0.])}]}
         """
         slots = map_tree(lambda parameter: self.slots(_checked(parameter)), parameters)
-        return {"step": np.zeros((), np.int64), "scale": np.ones(()), "slots": slots}
+        state = {"step": np.zeros((), np.int64), "scale": np.ones(()), "slots": slots}
+        if self.accumulate == 1:
+            return state
+        sums = map_tree(ops.zeros_like, parameters)
+        return {**state, "waiting": np.zeros((), np.int64), "sums": sums}
 
     def update(
         self, parameters: Any, gradients: Any, state: Mapping[str, Any]
@@ -143,15 +154,43 @@ class Optimizer(Settings, ABC):
         >>> parameters["w"], int(state["step"])
         (array([0., 1.]), 1)
         """
-        slots = _branches(state["slots"], like=parameters)
         with np.errstate(all="ignore"):  # overflow shows in the numbers, as it does in a graph
-            step, rate = state["step"] + 1, self.rate(state)
-            leaves = map(_checked, flatten(parameters))
-            ascents = flatten(match_form(self._clipped(gradients), parameters))
-            moved = [
-                self._move(*leaf, ops.astype(step, FLOAT64), rate)
-                for leaf in zip(leaves, ascents, slots, strict=True)
-            ]
+            if self.accumulate == 1:
+                return self._updated(parameters, gradients, state)
+            return self._accumulated(parameters, gradients, state)
+
+    def _accumulated(
+        self, parameters: Any, gradients: Any, state: Mapping[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        """A step that makes an update if it is the last of those that are averaged."""
+        waiting = state["waiting"] + 1
+        last = ops.equal(waiting, self.accumulate)
+        pairs = zip(flatten(match_form(gradients, parameters)), flatten(state["sums"]), strict=True)
+        sums = [total + _matched(gradient, total) for gradient, total in pairs]
+        means = unflatten(parameters, [total / self.accumulate for total in sums])
+        before = {name: state[name] for name in ("step", "scale", "slots")}
+        now = self._updated(parameters, means, before)
+        moved, after = map_tree(
+            lambda new, old: ops.where(last, new, old), now, (parameters, before)
+        )
+        sums = [_as_leaf(ops.where(last, ops.zeros_like(total), total)) for total in sums]
+        kept = {
+            "waiting": _as_leaf(ops.where(last, 0, waiting)),
+            "sums": unflatten(parameters, sums),
+        }
+        return moved, {**after, **kept}
+
+    def _updated(
+        self, parameters: Any, gradients: Any, state: Mapping[str, Any]
+    ) -> tuple[Any, dict[str, Any]]:
+        slots = _branches(state["slots"], like=parameters)
+        step, rate = state["step"] + 1, self.rate(state)
+        leaves = map(_checked, flatten(parameters))
+        ascents = flatten(match_form(self._clipped(gradients), parameters))
+        moved = [
+            self._move(*leaf, ops.astype(step, FLOAT64), rate)
+            for leaf in zip(leaves, ascents, slots, strict=True)
+        ]
         return unflatten(parameters, [_as_leaf(parameter) for parameter, _ in moved]), {
             "step": _as_leaf(step),
             "scale": state["scale"],
@@ -164,7 +203,8 @@ class Optimizer(Settings, ABC):
 
     def bind(self, steps_per_epoch: int, total_steps: int) -> Self:
         """The optimizer of a training that takes this many steps: its schedule learns of them."""
-        rate = schedules.bind(self.learning_rate, steps_per_epoch, total_steps)
+        updates = [max(1, steps // self.accumulate) for steps in (steps_per_epoch, total_steps)]
+        rate = schedules.bind(self.learning_rate, *updates)
         return dataclasses.replace(self, learning_rate=rate)
 
     def _clipped(self, gradients: Any) -> Any:

@@ -39,7 +39,7 @@ def facts_of(layers: Sequence[Layer], task: Task, plan: Plan, optimizer: Any) ->
         "optimizer": described(optimizer),
         **{name: getattr(plan, name) for name in PLANNED},
         "engine": get_engine(plan.engine).name,
-        "training rows": digest(task.rows),
+        "training rows": digest(task.rows) if task.stream is None else task.stream.source.digest,
         "validation rows": digest(task.validation or ()),
     }
 

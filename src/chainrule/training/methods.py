@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from chainrule.training.best import Leaves
 from chainrule.training.loop import Method, Training
 from chainrule.training.snapshot import Snapshot
 from chainrule.training.steps import Rows, differentiated, placeholders, step_graph
+from chainrule.training.streaming import Portion
 from chainrule.transforms import simplify
 
 CALL_SECONDS = 0.25  # after which Ctrl-C should find Python again
@@ -53,7 +55,8 @@ class Steps(Method):
         """The optimizer's state, for each member its own; the program is made."""
         order = _order(training)
         self.rows, self.plan = training.task.rows, training.plan
-        steps = self.steps = len(order.bounds(len(self.rows[0])))
+        self.bounds = order.bounds(training.task.n_rows)
+        steps = self.steps = len(self.bounds)
         self.optimizer = self.optimizer.bind(steps, max(1, steps * self.plan.epochs))
         state = self._first_state(training.snapshot)
         carried = {**training.carried, "optimizer": state}
@@ -67,8 +70,8 @@ class Steps(Method):
         )
         self.program = replace(order, step=graph, carried=len(flatten(carried)))
         self.engine = get_engine(self.plan.engine)
-        seconds = epoch_seconds(self.program, len(self.rows[0])) / self.engine.speed
-        fitting = int(CALL_SECONDS / seconds)
+        seconds = epoch_seconds(self.program, training.task.n_rows) / self.engine.speed
+        fitting = 0 if self._streams(training) else int(CALL_SECONDS / seconds)
         self.several = fitting > 0 and not training.watched
         self.chunk = fitting if self.several else 1
         long = self.engine.splits_epochs and seconds > PART_SECONDS
@@ -92,7 +95,7 @@ class Steps(Method):
             first = training.epoch + 1
             epochs = range(first, min(first + self.chunk, self.plan.epochs))
             began = time.perf_counter()
-            if training.step or self.part < self.steps:
+            if training.step or self.part < self.steps or training.task.stream:
                 epochs = range(first, first + 1)
                 outcome = self._in_parts(training, epochs)
             else:
@@ -106,19 +109,58 @@ class Steps(Method):
 
         What the parts are depends on the clock; what they give does not.
         """
-        while True:
-            steps = range(training.step, min(training.step + self.part, self.steps))
-            began = time.perf_counter()
-            program = replace(self.program, steps=steps)
-            outcome = self.engine.run(
-                program, flatten(training.carried), self.rows, seed=self.plan.seed, epochs=epoch
+        with closing(self._portions(training, epoch.start)) as portions:
+            for portion in portions:
+                while training.step < portion.stop:
+                    outcome = self._part(training, epoch, portion)
+                    records = _joined(training.records, outcome.records)
+                    if not outcome.finite or records[0].shape[1] == self.steps:
+                        return replace(outcome, records=records)
+                    training.take_part(outcome.carried, records)
+        raise DataError("the rows of an epoch ended before its steps did")
+
+    def _portions(self, training: Training, epoch: int) -> Generator[Portion, None, None]:
+        """The rows of an epoch that are still to come: all that there are, or as they are read."""
+        stream, plan = training.task.stream, self.plan
+        if stream is None:
+            yield Portion(self.rows, 0, self.steps)
+        else:
+            yield from stream.portions(
+                epoch, self.bounds, training.step, seed=plan.seed, shuffled=plan.shuffle
             )
-            factor = PART_SECONDS / max(time.perf_counter() - began, PART_SECONDS / GROWTH)
-            self.part = max(1, int(len(steps) * factor))
-            records = _joined(training.records, outcome.records)
-            if not outcome.finite or steps.stop == self.steps:
-                return replace(outcome, records=records)
-            training.take_part(outcome.carried, records)
+
+    def _part(self, training: Training, epoch: range, portion: Portion) -> Outcome:
+        """Some steps, all of them in one portion."""
+        stop = min(training.step + self.part, portion.stop)
+        began = time.perf_counter()
+        outcome = self.engine.run(
+            self._program(training, portion, stop), flatten(training.carried), portion.rows,
+            seed=self.plan.seed, epochs=epoch,
+        )  # fmt: skip
+        factor = PART_SECONDS / max(time.perf_counter() - began, PART_SECONDS / GROWTH)
+        self.part = max(1, int((stop - training.step) * factor))
+        return outcome
+
+    def _program(self, training: Training, portion: Portion, stop: int) -> Program:
+        """The program for the steps of a portion up to one of them."""
+        first = portion.first
+        shuffled = self.program.shuffled and training.task.stream is None  # else they are already
+        steps = range(training.step - first, stop - first)
+        return replace(self.program, shuffled=shuffled, steps=steps, before=first)
+
+    def _streams(self, training: Training) -> bool:
+        """Whether rows are read while training runs.
+
+        Raises
+        ------
+        ParameterError
+            If the engine cannot do that.
+        """
+        if training.task.stream is not None and not self.engine.splits_epochs:
+            raise ParameterError(
+                f"the {self.engine.name} engine takes rows that are in memory; use the native one"
+            )
+        return training.task.stream is not None
 
     def _fit_chunk(self, seconds: float) -> None:
         """What was estimated cautiously grows to what an epoch takes."""
@@ -143,7 +185,7 @@ def _joined(before: Sequence[Array], after: Sequence[Array]) -> list[Array]:
 def _order(training: Training) -> Program:
     """The program before its step is known: how rows are gone through."""
     plan = training.plan
-    count = len(training.task.rows[0])
+    count = training.task.n_rows
     batch_size = count if plan.batch_size is None else min(plan.batch_size, count)
     in_pairs = any(layer.needs_batch_statistics for layer in training.model.layers)
     if in_pairs and batch_size < 2:
@@ -200,6 +242,8 @@ class QuasiNewton(Method):
 
     def start(self, training: Training) -> Any:
         """Nothing is carried; what cannot be done is refused."""
+        if training.task.stream is not None:
+            raise ParameterError("LBFGS takes rows that are in memory; use Adam")
         if training.members:
             raise ParameterError(
                 "LBFGS trains one network at a time; leave members and restarts at 1"

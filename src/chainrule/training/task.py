@@ -16,6 +16,7 @@ from chainrule.ops import random
 from chainrule.shapes import Array, as_array
 from chainrule.training.data import as_weights, weights_of_classes
 from chainrule.training.steps import Objective, Regularization
+from chainrule.training.streaming import RowSource, Streamed
 
 Validation: TypeAlias = Any
 """Arrays ``(X, y)`` or ``(X, y, weights)``, a fraction, or the numbers of the rows to hold out."""
@@ -31,18 +32,27 @@ class Task(NamedTuple):
     objective : Objective
     rows : list of arrays
         Features, prepared targets, and weights if there are any.
+        Where rows are streamed, a sample of them.
     validation : list of arrays or None
+    stream : Streamed or None
+        Where the rows of each epoch come from, if they are not in memory.
     """
 
     objective: Objective
     rows: list[Array]
     validation: list[Array] | None
+    stream: Streamed | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """Training rows."""
+        return len(self.rows[0]) if self.stream is None else len(self.stream.source)
 
 
 def prepare(
     architecture: Any,
-    X: npt.ArrayLike,
-    y: npt.ArrayLike,
+    X: Any,
+    y: Any,
     *,
     loss: Any,
     regularization: Regularization,
@@ -58,6 +68,10 @@ def prepare(
     ShapeError, DtypeError, DataError, ParameterError, UnknownNameError
         If something does not fit the network, the loss or each other.
     """
+    source = X if isinstance(X, RowSource) else None
+    if source is not None:
+        X, y, *weights = source.sample
+        sample_weight = weights[0] if weights else None
     features = architecture.as_rows(X)
     n_out = architecture.n_out(features.shape[1:])
     named = losses.get(architecture.default_loss if loss is None else loss)
@@ -77,7 +91,8 @@ def prepare(
     for part in (rows, held_out or rows):
         if len(part) > 2 and not part[2].any():
             raise DataError("the weights of all rows are 0; nothing can be learned or measured")
-    return Task(objective, rows, held_out)
+    stream = None if source is None else Streamed.of(source, architecture, chosen, n_out)
+    return Task(objective, rows, held_out, stream)
 
 
 def _suited(loss: Loss, n_out: int, activation: Any) -> Loss:

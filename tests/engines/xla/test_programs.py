@@ -36,7 +36,7 @@ def check_same(name: str, engine: Any, tolerance: float = 1e-9, **options: Any) 
 QUICK: dict[str, dict[str, Any]] = {
     "lecture": {"validation": 0.25, "early_stopping": 2, "epochs": 6},
     "softmax": {"members": 2, "sample_weight": np.arange(203.0)},
-    "regression": {"replacement": True},
+    "regression": {"replacement": True, "optimizer": Adam(1e-2, accumulate=2)},
     "batch norm": {"batch_size": 101},  # a tail of one row joins the batch before it
     "dropout": {"dtype": "float32", "tolerance": 2e-4},
 }

@@ -14,7 +14,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from chainrule.engines.processes import MEETING, SILENCE, Cluster, belonging, current, meet
+from chainrule.engines.processes import (
+    MEETING,
+    SILENCE,
+    Cluster,
+    belonging,
+    current,
+    interface_of,
+    meet,
+)
 from chainrule.engines.xla.library import clusters, first_sentence, jax
 from chainrule.engines.xla.program import digest
 from chainrule.errors import EngineError, ParameterError
@@ -90,9 +98,11 @@ def joined(
 
 def _initialize(address: str, count: int, number: int, local: Any) -> None:
     """Hand the processes to JAX, whose patience ends after that of the cluster."""
+    bound = address if interface_of(address.rsplit(":", 1)[0]) else None
     try:
         jax.distributed.initialize(
-            address, count, number, local, initialization_timeout=int(MEETING),
+            address, count, number, local, coordinator_bind_address=bound,
+            initialization_timeout=int(MEETING),
             heartbeat_timeout_seconds=int(2 * SILENCE), shutdown_timeout_seconds=int(SILENCE),
         )  # fmt: skip
     except RuntimeError as reason:

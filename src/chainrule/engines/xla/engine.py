@@ -172,9 +172,9 @@ class XlaEngine:
             yield state, self._told(work, *each)
 
     def _parted(self, work: _Work, epochs: range) -> Iterator[range]:
-        """As many epochs as a call may have."""
-        large = self._is_large(work.rows)
-        most = 1 if large else self._compiled(work, work.bounds, len(work.rows[0])).most
+        """As many epochs as a call may have; in a cluster one, as others may be asked for less."""
+        single = self._is_large(work.rows) or current() is not None
+        most = 1 if single else self._compiled(work, work.bounds, len(work.rows[0])).most
         return (epochs[first : first + most] for first in range(0, len(epochs), most))
 
     def _told(self, work: _Work, epochs: range, parts: Parts) -> list[Array]:

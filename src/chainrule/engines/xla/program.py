@@ -102,7 +102,7 @@ class Records:
 
     def __init__(self, program: Program, rows: int) -> None:
         nodes = program.step.outputs[program.carried :]
-        self._types = [(node.dtype, bind_rows(node.shape, rows)) for node in nodes]
+        self._types = [(node.dtype, fixed_shape(bind_rows(node.shape, rows))) for node in nodes]
         self._wide = [FLOAT64 if is_float(dtype) else dtype for dtype, _ in self._types]
 
     def pack(self, values: Sequence[Any]) -> dict[str, Any]:

@@ -1,0 +1,120 @@
+"""Rows that are read while a training runs, because there are more than memory holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from chainrule.errors import ParameterError
+from chainrule.nn.losses import Loss
+from chainrule.shapes import Array
+
+
+class Portion(NamedTuple):
+    """The rows of some steps of an epoch.
+
+    Attributes
+    ----------
+    rows : sequence of arrays
+        Features, targets, and weights if there are any.
+    first, stop : int
+        The first of the steps, and the one behind the last.
+    """
+
+    rows: Sequence[Array]
+    first: int
+    stop: int
+
+
+@runtime_checkable
+class RowSource(Protocol):
+    """Where rows come from, each epoch anew; ``Network.fit`` takes one in place of ``X`` and ``y``.
+
+    Attributes
+    ----------
+    sample : sequence of arrays
+        Some rows: features, targets, and weights if there are any. Layers that learn from the
+        training rows before training begins learn from these.
+    """
+
+    sample: Sequence[Array]
+
+    def __len__(self) -> int:
+        """Rows of an epoch."""
+
+    @property
+    def digest(self) -> str:
+        """The same for the same rows."""
+
+    def portions(
+        self, epoch: int, bounds: Array, first: int, *, seed: int, shuffled: bool
+    ) -> Iterator[Portion]:
+        """The rows of the steps from ``first`` on, in the order of the epoch.
+
+        Parameters
+        ----------
+        epoch : int
+        bounds : (steps, 2) int64
+            Where the batch of each step begins and ends, in the order of the epoch.
+        first : int
+            A training that is resumed does not begin at step 0.
+        seed : int
+        shuffled : bool
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """A source, whose rows become what a network and a loss take.
+
+    Attributes
+    ----------
+    source : RowSource
+    features : callable
+        From features to rows of the network's element type.
+    targets : callable
+    """
+
+    source: RowSource
+    features: Callable[[Array], Array]
+    targets: Callable[[Array], Array]
+
+    @classmethod
+    def of(cls, source: RowSource, architecture: Any, loss: Loss, n_out: int) -> Streamed:
+        """For a network and its loss."""
+        dtype = architecture.dtype
+        return cls(source, architecture.as_rows, lambda y: loss.prepare(y, n_out, dtype))
+
+    def portions(
+        self, epoch: int, bounds: Array, first: int, *, seed: int, shuffled: bool
+    ) -> Iterator[Portion]:
+        """What the source gives, prepared."""
+        for portion in self.source.portions(epoch, bounds, first, seed=seed, shuffled=shuffled):
+            X, y, *weights = portion.rows
+            yield portion._replace(rows=[self.features(X), self.targets(y), *weights])
+
+
+def require_streamable(
+    y: Any, sample_weight: Any, class_weight: Any, validation: Any, replacement: bool
+) -> None:
+    """Refuse what needs all rows at once.
+
+    Raises
+    ------
+    ParameterError
+        With the argument.
+    """
+    in_memory = {
+        "y": y is not None,
+        "sample_weight": sample_weight is not None,
+        "class_weight": class_weight is not None,
+        "replacement": replacement,
+        "validation as a part of the rows": not isinstance(validation, (tuple, list, type(None))),
+    }
+    for name, given in in_memory.items():
+        if given:
+            raise ParameterError(
+                f"{name} needs rows in memory, and these are read while the training runs;"
+                " targets and weights come with them"
+            )
