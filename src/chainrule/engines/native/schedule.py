@@ -340,7 +340,8 @@ class Scheduler:
 
         What it is computed from is in memory anyway: something else reads it from there.
         """
-        if self.groups[index].kind is not GroupKind.PRODUCT or len(self.users[x]) > 1:
+        group = self.groups[index]
+        if group.kind is not GroupKind.PRODUCT or x is group.nodes[0] or len(self.users[x]) > 1:
             return False
         inside = [operand for operand in x.operands if self._in_registers(operand, index)]
         return x not in self.results and all(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from chainrule.engines.native.emitter import Vector
 from chainrule.engines.native.kernels import Tile, accumulator_budget
@@ -74,6 +75,7 @@ class Plan:
     pack_b: bool
 
 
+@lru_cache(maxsize=1024)
 def plan(spec: ProductSpec, target: Target) -> Plan:
     """The plan for a product; it depends on shapes and target alone.
 
