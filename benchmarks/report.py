@@ -71,9 +71,25 @@ def _columns(work: Work, case: Mapping[str, Measured]) -> Json:
             "first": each.first and rounded(each.first),
             "median": {name: rounded(each.median(name)) for name in shown},
             "times ours": _times_ours(case, label, work.quantity),
-            "rounds": [rounded(x) for x in each.values(work.quantity)],
+            "rounds": {name: [rounded(x) for x in each.values(name)] for name in shown},
         }  # fmt: skip
     return found
+
+
+def recalled(work: Json) -> dict[str, dict[str, Measured]]:
+    """The results that a summary was made of, as far as it has kept them."""
+    return {
+        name: {label: _measured(each) for label, each in case.items()}
+        for name, case in work["cases"].items()
+    }
+
+
+def _measured(each: Json) -> Measured:
+    if "absent" in each:
+        return Measured(absent=each["absent"])
+    names, columns = each["rounds"].keys(), each["rounds"].values()
+    rounds = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    return Measured(rounds, each["first"])
 
 
 def _times_ours(case: Mapping[str, Measured], label: str, name: str) -> float | None:
@@ -91,7 +107,7 @@ def rounded(value: float) -> float:
 
 def shown(value: float, name: str) -> str:
     """A number as people read it."""
-    if name != "seconds":
+    if not name.endswith("seconds"):
         return f"{value:.3g}"
     size, unit = next((each for each in UNITS if value >= each[0]), UNITS[-1])
     return f"{value / size:.3g} {unit}"
@@ -160,10 +176,15 @@ def section(name: str, work: Json) -> str:
 # ---------------------------------------------------------------------------- files
 
 
+def read(path: Path) -> dict[str, Json]:
+    """The works that a file holds; none if there is no file."""
+    known: dict[str, Json] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return known
+
+
 def merged(path: Path, works: Mapping[str, Json]) -> dict[str, Json]:
     """What the file holds, with new results in the place of old ones; it is written."""
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    both: dict[str, Json] = {**known, **works}
+    both = {**read(path), **works}
     path.write_text(json.dumps(both, indent=1) + "\n", encoding="utf-8")
     return both
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks import heat_map, report
-from benchmarks.__main__ import options
+from benchmarks.__main__ import keeper, known_results, measure, options
 from benchmarks.catalogue import BATCHES, OURS, WIDTHS, Goal, Work, cell_name, faster
 from benchmarks.processes import ROOT
 from benchmarks.runner import Measured
@@ -45,10 +45,45 @@ def test_what_is_kept_of_results() -> None:
     kept = json.loads(json.dumps(report.summary(WORK, FOUND, 3)))
     case = kept["cases"]["case"]
     assert case[OURS]["median"] == {"seconds": 2e-6} and case[OURS]["times ours"] == 1
-    assert case["Peer"]["times ours"] == 3 and case["Peer"]["rounds"] == [2e-6, 9e-6, 8e-6]
+    assert case["Peer"]["times ours"] == 3 and case["Peer"]["rounds"] == {
+        "seconds": [2e-6, 9e-6, 8e-6]
+    }
     assert case["Other"] == {"absent": "no compiler"}
     (goal,) = kept["goals"]  # the other case was not measured
     assert goal["value"] == 3 and goal["bound"] == ">= 2" and goal["reached"]
+
+
+def test_what_was_kept_is_recalled() -> None:
+    kept = json.loads(json.dumps(report.summary(WORK, FOUND, 3)))
+    found = report.recalled(kept)
+    assert found == FOUND
+    assert report.summary(WORK, found, 3) == kept
+
+
+def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
+    """The second case fails; what the first one gave is kept, and is not measured again."""
+    work = Work("Title", "step", {"first": [], "second": []}, [faster("first", 1.0)])
+    given = options(["--out", str(tmp_path), "--resume"])
+    assert known_results(given) == {}
+
+    class Session:
+        def __init__(self, failing: bool) -> None:
+            self.failing, self.asked = failing, 0
+
+        def compare(self, *_: object) -> dict[str, Measured]:
+            self.asked += 1
+            if self.failing and self.asked == 2:
+                raise KeyboardInterrupt
+            return FOUND["case"]
+
+    with pytest.raises(KeyboardInterrupt):
+        measure(Session(True), "one", work, {}, keeper(given, "one"))  # type: ignore[arg-type]
+    known = known_results(given)["one"]
+    assert [*known] == ["first"]
+    session = Session(False)
+    found = measure(session, "one", work, known, keeper(given, "one"))  # type: ignore[arg-type]
+    assert session.asked == 1 and [*found["cases"]] == ["first", "second"]
+    assert found["goals"][0]["value"] == 3
 
 
 def test_tables() -> None:
@@ -121,3 +156,9 @@ def test_names_that_are_not_known_are_refused(
     with pytest.raises(SystemExit, match="2"):
         options(arguments)
     assert f"there is no {'peer' if arguments[1:] else 'work'}" in capsys.readouterr().err
+
+
+def test_resuming_needs_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        options(["grid", "--resume"])
+    assert "--resume needs --out" in capsys.readouterr().err

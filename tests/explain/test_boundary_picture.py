@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import pytest
 
+from chainrule.errors import DataError, ParameterError, ShapeError
 from chainrule.explain import BoundaryPicture
 
 POINTS = np.array([[0.0, 0.0], [2.0, 1.0], [2.0, 0.0], [0.0, 1.0]])
@@ -45,3 +48,60 @@ def test_three_classes_have_three_fields() -> None:
     picture = BoundaryPicture.of(thirds, POINTS, [0, 2, 2, 1])
     assert picture.probabilities.shape[2] == 3
     assert all(sign in picture.text() for sign in ".=#")
+
+
+def test_one_column_is_the_probability_of_class_1() -> None:
+    column = BoundaryPicture.of(lambda points: to_the_right(points)[:, None], POINTS, LABELS)
+    assert column.svg() == BoundaryPicture.of(to_the_right, POINTS, LABELS).svg()
+
+
+ROWS = np.random.default_rng(0).normal(size=(40, 5))
+SIDES = (ROWS[:, 1] > 0).astype(int)
+
+
+def second(rows: np.ndarray) -> np.ndarray:
+    """A classifier of five features that looks at the second."""
+    assert rows.shape[1] == 5
+    return 1 / (1 + np.exp(-4 * rows[:, 1]))
+
+
+def test_five_features_need_a_plane_and_the_refusal_offers_two() -> None:
+    with pytest.raises(ShapeError, match=r"features=\(0, 1\).*'PCA'"):
+        BoundaryPicture.of(second, ROWS, SIDES)
+
+
+def test_a_slice_holds_the_other_features_at_their_means() -> None:
+    seen = []
+    picture = BoundaryPicture.of(
+        lambda rows: (seen.append(rows), second(rows))[1],
+        ROWS,
+        SIDES,
+        title="Two",
+        features=(1, 4),
+    )
+    np.testing.assert_allclose(np.ptp(seen[0], axis=0)[[0, 2, 3]], 0)
+    np.testing.assert_allclose(seen[0][0, [0, 2, 3]], ROWS.mean(axis=0)[[0, 2, 3]])
+    np.testing.assert_array_equal(picture.points, ROWS[:, [1, 4]])
+    assert picture.title == "Two · Slice: the other features at their means"
+    assert "feature 4" in picture.svg()
+
+
+def test_principal_axes_are_a_plane_too() -> None:
+    picture = BoundaryPicture.of(second, ROWS, SIDES, features="PCA")
+    variances = np.linalg.eigvalsh(np.cov(ROWS.T, bias=True))[::-1]
+    np.testing.assert_allclose(picture.points.var(axis=0), variances[:2])
+    assert "principal" in picture.svg()
+
+
+@pytest.mark.parametrize("features", [(0, 0), (0, 5), (1, 2, 3), "pca"])
+def test_planes_that_do_not_exist_are_refused(features: Any) -> None:
+    with pytest.raises(ParameterError, match="features"):
+        BoundaryPicture.of(second, ROWS, SIDES, features=features)
+
+
+def test_points_and_models_that_are_not_finite_are_told() -> None:
+    with pytest.raises(DataError, match="leave out those rows"):
+        BoundaryPicture.of(second, [[0.0, np.nan], [1.0, 2.0]], [0, 1])
+    broken = BoundaryPicture.of(lambda xy: np.full(len(xy), np.nan), ROWS[:, :2], SIDES)
+    with pytest.raises(DataError, match="train it anew"):
+        broken.svg()

@@ -201,11 +201,67 @@ def test_a_graph_with_too_many_products_is_refused_in_a_sentence() -> None:
     with pytest.raises(ParameterError, match=rf"180,9\d\d products.*{MOST_LINKS:,}"):
         ledger(wide).html()
     assert ledger(wide).text()  # the circuit has no such bound
-    f = cr.variable(0.5)
-    for _ in range(400):
-        f = cr.sin(f)
-    with pytest.raises(ParameterError, match="401 nodes, more than the 300"):
-        ledger(f).html()
+
+
+def chain(length: int) -> cr.Node:
+    """A chain that reads its start again and again."""
+    x = cr.variable(0.5, name="x")
+    f = x
+    for _ in range(length):
+        f = cr.sin(f) + x * 0.5
+    return f.named("f")
+
+
+def test_a_large_graph_is_folded_and_every_block_opens_as_arithmetic() -> None:
+    book = ledger(chain(200), title="A chain")
+    folded = read(book.html())
+    assert any("folded into 20 blocks; opened('block 1')" in text for text in folded.texts)
+    assert set(folded.links) <= folded.ids and mistakes(folded) == []
+    told: set[str] = set()
+    for name in book.picture.blocks:  # type: ignore[attr-defined]
+        inside = book.opened(name)
+        page = read(inside.html())
+        assert {"product"} <= {rule for rule, _ in page.rules} and mistakes(page) == []
+        assert set(page.links) <= page.ids
+        told |= {step.id for step in inside.script.steps if step.direction == "backward"}
+    assert told == {record.id for record in book.whole.records}
+
+
+def test_gradients_inside_a_block_are_those_of_the_engine() -> None:
+    book = ledger(chain(200))
+    inside = book.opened("block 7").script
+    shown = [node for node in inside.nodes.values() if inside.has_gradient(node)]
+    assert shown
+    for node in shown:
+        mine = inside.equations.found.gradients[node]
+        np.testing.assert_allclose(mine, book.gradients[node].ravel(), rtol=1e-13)
+
+
+def test_layers_are_blocks() -> None:
+    deep = cr.variable(0.5, name="x")
+    for k in range(3):
+        W = cr.variable(0.9, name=f"layer{k}.W")
+        for _ in range(60):
+            deep = cr.tanh(deep) + W
+    names = list(ledger(deep).picture.blocks)  # type: ignore[attr-defined]
+    assert names == ["layer0", "layer1", "layer2"]
+
+
+def test_what_is_not_folded_or_not_there_is_refused() -> None:
+    book = ledger(chain(200))
+    with pytest.raises(ParameterError, match=r"nodes are folded.*opened"):
+        worksheet(book)
+    with pytest.raises(UnknownNameError, match="block"):
+        book.opened("block 99")
+    with pytest.raises(ParameterError, match="not folded"):
+        ledger(layer()).opened("block 1")
+    assert "___(1)" in worksheet(book.opened("block 20")).sheet
+
+
+def test_tens_of_thousands_of_nodes_fold_and_say_how_to_open() -> None:
+    picture = cr.explain.circuit(chain(5_000))
+    assert "nodes, folded into 20 blocks; opened('block 1')" in picture.text()
+    assert len(picture.records) == 20 and picture.svg().startswith("<svg")
 
 
 def test_what_cannot_be_shown_is_refused() -> None:

@@ -10,14 +10,15 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Any, Final, NamedTuple, TypeAlias
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache, partial
+from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from chainrule.data import cells
+from chainrule.data.factored import Factored, by_value
 from chainrule.data.frames import MOMENT, Column
 from chainrule.data.notation import PLAIN, NumberNotation, moments
 from chainrule.data.schema import FALSE_WORDS, TRUE_WORDS, ColumnSchema
@@ -81,6 +82,19 @@ class ColumnEncoder:
         """The block of a column."""
         raise TypeError(f"{type(self).__name__} must define encode(column)")
 
+    def block(self, column: Column) -> Block:
+        """The block of a column; what stands in several rows is encoded once."""
+        if not isinstance(column, Factored):
+            return self.encode(column)
+        numbers, plain, codes, flags = self.encode(column.table)
+        rows = column.codes
+        flags = {name: mask[rows] for name, mask in flags.items()}
+        return Block(numbers[rows], plain[rows], codes[rows], flags)
+
+    def widened(self, column: Column) -> Self:
+        """The encoder when it has seen further training rows: what is exact however many come."""
+        raise TypeError(f"{type(self).__name__} must define widened(column)")
+
     @property
     def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """What the block's numbers and plain columns are called."""
@@ -124,10 +138,15 @@ class NumberEncoder(ColumnEncoder):
     @classmethod
     def fit(cls, spec: ColumnSchema, column: Column) -> NumberEncoder:
         """Learn from the training rows."""
-        values, missing = _numbers(spec.notation, column)
+        values, missing = by_value(partial(_numbers, spec.notation), column)
         present = values[~missing] if not missing.all() else np.zeros(1)
         low, median, high = np.quantile(present, [0.0, 0.5, 1.0]).tolist()
         return cls(spec.name, spec.notation, median, low, high, bool(missing.any()))
+
+    def widened(self, column: Column) -> NumberEncoder:
+        values, missing = _numbers(self.notation, column)
+        low, high = _extremes(values[~missing], self.low, self.high)
+        return replace(self, low=low, high=high, indicator=self.indicator or bool(missing.any()))
 
     def encode(self, column: Column) -> Block:
         values, missing = _numbers(self.notation, column)
@@ -144,6 +163,11 @@ class NumberEncoder(ColumnEncoder):
     @property
     def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return (self.name,), (f"{self.name} is missing",) if self.indicator else ()
+
+
+def _extremes(values: Array, low: float, high: float) -> tuple[float, float]:
+    """The least and the greatest of values and two numbers."""
+    return float(values.min(initial=low)), float(values.max(initial=high))
 
 
 def _numbers(notation: NumberNotation | None, column: Column) -> tuple[Array, Array]:
@@ -175,9 +199,12 @@ class BooleanEncoder(ColumnEncoder):
     @classmethod
     def fit(cls, spec: ColumnSchema, column: Column) -> BooleanEncoder:
         """Learn from the training rows."""
-        values, missing = _truths(column)
+        values, missing = by_value(_truths, column)
         mean = float(values[~missing].mean()) if not missing.all() else 0.5
         return cls(spec.name, mean, bool(missing.any()))
+
+    def widened(self, column: Column) -> BooleanEncoder:
+        return replace(self, indicator=self.indicator or bool(_truths(column)[1].any()))
 
     def encode(self, column: Column) -> Block:
         values, missing = _truths(column)
@@ -230,11 +257,19 @@ class CategoryEncoder(ColumnEncoder):
     @classmethod
     def fit(cls, spec: ColumnSchema, column: Column) -> CategoryEncoder:
         """Learn from the training rows."""
-        present = Column(column.name, column.present(), np.zeros(0, bool)).as_texts()
-        values, counts = np.unique(present, return_counts=True)
+        return cls.of_counts(spec.name, *counted(column), bool(column.missing.any()))
+
+    @classmethod
+    def of_counts(
+        cls, name: str, values: cells.Texts, counts: Array, indicator: bool
+    ) -> CategoryEncoder:
+        """From the values of the training rows, in sorted order, and how often each occurs."""
         order = np.argsort(-counts, kind="stable")[:MOST_LEVELS]
         known = order[counts[order] >= FEWEST_OF_LEVEL]
-        return cls(spec.name, tuple(values[known].tolist()), bool(column.missing.any()))
+        return cls(name, tuple(values[known].tolist()), indicator)
+
+    def widened(self, column: Column) -> CategoryEncoder:
+        return replace(self, indicator=self.indicator or bool(column.missing.any()))
 
     @cached_property
     def _codes(self) -> dict[str, int]:
@@ -261,6 +296,15 @@ class CategoryEncoder(ColumnEncoder):
     @property
     def levels(self) -> int:
         return 1 + len(self.values) + self.indicator
+
+
+def counted(column: Column) -> tuple[cells.Texts, Array]:
+    """The different values of a column as text, in sorted order, and how often each occurs."""
+    used, times = column.used() if isinstance(column, Factored) else (column, None)
+    present = Column(used.name, used.present(), np.zeros(0, bool)).as_texts()
+    values, inverse = np.unique(present, return_inverse=True)
+    weights = None if times is None else times[~used.missing]
+    return values, np.bincount(inverse, weights, len(values)).astype(np.int64)
 
 
 # Dates
@@ -298,7 +342,7 @@ class DateEncoder(ColumnEncoder):
     @classmethod
     def fit(cls, spec: ColumnSchema, column: Column) -> DateEncoder:
         """Learn from the training rows."""
-        values, missing = _moments(spec.date_format, column)
+        values, missing = by_value(partial(_moments, spec.date_format), column)
         present = values[~missing] if not missing.all() else np.zeros(1, MOMENT)
         found = {name: part(present) for name, part in _PARTS.items()}
         parts = [name for name, each in found.items() if name == "day" or np.ptp(each) > 0]
@@ -308,6 +352,11 @@ class DateEncoder(ColumnEncoder):
             spec.name, spec.date_format, tuple(parts), medians,
             float(days.min()), float(days.max()), bool(missing.any()),
         )  # fmt: skip
+
+    def widened(self, column: Column) -> DateEncoder:
+        values, missing = _moments(self.date_format, column)
+        low, high = _extremes(_PARTS["day"](values[~missing]), self.low, self.high)
+        return replace(self, low=low, high=high, indicator=self.indicator or bool(missing.any()))
 
     def encode(self, column: Column) -> Block:
         values, missing = _moments(self.date_format, column)
@@ -366,6 +415,9 @@ class TextEncoder(ColumnEncoder):
     def fit(cls, spec: ColumnSchema, column: Column) -> TextEncoder:
         """Learn from the training rows: only whether it may be missing."""
         return cls(spec.name, TEXT_WIDTH, bool(column.missing.any()))
+
+    def widened(self, column: Column) -> TextEncoder:
+        return replace(self, indicator=self.indicator or bool(column.missing.any()))
 
     def encode(self, column: Column) -> Block:
         distinct, inverse = np.unique(column.as_texts(), return_inverse=True)

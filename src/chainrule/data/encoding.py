@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.data.cells import printable, texts
-from chainrule.data.encoders import ENCODERS, FLAGS, RECORDS, Block, ColumnEncoder
+from chainrule.data.cells import TEXT, Texts, printable, texts
+from chainrule.data.encoders import (
+    ENCODERS,
+    FLAGS,
+    MOST_LEVELS,
+    RECORDS,
+    Block,
+    CategoryEncoder,
+    ColumnEncoder,
+    counted,
+)
+from chainrule.data.factored import Factored
 from chainrule.data.frames import Column, Frame
 from chainrule.data.scaling import State, scaling_of
 from chainrule.data.schema import Schema
@@ -18,6 +29,7 @@ from chainrule.errors import DataError, FileFormatError
 from chainrule.nn import records
 from chainrule.shapes import FLOAT32, INT64, Array
 
+MOST_COUNTED = 20 * MOST_LEVELS  # values of a column that are counted at a time
 MOST_SCALED = 1e30  # float32 holds it, and its square fits into float64
 
 
@@ -82,8 +94,36 @@ class TableEncoder:
             reasons = "; ".join(f"{c.name}: {c.note or c.kind}" for c in schema.columns[:5])
             why = printable(reasons) or "there is none"
             raise DataError(f"no column is left to learn from ({why})")
-        numbers = _joined([each.encode(frame[each.name]) for each in encoders]).numbers
+        numbers = _joined([each.block(frame[each.name]) for each in encoders]).numbers
         return cls(schema, encoders, scaling, scaler.learn(numbers) if numbers.size else {})
+
+    def refined(self, frames: Iterable[Frame]) -> TableEncoder:
+        """The encoder when it has learned from all training rows, of which it knows a sample.
+
+        Categories, by how often they occur, ranges, and whether values are missing are those of
+        all rows; medians and the scaling stay those of the sample.
+
+        Parameters
+        ----------
+        frames : iterable of Frame
+            All training rows, in blocks.
+        """
+        found = list(self.encoders)
+        counts = {e.name: _Counts() for e in found if isinstance(e, CategoryEncoder)}
+        for frame in frames:
+            for place, each in enumerate(found):
+                column = frame[each.name]
+                used = column.used()[0] if isinstance(column, Factored) else column
+                found[place] = each.widened(used)
+                if each.name in counts:
+                    counts[each.name].add(column)
+        encoders = [
+            CategoryEncoder.of_counts(e.name, *counts[e.name].sorted(), e.indicator)
+            if isinstance(e, CategoryEncoder)
+            else e
+            for e in found
+        ]
+        return replace(self, encoders=tuple(encoders))
 
     def encode(self, frame: Frame) -> Encoded:
         """The rows of a table that has the columns, in any order, and perhaps others.
@@ -96,7 +136,7 @@ class TableEncoder:
         for each in self.encoders:
             if each.name not in frame:
                 raise DataError(f"{frame.source}: {_lacking(each.name, frame.names)}")
-        block = _joined([each.encode(frame[each.name]) for each in self.encoders])
+        block = _joined([each.block(frame[each.name]) for each in self.encoders])
         scaled = block.numbers
         if scaled.size:
             with np.errstate(over="ignore"):
@@ -170,6 +210,26 @@ def _with_records(described: Mapping[str, Any]) -> dict[str, Any]:
         name: records.decode(value, RECORDS, "notation") if isinstance(value, dict) else value
         for name, value in described.items()
     }
+
+
+class _Counts:
+    """How often each value of a column occurs; of very many, the rare ones may be forgotten."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def add(self, column: Column) -> None:
+        """Count the values of further rows."""
+        values, times = counted(column)
+        self.counts.update(dict(zip(values.tolist(), times.tolist(), strict=True)))
+        if len(self.counts) > MOST_COUNTED:
+            self.counts = Counter(dict(self.counts.most_common(MOST_COUNTED // 2)))
+
+    def sorted(self) -> tuple[Texts, Array]:
+        """The values in sorted order, and how often each occurs."""
+        values = np.array([*self.counts], dtype=TEXT)
+        order, times = np.argsort(values), np.array([*self.counts.values()], np.int64)
+        return values[order], times[order]
 
 
 def _joined(blocks: list[Block]) -> Block:

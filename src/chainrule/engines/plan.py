@@ -286,9 +286,15 @@ def make_plan(graph: Graph, rows: int | None) -> Plan:
         tuple([places[node] for node in graph.inputs]),
         tuple([places[node] for node in graph.outputs]),
         tuple(homes),
-        tuple([i for i, home in enumerate(homes) if home in homes[:i] or home not in computed]),
+        _copied(homes, computed),
         any(_multiply_adds(node, rows) >= SPLIT_FROM for node in steps),
     )
+
+
+def _copied(homes: Sequence[Node], computed: Mapping[Node, None]) -> tuple[int, ...]:
+    """The outputs that share their memory with another one before them, or with what is given."""
+    first = {home: place for place, home in reversed(list(enumerate(homes)))}
+    return tuple(i for i, home in enumerate(homes) if first[home] != i or home not in computed)
 
 
 def _scalars_for_numbers(steps: Sequence[Node], places: dict[Node, int], values: list[Any]) -> None:

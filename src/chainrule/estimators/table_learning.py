@@ -43,6 +43,7 @@ from chainrule.optim.schedules import Cosine
 from chainrule.shapes import Array
 from chainrule.training import TimeLimit
 from chainrule.training.history import History
+from chainrule.training.streaming import RowSource
 
 FIRST, SECOND = "first", "on-all-rows"  # trainings, and the folders of their checkpoints
 PROBE_ROWS = 4_000  # on which "log_target" is decided
@@ -202,20 +203,21 @@ def learn(problem: Problem, request: Request) -> TableModel:
         If Ctrl-C came before there was anything to keep; later, training ends with what it has.
     """
     settings = settings_for(problem.task, len(problem.frame), **request.chosen)
-    y, classes = _target(problem)
+    y, classes = target_of(problem)
     division = _divided(problem, request, settings, y if classes else None)
-    encoder = _encoder(problem.frame.rows(division.train), request, settings.scaling)
-    data = _Data.of(problem, encoder, y, division)
-    target = classes or _number_target(data, encoder, request, settings)
-    outcome = _trained(data, encoder, target, request, settings)
+    encoder = encoder_of(problem.frame.rows(division.train), request, settings.scaling)
+    data = Data.of(problem, encoder, y, division)
+    target = classes or number_target(data, encoder, request, settings)
+    outcome = trained(data, encoder, target, request, settings)
     model = TableModel(
         problem.column.name, target, encoder, outcome.network, outcome.trust, {}
     )  # fmt: skip
-    model.facts |= _facts(problem, data, settings, outcome.history, request)
+    model.facts |= facts_of(problem, data, settings, outcome.history, request)
     return model
 
 
-def _target(problem: Problem) -> tuple[Array, ClassTarget | None]:
+def target_of(problem: Problem) -> tuple[Array, ClassTarget | None]:
+    """The target as class numbers, with the classes, or as numbers in their own unit."""
     if problem.task == CLASSIFICATION:
         classes = ClassTarget.fit(problem.column)
         return classes.encode(problem.column, problem.frame), classes
@@ -240,7 +242,8 @@ def _divided(
     )
 
 
-def _encoder(frame: Frame, request: Request, scaling: str) -> TableEncoder:
+def encoder_of(frame: Frame, request: Request, scaling: str) -> TableEncoder:
+    """How the columns become arrays, learned from training rows."""
     schema = request.schema or infer_schema(frame)
     schema = schema.with_kinds(request.kinds or {})
     if request.group is not None:
@@ -249,7 +252,7 @@ def _encoder(frame: Frame, request: Request, scaling: str) -> TableEncoder:
 
 
 @dataclass(frozen=True, eq=False)
-class _Data:
+class Data:
     """Encoded rows.
 
     Attributes
@@ -259,6 +262,8 @@ class _Data:
     weights : (n,) float64 or None
         Of the training rows.
     how : str
+    source : RowSource, optional
+        All training rows, if they are not in memory: X and y are then a sample of them.
     """
 
     X: Array
@@ -268,33 +273,49 @@ class _Data:
     weights: Array | None
     held_weights: Array | None
     how: str
+    source: RowSource | None = None
 
     @classmethod
-    def of(cls, problem: Problem, encoder: TableEncoder, y: Array, division: Split) -> _Data:
+    def of(cls, problem: Problem, encoder: TableEncoder, y: Array, division: Split) -> Data:
+        """Encode a table, and divide it."""
         X = encoder.encode(problem.frame).X
         train, held = division.train, division.held_out
         w = problem.weights
         mine, theirs = (None, None) if w is None else (w[train], w[held])
         return cls(X[train], y[train], X[held], y[held], mine, theirs, division.how)
 
-    def some(self, rows: int, seed: int) -> _Data:
+    def streaming(self, source: RowSource) -> Data:
+        """The same as a sample of rows that are read during training."""
+        return replace(self, source=source)
+
+    def __len__(self) -> int:
+        """Training rows."""
+        return len(self.X if self.source is None else self.source)
+
+    def rows(self, target: NumberTarget | ClassTarget) -> tuple[Any, ...]:
+        """What ``Network.fit`` is to learn."""
+        return (self.X, _learned(target, self.y)) if self.source is None else (self.source,)
+
+    def some(self, rows: int, seed: int) -> Data:
         """At most so many training rows, drawn at random; weights play no part."""
         draw = np.random.Generator(np.random.Philox(seed)).permutation(len(self.X))[:rows]
-        return replace(self, X=self.X[draw], y=self.y[draw], weights=None, held_weights=None)
+        return replace(
+            self, X=self.X[draw], y=self.y[draw], weights=None, held_weights=None, source=None
+        )
 
-    def halves(self, seed: int) -> tuple[_Data, _Data]:
+    def halves(self, seed: int) -> tuple[Data, Data]:
         """The same with either half of the held-out rows, drawn at random."""
         draw = np.random.Generator(np.random.Philox(seed)).permutation(len(self.held))
         first, second = np.array_split(draw, 2)
         return self._holding(np.sort(first)), self._holding(np.sort(second))
 
-    def _holding(self, rows: Array) -> _Data:
+    def _holding(self, rows: Array) -> Data:
         weights = None if self.held_weights is None else self.held_weights[rows]
         return replace(
             self, held=self.held[rows], held_target=self.held_target[rows], held_weights=weights
         )
 
-    def together(self) -> _Data:
+    def together(self) -> Data:
         """All rows to train on, none held out."""
         w = self.weights
         weights = (
@@ -309,8 +330,8 @@ class _Data:
 # The target's scale
 
 
-def _number_target(
-    data: _Data, encoder: TableEncoder, request: Request, settings: TableSettings
+def number_target(
+    data: Data, encoder: TableEncoder, request: Request, settings: TableSettings
 ) -> NumberTarget:
     """A plain scale, or a logarithmic one if that is asked for, or better on held-out rows."""
     plain = NumberTarget.fit(data.y, log=False)
@@ -362,7 +383,7 @@ def network_for(encoder: TableEncoder, outputs: int, settings: TableSettings, se
 
 
 def _fit(
-    data: _Data,
+    data: Data,
     encoder: TableEncoder,
     target: NumberTarget | ClassTarget,
     request: Request,
@@ -378,12 +399,11 @@ def _fit(
     """
     outputs = len(target.classes) if isinstance(target, ClassTarget) else 1
     network = network_for(encoder, outputs, settings, request.seed)
-    length = settings.epochs_for(len(data.X))
+    length = settings.epochs_for(len(data))
     rule = AdamW(Cosine(settings.learning_rate, length), weight_decay=settings.weight_decay)
     validated = len(data.held) > 0
     history = network.fit(
-        data.X,
-        _learned(target, data.y),
+        *data.rows(target),
         optimizer=rule,
         epochs=length if epochs is None else epochs,
         batch_size=settings.batch_size,
@@ -410,7 +430,7 @@ def _learned(target: NumberTarget | ClassTarget, y: Array) -> Array:
     return target.encode(y) if isinstance(target, NumberTarget) else y
 
 
-def _validation(data: _Data, target: NumberTarget | ClassTarget) -> Sequence[Array]:
+def _validation(data: Data, target: NumberTarget | ClassTarget) -> Sequence[Array]:
     rows = [data.held, _learned(target, data.held_target)]
     return rows if data.held_weights is None else [*rows, data.held_weights]
 
@@ -435,8 +455,8 @@ class _Outcome:
     history: History
 
 
-def _trained(
-    data: _Data,
+def trained(
+    data: Data,
     encoder: TableEncoder,
     target: NumberTarget | ClassTarget,
     request: Request,
@@ -463,7 +483,7 @@ def _trained(
 
 def _trust(
     network: Network,
-    data: _Data,
+    data: Data,
     encoder: TableEncoder,
     target: NumberTarget | ClassTarget,
     settings: TableSettings,
@@ -491,16 +511,16 @@ def _trust(
     )
 
 
-def _facts(
+def facts_of(
     problem: Problem,
-    data: _Data,
+    data: Data,
     settings: TableSettings,
     history: History,
     request: Request,
 ) -> dict[str, Any]:
     """What to say of a training: JSON."""
     return {
-        "rows": len(data.X),
+        "rows": len(data),
         "held_out": len(data.held),
         "split": data.how,
         "duplicates": count_duplicates(data.X, data.held),

@@ -129,3 +129,26 @@ def settings_for(task: str, rows: int, **chosen: Any) -> TableSettings:
     elif task == REGRESSION and rows < MANY_ROWS:
         found = replace(found, dropout=0.1, bins=64)
     return replace(found, **{name: value for name, value in chosen.items() if value is not None})
+
+
+STREAMED_SAMPLES, FEWEST_STREAMED, MOST_STREAMED = 3_000_000, 2, 16  # rows of all epochs; epochs
+_STREAMED: Final[dict[str, Any]] = {"members": 1, "batch_size": 1024, "bins": 16, "patience": 4}
+
+
+def streamed_settings(task: str, rows: int, **chosen: Any) -> TableSettings:
+    """The defaults for a table that does not fit into memory: one pass says much, and costs much.
+
+    Raises
+    ------
+    ParameterError, UnknownNameError
+        If a choice is out of its range.
+
+    Examples
+    --------
+    >>> found = streamed_settings("regression", 1_000_000)
+    >>> found.epochs, found.members
+    (3, 1)
+    """
+    epochs = max(FEWEST_STREAMED, min(MOST_STREAMED, -(-STREAMED_SAMPLES // max(rows, 1))))
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return settings_for(task, max(rows, MANY_ROWS), **{**_STREAMED, "epochs": epochs, **given})

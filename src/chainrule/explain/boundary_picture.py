@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from chainrule.errors import DataError
 from chainrule.explain.blocks import boundary_blocks
 from chainrule.explain.boundary import boundary_svg
 from chainrule.explain.fields import Extent, Floats
 from chainrule.explain.figure import Figure, plain
+from chainrule.explain.planes import plane_through
 from chainrule.explain.svg import format_number
 from chainrule.explain.terminal import Colour
 
@@ -52,24 +54,60 @@ class BoundaryPicture(Figure):
         *,
         title: str = "",
         axis_names: tuple[str, str] = ("", ""),
+        features: tuple[int, int] | str | None = None,
     ) -> BoundaryPicture:
         """Ask a classifier about a grid around the points.
 
         Parameters
         ----------
         classifier : callable
-            From points (m, 2) to the probability of class 1 (m,), or to those of all classes
-            (m, k).
+            From points (m, 2) to the probability of class 1, (m,) or (m, 1), or to those of all
+            classes (m, k).
         points, labels : (n, 2) and (n,)
+            With more features, (n, d), a plane through them has to be chosen.
+        title : str
+        axis_names : (str, str)
+        features : (int, int) or "PCA", optional
+            The plane of two features, where the others are held at their means; or the plane of
+            the two principal axes. The title says which.
+
+        Raises
+        ------
+        ShapeError
+            If there are not two features, and no plane is chosen.
+        DataError
+            If a coordinate is not finite.
+
+        Examples
+        --------
+        >>> X = np.random.default_rng(0).normal(size=(20, 5))
+        >>> y = (X[:, 0] > 0).astype(int)
+        >>> picture = BoundaryPicture.of(
+        ...     lambda x: 1 / (1 + np.exp(-x[:, 0])), X, y, features=(0, 3)
+        ... )
+        >>> picture.title, picture.axis_names
+        ('Slice: the other features at their means', ('feature 0', 'feature 3'))
         """
-        xy = np.asarray(points, dtype=np.float64)
+        rows = np.asarray(points, dtype=np.float64)
+        if not np.isfinite(rows).all():
+            raise DataError(
+                "the points hold NaN or infinity; leave out those rows, or fill them in"
+            )
+        if features is not None or rows.ndim != 2 or rows.shape[1] != 2:
+            plane = plane_through(rows, features)
+            return cls.of(
+                lambda xy: classifier(plane.inside(xy)), plane.coordinates(rows), labels,
+                title=" · ".join(filter(None, (title, plane.said))), axis_names=plane.names,
+            )  # fmt: skip
+        xy = rows
         low, high = xy.min(axis=0), xy.max(axis=0)
         room = MARGIN * (high - low)
         (x_low, y_low), (x_high, y_high) = (low - room).tolist(), (high + room).tolist()
         across, up = np.linspace(x_low, x_high, GRID), np.linspace(y_low, y_high, GRID)
         grid = np.stack(np.meshgrid(across, up), axis=-1)
         found = np.asarray(classifier(grid.reshape(-1, 2)), dtype=np.float64)
-        probabilities = found.reshape(GRID, GRID, *found.shape[1:])
+        classes = found.shape[1:] if found.shape[1:] != (1,) else ()
+        probabilities = found.reshape(GRID, GRID, *classes)
         extent = x_low, x_high, y_low, y_high
         return cls(probabilities, extent, xy, np.asarray(labels), title, axis_names)
 

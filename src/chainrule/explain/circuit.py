@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.explain.folding import folded
 from chainrule.explain.graph_picture import GraphPicture, Record
 from chainrule.explain.passes import Passes, passes
 from chainrule.explain.svg import format_number
@@ -41,6 +42,8 @@ WITH_NUMBER_LEFT = {
 def circuit(output: Node, *, title: str = "") -> GraphPicture:
     """The circuit of a scalar: forward values above its wires, gradients below.
 
+    A graph of more than 300 nodes is folded into blocks; ``opened("block 3")`` shows one.
+
     Parameters
     ----------
     output : Node
@@ -67,7 +70,7 @@ def circuit(output: Node, *, title: str = "") -> GraphPicture:
     z                     −4         3
     t2    t2 = t1 × z    −12         1
     """
-    return drawn(passes(output), title)
+    return folded(drawn(passes(output), title))
 
 
 def drawn(book: Passes, title: str = "") -> GraphPicture:

@@ -82,7 +82,9 @@ def field(probabilities: ArrayLike) -> Field:
             f"a boundary picture tells {len(MARKERS)} classes apart, not {grid.shape[2]};"
             " draw the probability of one class against the rest"
         )
-    if not (np.isfinite(grid).all() and grid.min() >= -ROUNDING and grid.max() <= 1 + ROUNDING):
+    if not np.isfinite(grid).all():
+        raise DataError("the model gives values that are not finite; train it anew, more carefully")
+    if not (grid.min() >= -ROUNDING and grid.max() <= 1 + ROUNDING):
         raise DataError("probabilities lie between 0 and 1; apply a softmax or sigmoid first")
     return Field(np.clip(grid, 0.0, 1.0))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -163,6 +163,12 @@ class GraphPicture(Figure):
             for r in self.records
             if r.operands
         }
+
+    def named(self, id: str, **changes: Any) -> Record:
+        """A record with the name that it has in formulas, and other changes."""
+        record = self._by_id[id]
+        name = self.names[id] if record.operands else record.name
+        return replace(record, name=name, **changes)
 
     def _spelled(self, record: Record) -> str:
         """The gradient of a record, as a sum where it is one."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from chainrule.errors import ParameterError
 from chainrule.explain.circuit import by_id, drawn
 from chainrule.explain.figure import Figure, plain
+from chainrule.explain.folding import FoldedPicture, folded
 from chainrule.explain.graph_picture import GraphPicture
-from chainrule.explain.ledger_page import page_of
+from chainrule.explain.ledger_page import folded_page, page_of
 from chainrule.explain.ledger_script import Script, script_of
 from chainrule.explain.ledger_slides import Slide, slides_of
 from chainrule.explain.passes import Passes, passes
@@ -28,14 +30,48 @@ class Ledger(Passes, Figure):
     order, values, gradients, shares
         What the engine computed; see :class:`~chainrule.explain.passes.Passes`.
     title : str
+    path : tuple of str
+        The blocks that were opened, the outermost first.
     """
 
     title: str = ""
+    path: tuple[str, ...] = ()
+
+    @cached_property
+    def whole(self) -> GraphPicture:
+        """The circuit, however many nodes it has."""
+        return drawn(self, self.title)
 
     @cached_property
     def picture(self) -> GraphPicture:
-        """The circuit."""
-        return drawn(self, self.title)
+        """The circuit; folded into blocks if it has more than 300 nodes."""
+        picture = folded(self.whole)
+        for name in self.path:
+            picture = _blocks(picture).opened(name)
+        return picture
+
+    def opened(self, block: str) -> Ledger:
+        """The ledger of one block of a folded graph; gradients are still those of the output.
+
+        Raises
+        ------
+        ParameterError
+            If the graph is not folded.
+        UnknownNameError
+            If there is no such block.
+
+        Examples
+        --------
+        >>> import chainrule as cr
+        >>> f = cr.variable(0.5, name="x")
+        >>> for _ in range(400):
+        ...     f = cr.sin(f)
+        >>> inside = cr.explain.ledger(f).opened("block 7")
+        >>> inside.picture.title, len(inside.script.steps)
+        ('block 7', 43)
+        """
+        _blocks(self.picture).opened(block)
+        return replace(self, path=(*self.path, block))
 
     @cached_property
     def script(self) -> Script:
@@ -44,14 +80,21 @@ class Ledger(Passes, Figure):
         Raises
         ------
         ParameterError
-            If the graph has too many products for a page.
+            If the graph has too many products for a page, or is folded.
         """
-        return script_of(self, self.picture)
+        if isinstance(self.picture, FoldedPicture):
+            raise ParameterError(
+                f"{len(self.picture.whole.records):,} nodes are folded, and have no steps; open a"
+                f" block, such as ledger(f).opened({next(iter(self.picture.blocks))!r})"
+            )
+        return script_of(self, self.picture, self.whole)
 
     @property
     def data(self) -> dict[str, Any]:
         """The value and the gradient of every node of the picture, by name."""
         nodes, found = by_id(self), {}
+        if isinstance(self.picture, FoldedPicture):
+            return self.picture.data
         for record in self.picture.records:
             node = nodes[record.id]
             pair = {"value": self.values[node], "gradient": self.gradients.get(node)}
@@ -75,8 +118,11 @@ class Ledger(Passes, Figure):
 
         Buttons and arrow keys step; cells of matrices open as scalars. Every number stands in a
         ``<data value="...">`` with all its digits, and every sum, difference, product and quotient
-        in a paragraph with ``data-rule``, its result last.
+        in a paragraph with ``data-rule``, its result last. The page of a folded graph shows its
+        blocks, and how to open them.
         """
+        if isinstance(self.picture, FoldedPicture):
+            return folded_page(self.picture)
         return page_of(self.script)
 
     @property
@@ -114,6 +160,15 @@ class Ledger(Passes, Figure):
         digits = len(str(len(slides) - 1))
         for place, slide in enumerate(slides):
             slide.save(Path(path, f"step-{place:0{digits}}.{format}"), theme=theme)
+
+
+def _blocks(picture: GraphPicture) -> FoldedPicture:
+    """The picture, as one of blocks."""
+    if not isinstance(picture, FoldedPicture):
+        raise ParameterError(
+            f"a graph of {len(picture.records)} nodes is not folded: all of them are shown"
+        )
+    return picture
 
 
 def ledger(output: Node, *, title: str = "") -> Ledger:

@@ -11,7 +11,7 @@ printed numbers up, in any order and with enough digits, finds the printed total
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +87,8 @@ class Arithmetic:
         For each element of a node, in the order of its readers.
     sources : dict of Node to list of dict of int to list of int
         For each operand and each element of a result, the elements that it was computed from.
+    output : Node
+        What all gradients are derivatives of.
     """
 
     order: list[Node]
@@ -94,10 +96,20 @@ class Arithmetic:
     gradients: Mapping[Node, Floats]
     contributions: Mapping[Node, list[list[Contribution]]]
     sources: Mapping[Node, list[dict[int, list[int]]]]
+    output: Node
 
 
-def arithmetic(book: Passes) -> Arithmetic:
-    """Take a graph apart into scalars, forwards and backwards.
+def arithmetic(book: Passes, inside: Collection[Node] | None = None) -> Arithmetic:
+    """Take a graph, or a part of it, apart into scalars, forwards and backwards.
+
+    Of a part, the values that it reads and the gradients that arrive at its readers are given:
+    they are the engine's.
+
+    Parameters
+    ----------
+    book : Passes
+    inside : collection of Node, optional
+        The part; by default all nodes.
 
     Raises
     ------
@@ -115,21 +127,29 @@ def arithmetic(book: Passes) -> Arithmetic:
     >>> found.gradients[x]
     array([2., 4.])
     """
-    _require_few(book.order)
-    values = _walked(book.order, {leaf: book.values[leaf] for leaf in _leaves(book.order)})
-    links = {node: _links(node, values) for node in book.order if node.operands}
+    part = dict.fromkeys(book.order if inside is None else inside)
+    order = [x for x in book.order if x in part or not part.keys().isdisjoint(x.operands)]
+    _require_few(order)
+    given = {x: book.values[x] for node in order for x in node.operands if x not in part}
+    values = _walked(order, given | {leaf: book.values[leaf] for leaf in _leaves(order)})
+    links = {node: _links(node, values) for node in order if node.operands}
     arrived: dict[Node, list[list[Contribution]]] = {
-        node: [[] for _ in range(values[node].size)] for node in book.gradients
+        node: [[] for _ in range(values[node].size)] for node in book.gradients if node in part
     }
-    gradients: dict[Node, Floats] = {}
-    for node in reversed(book.order):
+    gradients: dict[Node, Floats] = {
+        node: np.asarray(book.gradients[node], np.float64).ravel()
+        for node in order
+        if node in book.gradients and node not in part
+    }
+    for node in reversed(order):
         if node in arrived:
             gradients[node] = _totals(arrived[node], is_output=node is book.order[-1])
+        if node in gradients:
             for place, operand in enumerate(node.operands):
                 if operand in arrived:
                     _send(node, place, links[node][place], gradients[node], arrived[operand])
     sources = {node: [_by_result(each) for each in found] for node, found in links.items()}
-    return Arithmetic(book.order, values, gradients, arrived, sources)
+    return Arithmetic(order, values, gradients, arrived, sources, book.order[-1])
 
 
 def exact_sum(numbers: Sequence[float]) -> float:

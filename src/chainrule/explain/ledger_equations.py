@@ -12,9 +12,10 @@ from functools import cached_property
 
 import numpy as np
 
-from chainrule.explain.graph_picture import OPERATOR_SIGNS, formula
+from chainrule.explain.graph_picture import formula
 from chainrule.explain.ledger_arithmetic import Arithmetic, Contribution, local_derivative
 from chainrule.explain.svg import format_number
+from chainrule.explain.symbols import spelled
 from chainrule.graph.node import Node
 from chainrule.graph.op import Kind
 from chainrule.graph.walk import topological_order
@@ -91,7 +92,7 @@ class Equations:
     @property
     def output(self) -> Node:
         """What all gradients are derivatives of."""
-        return self.found.order[-1]
+        return self.found.output
 
     def label(self, node: Node, element: int) -> str:
         """``q``, or ``W[0, 1]`` for an element of an array."""
@@ -120,7 +121,7 @@ class Equations:
     def forward(self, node: Node, element: int) -> Iterator[Equation]:
         """How the value of an element came about."""
         name, value = self.label(node, element), self.value(node, element)
-        if not node.operands:
+        if node not in self.found.sources:  # a leaf, or given to a part
             yield Equation((f"{name} = ", value))
         elif node.op.kind is Kind.CONTRACTION:
             yield from self._sum_of_products(node, element)
@@ -214,11 +215,13 @@ class Equations:
         atoms = {reader: self.label(reader, way.result)}
         for operand, by_result in zip(reader.operands, self.found.sources[reader], strict=True):
             atoms[operand] = self.label(operand, by_result[way.result][0])
-        spelled = self._spelled[reader, way.operand]
-        return "" if spelled is None else spelled_out(spelled, atoms)
+        derivative = self._derivatives[reader, way.operand]
+        if derivative is None or not _is_told(derivative, atoms):
+            return ""
+        return spelled(derivative, atoms, LONGEST_DERIVATIVE)
 
     @cached_property
-    def _spelled(self) -> dict[tuple[Node, int], Node | None]:
+    def _derivatives(self) -> dict[tuple[Node, int], Node | None]:
         """The local derivatives of elementwise nodes that are more than plain numbers."""
         return {
             (node, place): local_derivative(node, place, placeholder(node.shape, node.dtype))
@@ -239,37 +242,9 @@ def _joined(quantities: Sequence[Quantity], rule: str) -> list[str | Quantity]:
     return parts
 
 
-def spelled_out(node: Node, atoms: Mapping[Node, str]) -> str:
-    """A derivative as a formula of named nodes; empty if it would be long.
-
-    >>> import chainrule as cr
-    >>> x = cr.variable(1.0, name="x")
-    >>> s = cr.sigmoid(x)
-    >>> spelled_out(s * (1 - s), {s: "s", x: "x"})
-    's × (1 − s)'
-    """
-    texts = dict(atoms)
-    infix: set[Node] = set()
-    for each in topological_order([node], atoms):
-        if each in texts:
-            continue
-        if not each.operands:
-            texts[each] = _number(each)
-            continue
-        enclosed = [f"({texts[x]})" if x in infix else texts[x] for x in each.operands]
-        plain = [texts[x] for x in each.operands]
-        symbol = each.op.symbol
-        is_infix = all(sign in OPERATOR_SIGNS for sign in symbol)
-        texts[each] = formula(symbol, enclosed if is_infix else plain)
-        if is_infix:
-            infix.add(each)
-        if len(texts[each]) > LONGEST_DERIVATIVE:
-            return ""
-    return "" if "?" in texts[node] else texts[node]
-
-
-def _number(leaf: Node) -> str:
-    """A plain number as text; a question mark for any other leaf."""
-    if leaf.payload is None or leaf.payload.ndim:
-        return "?"
-    return format_number(float(leaf.payload))
+def _is_told(derivative: Node, atoms: Mapping[Node, str]) -> bool:
+    """Whether a derivative is a formula of named nodes and plain numbers."""
+    return all(
+        each in atoms or each.operands or (each.payload is not None and each.payload.ndim == 0)
+        for each in topological_order([derivative], atoms)
+    )

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from importlib.resources import files
 
+from chainrule.explain.folding import FoldedPicture
+from chainrule.explain.graph_picture import GraphPicture, Record
 from chainrule.explain.ledger_equations import Equation, Quantity
 from chainrule.explain.ledger_script import BACKWARD, FORWARD, Script, Step
 from chainrule.explain.palette import SANS, SERIF
@@ -32,6 +34,53 @@ def page_of(script: Script) -> str:
     """The page of a ledger, as text."""
     title = script.picture.title or list(script.picture.formulas.values() or ["a number"])[-1]
     places = {(step.direction, step.id): place for place, step in enumerate(script.steps)}
+    entries = "\n".join(_entry(script, key, node, places) for key, node in script.nodes.items())
+    steps = (_step(step) for step in script.steps)
+    return _page(title, _explanation(), script.picture, entries, steps)
+
+
+def folded_page(picture: FoldedPicture) -> str:
+    """The page of a graph that has too many nodes: its blocks, and how each is opened."""
+    title = picture.title or "A large graph"
+    entries = "\n".join(_block(picture, record) for record in picture.records)
+    steps = [*picture.records, *reversed(picture.records)]
+    items = (element("li", element("a", text(r.name), href=f"#{_key(r)}"), data_node=_key(r))
+             for r in steps)  # fmt: skip
+    marks = tuple(
+        replace(record, id=_key(record), operands=tuple(map(_slug, record.operands)))
+        for record in picture.records
+    )
+    return _page(title, picture.describe(), GraphPicture(marks), entries, items)
+
+
+def _slug(name: str) -> str:
+    return name.replace(" ", "-")
+
+
+def _key(record: Record) -> str:
+    return _slug(record.id)
+
+
+def _block(picture: FoldedPicture, record: Record) -> str:
+    """What goes into a block, what comes out, and how to open it."""
+    place, count = picture.records.index(record), len(picture.records)
+    told = [f"{len(picture.blocks[record.name]):,} nodes, {record.symbol}"]
+    told += [f"reads {', '.join(record.operands)}"] if record.operands else []
+    told += [f"gives {record.value}, where the gradient {record.gradient} arrives"] * bool(
+        record.value
+    )
+    told.append(f"open it in Python: ledger(...).opened({record.name!r}).save('inside.html')")
+    return element(
+        "section", element("h2", text(record.name)), *(element("p", text(line)) for line in told),
+        id=_key(record), class_="entry", tabindex=-1, data_forward=place,
+        data_backward=2 * count - 1 - place,
+    )  # fmt: skip
+
+
+def _page(
+    title: str, explanation: str, picture: GraphPicture, entries: str, steps: Iterable[str]
+) -> str:
+    """A document that fetches nothing."""
     head = [
         '<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width,initial-scale=1">',
@@ -39,12 +88,11 @@ def page_of(script: Script) -> str:
         element("title", text(f"{title}: the chain-rule ledger")),
         element("style", f":root{{--serif:{SERIF};--sans:{SANS}}}\n{_file('ledger.css')}"),
     ]
-    entries = "\n".join(_entry(script, key, node, places) for key, node in script.nodes.items())
     body = [
-        element("header", element("h1", text(title)), element("p", _explanation())),
-        _graph(script),
+        element("header", element("h1", text(title)), element("p", text(explanation))),
+        _graph(picture),
         element("main", element("div", "\n", entries, "\n", class_="entries"),
-                element("ol", *(_step(step) for step in script.steps), class_="steps", start=0)),
+                element("ol", *steps, class_="steps", start=0)),
         element("nav", *_buttons(), '<output class="said" aria-live="polite"></output>',
                 '<button type="button" data-do="digits" aria-pressed="false">all digits</button>',
                 aria_label="steps"),
@@ -56,9 +104,9 @@ def page_of(script: Script) -> str:
     )
 
 
-def _graph(script: Script) -> str:
+def _graph(picture: GraphPicture) -> str:
     """The picture, made narrower where the window is, as far as it can be read."""
-    drawing = replace(script.picture, title="").svg()
+    drawing = replace(picture, title="").svg()
     width = float(drawing.partition(' width="')[2].partition('"')[0])
     return element(
         "div", drawing, class_="graph", style=f"--narrowest:{SMALLEST_SCALE * width:.0f}px"

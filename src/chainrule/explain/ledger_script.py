@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from chainrule.errors import ParameterError
 from chainrule.explain.circuit import by_id
 from chainrule.explain.graph_picture import GraphPicture
 from chainrule.explain.ledger_arithmetic import arithmetic
@@ -15,7 +14,6 @@ from chainrule.explain.passes import Passes
 from chainrule.explain.svg import format_number
 from chainrule.graph.node import Node
 
-MOST_NODES = 300  # of a page: they are laid out in a few seconds
 GIVEN, FORWARD, BACKWARD = "given", "forward", "backward"
 
 
@@ -62,12 +60,16 @@ class Script:
         return [first, *self._forward(), *self._backward()]
 
     def _leaves(self) -> Iterator[tuple[str, Node]]:
-        return ((key, node) for key, node in self.nodes.items() if not node.operands)
+        return ((key, node) for key, node in self.nodes.items() if key not in self.computed)
 
     def _forward(self) -> Iterator[Step]:
-        for key, node in self.nodes.items():
-            if node.operands:
-                yield Step(FORWARD, key, self.picture.formulas[key])
+        for key in self.computed:
+            yield Step(FORWARD, key, self.picture.formulas[key])
+
+    @property
+    def computed(self) -> dict[str, str]:
+        """The formulas of what is not given."""
+        return self.picture.formulas
 
     def _backward(self) -> Iterator[Step]:
         output = self.equations.names[self.equations.output]
@@ -77,7 +79,7 @@ class Script:
 
     def has_gradient(self, node: Node) -> bool:
         """Whether a gradient is shown: plain numbers have one that nobody asks for."""
-        return node in self.equations.found.gradients and node.payload is None
+        return node in self.equations.found.contributions and node.payload is None
 
     def told(self, step: Step) -> list[Equation]:
         """The equations of a step, element after element."""
@@ -95,24 +97,31 @@ class Script:
         ]
 
 
-def script_of(book: Passes, picture: GraphPicture) -> Script:
-    """Everything that two passes over a graph have to tell, beside their picture.
+def script_of(book: Passes, picture: GraphPicture, whole: GraphPicture) -> Script:
+    """Everything that two passes over a graph have to tell, beside the picture of it or of a part.
+
+    Parameters
+    ----------
+    book : Passes
+    picture, whole : GraphPicture
+        What is shown, and the picture of all nodes, which is the same if no part is meant.
 
     Raises
     ------
     ParameterError
-        If the graph has too many nodes or too many products for a page.
+        If there are too many products for a page.
     """
-    if len(picture.records) > MOST_NODES:
-        raise ParameterError(
-            f"a ledger of this graph has {len(picture.records):,} nodes, more than the {MOST_NODES}"
-            " that a page can show; take one of the nodes on the way as its output"
-        )
-    found = arithmetic(book)
     places = by_id(book)
     nodes = {record.id: places[record.id] for record in picture.records}
-    names = {node: picture.names[key] for key, node in nodes.items()}
-    for node in book.order:
+    names = {places[key]: name for key, name in whole.names.items()}
+    if picture is whole:
+        found = arithmetic(book)
+    else:
+        computed = {nodes[key] for key in picture.formulas}
+        outside = {x for node in book.order if node not in computed for x in node.operands}
+        leaves = {node for node in nodes.values() if not node.operands} - outside
+        found = arithmetic(book, computed | leaves)
+    for node in found.values:  # plain numbers are written into the gates that read them
         if node not in names:
             names[node] = format_number(float(found.values[node]))
     ids = {node: key for key, node in nodes.items()}

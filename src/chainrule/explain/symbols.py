@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
 import numpy as np
 
 from chainrule.explain.graph_picture import formula
@@ -31,10 +34,27 @@ def symbols(output: Node) -> str:
     ('w2 × exp(w1 × x)', 'w2 × exp(w1 × x) × x')
     """
     (simple,) = simplify([output])
-    written: dict[Node, Written] = {}
-    for node in topological_order([simple]):
-        written[node] = _written(node, [written[operand] for operand in node.operands])
-    return written[simple][0]
+    return spelled(simple, {})
+
+
+def spelled(output: Node, atoms: Mapping[Node, str], longest: float = math.inf) -> str:
+    """A node as it stands, in terms of ``atoms``; empty if it takes more characters than that.
+
+    Examples
+    --------
+    >>> import chainrule as cr
+    >>> x = cr.variable(1.0, name="x")
+    >>> s = cr.sigmoid(x)
+    >>> spelled(s * (1 - s), {s: "s"})
+    's × (1 − s)'
+    """
+    written: dict[Node, Written] = {node: (text, WHOLE) for node, text in atoms.items()}
+    for node in topological_order([output], atoms):
+        if node not in written:
+            written[node] = _written(node, [written[operand] for operand in node.operands])
+            if len(written[node][0]) > longest:
+                return ""
+    return written[output][0]
 
 
 def _written(node: Node, operands: list[Written]) -> Written:

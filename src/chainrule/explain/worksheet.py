@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chainrule.errors import unknown_name
-from chainrule.explain.ledger import ledger
+from chainrule.explain.ledger import Ledger, ledger
 from chainrule.explain.ledger_equations import Equation
 from chainrule.explain.ledger_script import GIVEN
 from chainrule.explain.svg import format_number
@@ -65,13 +65,14 @@ class Worksheet:
         Path(path).write_text(f"{self}\n", encoding="utf-8")
 
 
-def worksheet(output: Node, *, title: str = "") -> Worksheet:
+def worksheet(output: Node | Ledger, *, title: str = "") -> Worksheet:
     """The chain-rule ledger with blanks, and an answer key.
 
     Parameters
     ----------
-    output : Node
-        As for :func:`~chainrule.explain.ledger`.
+    output : Node or Ledger
+        As for :func:`~chainrule.explain.ledger`; or a block of a large graph that was opened
+        there.
     title : str
 
     Examples
@@ -100,7 +101,7 @@ def worksheet(output: Node, *, title: str = "") -> Worksheet:
     Answers
     (1) 6   (2) 1   (3) 2   (4) 2   (5) 3   (6) 3
     """
-    script = ledger(output, title=title).script
+    script = (output if isinstance(output, Ledger) else ledger(output, title=title)).script
     answers: list[float] = []
     questions = []
     given: tuple[str, ...] = ()
