@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -177,14 +179,21 @@ def peak() -> Work:
 WIDTHS = (4, 8, 16, 32, 45, 46, 64, 128, 256, 512, 1024)
 BATCHES = (1, 8, 32, 128, 512)
 EPOCH_ROWS, EPOCH_OPERATIONS, FEWEST_STEPS = 1024, 2e9, 4
+UPDATE_OPERATIONS = 300  # that fit into the time in which Adam moves one parameter, from memory
 
 
 def cell(width: int, batch: int) -> Task:
     """Two hidden layers of a width; epochs of 1,024 rows, or fewer where steps are long."""
     widths = (20, width, width, 1)
     step = Task("train", widths, batch)
-    steps = min(max(step.steps, EPOCH_ROWS // batch), int(EPOCH_OPERATIONS / step.operations))
+    operations = step.operations + UPDATE_OPERATIONS * parameters(widths)
+    steps = min(max(step.steps, EPOCH_ROWS // batch), int(EPOCH_OPERATIONS / operations))
     return replace(step, steps=max(steps, FEWEST_STEPS))
+
+
+def parameters(widths: Sequence[int]) -> int:
+    """Numbers in the weights and biases of a network."""
+    return sum(a * b + b for a, b in pairwise(widths))
 
 
 def cell_name(width: int, batch: int) -> str:
@@ -282,6 +291,50 @@ def digits_file() -> str:
     return str(path)
 
 
+def estimators() -> Work:
+    """Whole fits of multi-layer perceptrons with scikit-learn's defaults, on real data."""
+    from benchmarks.estimators import DATA, task
+
+    sklearn = PEERS["sklearn"].label
+    works = {"float64": "fit", "float32": "fit float32"}
+    cases, goals = {}, []
+    for name in DATA:
+        described = task(name)
+        cases[name] = [
+            Alone(f"{label}, {dtype}", peer, work, described)
+            for label, peer in ((OURS, "native"), (sklearn, "sklearn"))
+            for dtype, work in works.items()
+        ]
+        for dtype in works:
+            ours, theirs = f"{OURS}, {dtype}", f"{sklearn}, {dtype}"
+            goals += [
+                Goal(f"{name}: {theirs} / {ours}", 5, partial(_fit_ratio, name, theirs, ours)),
+                Goal(
+                    f"{name}, {dtype}: score behind scikit-learn's, in standard errors", 2,
+                    partial(_behind, name, theirs, ours), at_least=False,
+                ),
+            ]  # fmt: skip
+    return Work(
+        "Estimators with scikit-learn's defaults", "fit", cases, goals, rounds=5,
+        quantity=FIT_SECONDS, also=("score",),
+    )  # fmt: skip
+
+
+FIT_SECONDS = "fit seconds"
+
+
+def _fit_ratio(case: str, above: str, below: str, found: Results) -> float:
+    return compared(found[case], above, below, FIT_SECONDS)
+
+
+def _behind(case: str, theirs: str, ours: str, found: Results) -> float:
+    """By how many standard errors of the paired difference our scores are lower."""
+    pairs = zip(found[case][theirs].values("score"), found[case][ours].values("score"), strict=True)
+    gaps = [their - our for their, our in pairs]
+    error = statistics.stdev(gaps) / len(gaps) ** 0.5
+    return statistics.mean(gaps) / error if error else math.copysign(math.inf, sum(gaps) or -1)
+
+
 def members() -> Work:
     """Networks that train at once."""
     one, many = Task("train", (2, 10, 10, 1), 32), Task("train", (2, 10, 10, 1), 32, members=32)
@@ -375,8 +428,7 @@ PAGES = 1.0  # MiB that pages and Python's own objects may take
 
 def memory_bound(task: Task) -> float:
     """The mebibytes that training may take beyond the data set."""
-    parameters = sum(a * b + b for a, b in pairwise(task.widths))
-    numbers = parameters * (4 + ADAM_STATES) + task.batch * sum(task.widths)
+    numbers = parameters(task.widths) * (4 + ADAM_STATES) + task.batch * sum(task.widths)
     return SLACK * 4 * numbers / MEBIBYTE + PAGES
 
 
@@ -409,6 +461,7 @@ WORKS: dict[str, Callable[[], Work]] = {
     "grid": grid,
     "busy": busy,
     "process": process,
+    "estimators": estimators,
     "members": members,
     "latency": latency,
     "prediction": prediction,

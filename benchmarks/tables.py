@@ -106,7 +106,7 @@ def read_headless(path: Path, skipped: int) -> list[list[str]]:
 def california() -> Iterator[Task]:
     """The eight columns of the published data set, rebuilt from the file; $100,000."""
     frame = as_frame(folder() / "tabular" / "california-housing.csv.gz")
-    raw = {c.name: np.where(c.missing, np.nan, _floats(c)) for c in frame.columns[:-1]}
+    raw = {c.name: np.where(c.missing, np.nan, floats(c)) for c in frame.columns[:-1]}
     homes = raw["households"]
     columns = {
         "MedInc": raw["median_income"],
@@ -121,7 +121,8 @@ def california() -> Iterator[Task]:
     yield from random_splits(as_frame(columns), as_column(raw["median_house_value"] / 1e5, "value"))
 
 
-def _floats(column: Column) -> Any:
+def floats(column: Column) -> Any:
+    """Numbers, NaN where one is missing."""
     return np.where(column.missing, "nan", column.values).astype(np.float64)
 
 
@@ -130,13 +131,13 @@ def housing() -> Iterator[Task]:
     frame, target = target_from(
         folder() / "tabular" / "california-housing.csv.gz", "median_house_value"
     )
-    yield from random_splits(frame, as_column(_floats(target) / 1e5, "value"))
+    yield from random_splits(frame, as_column(floats(target) / 1e5, "value"))
 
 
 def diamonds() -> Iterator[Task]:
     """Prices in units of their standard deviation."""
     frame, target = target_from(folder() / "tabular" / "diamonds.csv.gz", "price")
-    price = _floats(target)
+    price = floats(target)
     yield from random_splits(frame, as_column(price / price.std(), "price"))
 
 
@@ -239,7 +240,7 @@ def pipeline_scores(table: Table, task: Task) -> dict[str, float]:
             X, task.target.as_texts().astype(object)
         )
         return {"accuracy": float(np.mean(model.predict(X_test) == truth))}
-    y, truth = _floats(task.target), _floats(task.truth)
+    y, truth = floats(task.target), floats(task.truth)
     scale = y.std()
     model = make_pipeline(prepare, MLPRegressor(random_state=0, max_iter=1000)).fit(
         X, (y - y.mean()) / scale
@@ -262,7 +263,7 @@ def _as_objects(task: Task) -> tuple[list[int], list[int], Any, Any]:
     cells = []
     for frame in (task.train, task.test):
         columns = [
-            _floats(c).astype(object)
+            floats(c).astype(object)
             if place in numbers
             else np.where(c.missing, "", c.values).astype(object)
             for place, c in enumerate(frame.columns)

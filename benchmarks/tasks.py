@@ -5,6 +5,7 @@ Read by every peer in its own environment, so that it needs nothing but NumPy.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -153,6 +154,30 @@ def until_good(task: Task, epoch: Callable[[], object], classes: Callable[[Array
         if np.mean(classes(X) == labels) >= GOOD_ACCURACY:
             return count
     raise RuntimeError(f"{MOST_EPOCHS} epochs were not enough for an accuracy of {GOOD_ACCURACY}")
+
+
+def fitted(task: Task, classifier: Any, regressor: Any, dtype: str, **chosen: Any) -> Any:
+    """Fit an estimator of scikit-learn's kind: the seconds, and the score of the test rows.
+
+    Parameters
+    ----------
+    task : Task
+    classifier, regressor : estimator classes
+    dtype : str
+        Of the rows.
+    chosen : settings beyond those that both have
+    """
+    X, y = task.stored("X").astype(dtype), task.stored("y")
+    kind = regressor if y.dtype.kind == "f" else classifier
+    epochs = int(task.stored("epochs"))
+    model = kind(max_iter=epochs, n_iter_no_change=epochs, random_state=task.seed, **chosen)
+    began = perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it has not converged
+        model.fit(X, y.astype(dtype) if kind is regressor else y)
+    seconds = perf_counter() - began
+    score = model.score(task.stored("X_test").astype(dtype), task.stored("y_test"))
+    return {"fit seconds": seconds, "score": float(score)}
 
 
 def timed(run: Callable[[], object], finish: Callable[[], object] | None = None) -> Any:

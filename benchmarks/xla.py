@@ -1,9 +1,14 @@
 """The xla engine beside hand-written JAX, and two processes beside one.
 
 Run ``python -m benchmarks.xla`` where JAX is installed; where it finds a GPU, the widest network is
-trained there too. Both do the same: batches from a shuffled order, gradients and their norm, Adam,
-a loss a step. Ours shuffles on the device; the other one is given NumPy's order. Times are medians
-of several turns, and ratios those within turns: a machine with other work changes its speed.
+trained there too. Both do the same: rows in an order of their own for each epoch, gradients and
+their norm, Adam, a loss a step. Hand-written JAX is ``jit`` of ``scan`` with donated buffers: once
+its order is ``jax.random.permutation`` on the device, where ours is, and once it comes from NumPy,
+which another core finds meanwhile. Times are medians of several turns, and ratios those within
+turns: a machine with other work changes its speed.
+
+``python -m benchmarks.xla model`` prints the table of expected efficiency alone, ``steps`` and
+``processes`` the others.
 """
 
 from __future__ import annotations
@@ -22,7 +27,7 @@ import jax.numpy as jnp
 
 from benchmarks.peers import jax_scan, ours
 from benchmarks.peers.jax_networks import loss
-from benchmarks.tasks import BETA_1, BETA_2, EPSILON, RATE, Task
+from benchmarks.tasks import BETA_1, BETA_2, EPSILON, RATE, Task, timed
 from chainrule.engines.xla.cluster import joined
 from chainrule.engines.xla.engine import XlaEngine
 
@@ -33,7 +38,7 @@ TASKS = {
     Task("train", (784, 1024, 1024, 10), 256, steps=12): 2,
 }
 """What is trained, and how many epochs a turn takes."""
-WIDE = Task("train", (784, 1024, 1024, 10), 1024, steps=4)
+WIDE = Task("train", (784, 1024, 1024, 10), 1024, steps=20)
 ON_GPU = Task("train", (784, 1024, 1024, 10), 4096, steps=15)
 TURNS = 11
 PORT = 23400
@@ -67,21 +72,44 @@ class Ours(ours.Training):
         return super().fit(epochs, *positional, engine=self.engine, **settings)
 
 
-def compare(task: Task, epochs: int, **settings: Any) -> tuple[float, ...]:
-    """Microseconds a step of ours and of hand-written JAX, and the ratio of neighbours in turn."""
+class Peer(jax_scan.Training):
+    """Hand-written JAX that shuffles on the device, as ours does."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.key = jax.random.key(0)
+        self.epoch_of_key = jax.jit(self._epoch, donate_argnums=0)
+
+    def _epoch(self, carried: Any, X: Any, labels: Any, key: Any) -> Any:
+        key, mine = jax.random.split(key)
+        order = jax.random.permutation(mine, len(X)).reshape(self.shape)
+        return *jax_scan.one_epoch(step_with_norm, carried, X, labels, order), key
+
+    def shuffled(self) -> None:
+        self.carried, self.losses, self.key = self.epoch_of_key(
+            self.carried, self.X, self.labels, self.key
+        )
+
+
+def compare(task: Task, epochs: int, **settings: Any) -> list[float]:
+    """Microseconds a step of ours and of the two peers, and the ratios of neighbours in turn."""
     jax_scan.EPOCH = jax_scan.compiled(step_with_norm)
-    mine, theirs = Ours(task, **settings), jax_scan.train(task)
-    theirs.seconds(1)
-    turns = [(mine.seconds(epochs), theirs.seconds(epochs)) for _ in range(TURNS)]
-    scale = 1e6 / (epochs * task.steps)
-    found = [median(times) * scale for times in zip(*turns, strict=True)]
-    return (*found, median(ours / other for ours, other in turns))
+    peers = [Peer(task), jax_scan.Training(task)]
+    runs = [Ours(task, **settings).seconds]
+    runs += [timed(peer.shuffled, peer.finish) for peer in peers]
+    for run in runs:
+        run(1)
+    turns = [[run(epochs) * 1e6 / (epochs * task.steps) for run in runs] for _ in range(TURNS)]
+    times = [median(column) for column in zip(*turns, strict=True)]
+    ratios = [median(turn[0] / turn[peer] for turn in turns) for peer in (1, 2)]
+    return [*times, *ratios]
 
 
-def say(task: Task, found: tuple[float, ...], device: str) -> None:
+def say(task: Task, found: list[float], device: str) -> None:
     """One line of the table."""
-    mine, theirs, ratio = found
-    print(f"| {task} | {device} | {mine:,.1f} | {theirs:,.1f} | {ratio:.2f} |", flush=True)
+    mine, on_device, by_numpy, *ratios = found
+    times = f"{mine:,.1f} | {on_device:,.1f} | {by_numpy:,.1f}"
+    print(f"| {task} | {device} | {times} | {ratios[0]:.2f} | {ratios[1]:.2f} |", flush=True)
 
 
 # Several processes
@@ -92,7 +120,7 @@ def work(number: int, count: int, cores: list[int]) -> None:
     os.sched_setaffinity(0, cores)
     with joined(f"127.0.0.1:{PORT}", number, count) as cluster:
         training = Ours(WIDE)
-        seconds = min(training.seconds(2) for _ in range(3)) / (2 * WIDE.steps)
+        seconds = min(training.seconds(1) for _ in range(4)) / WIDE.steps
         if cluster.is_first:
             print(json.dumps(seconds))
 
@@ -135,36 +163,57 @@ def efficiency(widths: tuple[int, ...], hosts: int, batches: int = 1) -> float:
     return compute / (compute + moved / LINK + 2 * (hosts - 1) * LATENCY * (hosts > 1))
 
 
+def activations(widths: tuple[int, ...], batches: int) -> float:
+    """GiB that a host's rows take in a step: features, and of each unit a value and a slope."""
+    numbers = widths[0] + 2 * sum(widths[1:])
+    return 4 * numbers * ROWS_A_HOST * batches / 2**30
+
+
 def say_model() -> None:
     """The table of expected efficiency."""
     counts = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-    print("| network, rows a host | " + " | ".join(map(str, counts)) + " |")
-    print("|---" * (len(counts) + 1) + "|")
+    print("| network, rows a host | GiB | " + " | ".join(map(str, counts)) + " |")
+    print("|---" * (len(counts) + 2) + "|")
     for widths in SIZES:
         for batches in (1, 16):
             shares = [f"{efficiency(widths, hosts, batches):.0%}" for hosts in counts]
             name = f"{'-'.join(map(str, widths))}, {ROWS_A_HOST * batches:,}"
-            print(f"| {name} | " + " | ".join(shares) + " |")
+            gib = f"{activations(widths, batches):.2f}"
+            print(f"| {name} | {gib} | " + " | ".join(shares) + " |")
 
 
-def main() -> None:
-    say_model()
-    print(
-        "| network | device | us a step, ours | hand-written JAX | ratio |\n|---|---|---|---|---|"
-    )
+def say_steps() -> None:
+    """The table of training steps."""
+    print("| network | device | us a step, ours | JAX | JAX, NumPy's order | ratio | ratio |")
+    print("|---" * 7 + "|")
     for task, epochs in TASKS.items():
         say(task, compare(task, epochs, device="cpu", devices=1), "cpu")
     if jax.default_backend() == "gpu":
         say(ON_GPU, compare(ON_GPU, 20, device="gpu", devices=1), jax.devices()[0].device_kind)
-    if hasattr(os, "sched_setaffinity") and len(cores := sorted(os.sched_getaffinity(0))) > 1:
-        one, two = (min(seconds_a_step(own) for _ in range(3))
-                    for own in ([cores[:2]], [cores[:1], cores[1:2]]))  # fmt: skip
-        print(f"\n{WIDE}: one process on two cores {one * 1e3:.0f} ms a step, two processes on one"
-              f" core each {two * 1e3:.0f} ms: {one / two:.0%} of the throughput")  # fmt: skip
+
+
+def say_processes() -> None:
+    """Two processes with a core each, beside one with both."""
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    shapes = [cores], [[core] for core in cores]
+    one, two = (min(seconds_a_step(own) for _ in range(3)) for own in shapes)
+    print(
+        f"{WIDE}: one process on two cores {one * 1e3:.0f} ms a step, two processes on one core"
+        f" each {two * 1e3:.0f} ms: {one / two:.0%} of the throughput"
+    )
+
+
+PARTS = {"model": say_model, "steps": say_steps, "processes": say_processes}
+
+
+def main(parts: list[str]) -> None:
+    for name in parts or PARTS:
+        PARTS[name]()
+        print()
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
+    if sys.argv[1:] and sys.argv[1].isdigit():
         work(int(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3]))
     else:
-        main()
+        main(sys.argv[1:])

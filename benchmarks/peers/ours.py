@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -19,6 +20,7 @@ from benchmarks.tasks import (
     RATE,
     Job,
     Task,
+    fitted,
     layers,
     some,
     timed,
@@ -206,4 +208,15 @@ WORKS = {
     "jacobian": jacobian,
     "hvp": hvp,
 }
-ALONE = {"digits": digits, "long": long}
+
+
+def fit(task: Task, dtype: str = "float64") -> dict[str, float]:
+    """A whole fit of the estimators, with the defaults; compiled, or loaded, within it."""
+    from chainrule.estimators import MLPClassifier, MLPRegressor
+
+    return fitted(task, MLPClassifier, MLPRegressor, dtype)
+
+
+ALONE = {
+    "digits": digits, "long": long, "fit": fit, "fit float32": partial(fit, dtype="float32"),
+}  # fmt: skip

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.neural_network import MLPClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from benchmarks.tasks import (
     BETA_1,
@@ -15,6 +16,7 @@ from benchmarks.tasks import (
     RATE,
     Job,
     Task,
+    fitted,
     layers,
     timed,
     until_good,
@@ -69,5 +71,10 @@ def digits(task: Task) -> dict[str, float]:
     return {"epochs": until_good(task, training.epoch, training.model.predict)}
 
 
+def fit(task: Task, dtype: str = "float64") -> dict[str, float]:
+    """A whole fit, with the defaults."""
+    return fitted(task, MLPClassifier, MLPRegressor, dtype)
+
+
 WORKS = {"train": train}
-ALONE = {"digits": digits}
+ALONE = {"digits": digits, "fit": fit, "fit float32": partial(fit, dtype="float32")}

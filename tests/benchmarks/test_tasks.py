@@ -10,7 +10,7 @@ import pytest
 
 import chainrule as cr
 from benchmarks import catalogue, runner
-from benchmarks.catalogue import WORKS, cell
+from benchmarks.catalogue import BATCHES, FEWEST_STEPS, WIDTHS, WORKS, cell, parameters
 from benchmarks.peers import PEERS, numpy_by_hand, ours
 from benchmarks.runner import Rounds
 from benchmarks.tasks import Task, from_json, layers, until_good
@@ -107,8 +107,18 @@ def test_operations_are_those_of_the_products() -> None:
 
 
 def test_long_epochs_are_checked_in_short() -> None:
-    assert cell(1024, 1).short().steps < cell(1024, 1).steps
+    assert cell(4, 1).short().steps < cell(4, 1).steps
     assert TRAINED[0].short() == TRAINED[0]
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_epochs_of_cells_are_of_bounded_length(width: int, batch: int) -> None:
+    task = cell(width, batch)
+    seconds = 5e-6 * task.steps + task.steps * (
+        task.operations / 5e10 + 7 * 4 * parameters(task.widths) / 5e9
+    )  # a core's products, and Adam's seven passes over memory, with some leeway
+    assert task.steps >= FEWEST_STEPS and seconds < 0.4
 
 
 @pytest.mark.parametrize("task", SIZES, ids=str)

@@ -100,3 +100,13 @@ def test_a_long_chain_is_walked_without_recursion() -> None:
         f = cr.sin(f)
     book = ledger(f)
     assert np.isfinite(book.gradients[x])
+
+
+def test_a_wide_drawing_writes_fewer_elements_out() -> None:
+    x = cr.variable([0.25, -0.5, 0.125], name="x")
+    short, long = x * 2, x * 2
+    for _ in range(12):
+        long = cr.tanh(long)
+    assert "(0.25, −0.5, 0.125)" in cr.explain.circuit(cr.sum(short)).text()
+    picture = cr.explain.circuit(cr.sum(long))
+    assert "(0.25, −0.5, 0.125)" not in picture.text() and "3" in picture.text()

@@ -215,7 +215,7 @@ def chain(length: int) -> cr.Node:
 def test_a_large_graph_is_folded_and_every_block_opens_as_arithmetic() -> None:
     book = ledger(chain(200), title="A chain")
     folded = read(book.html())
-    assert any("folded into 20 blocks; opened('block 1')" in text for text in folded.texts)
+    assert any("folded into 8 blocks; opened('block 1')" in text for text in folded.texts)
     assert set(folded.links) <= folded.ids and mistakes(folded) == []
     told: set[str] = set()
     for name in book.picture.blocks:  # type: ignore[attr-defined]
@@ -255,13 +255,13 @@ def test_what_is_not_folded_or_not_there_is_refused() -> None:
         book.opened("block 99")
     with pytest.raises(ParameterError, match="not folded"):
         ledger(layer()).opened("block 1")
-    assert "___(1)" in worksheet(book.opened("block 20")).sheet
+    assert "___(1)" in worksheet(book.opened("block 8")).sheet
 
 
 def test_tens_of_thousands_of_nodes_fold_and_say_how_to_open() -> None:
     picture = cr.explain.circuit(chain(5_000))
-    assert "nodes, folded into 20 blocks; opened('block 1')" in picture.text()
-    assert len(picture.records) == 20 and picture.svg().startswith("<svg")
+    assert "nodes, folded into 8 blocks; opened('block 1')" in picture.text()
+    assert len(picture.records) == 8 and picture.svg().startswith("<svg")
 
 
 def test_what_cannot_be_shown_is_refused() -> None:

@@ -173,7 +173,7 @@ class Cluster:
         atexit.register(_exit, status)  # runs before what would wait for the others
 
 
-def _difference(other: int, mine: Mapping[str, str], theirs: Mapping[str, str]) -> str | None:
+def _difference(other: int, mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> str | None:
     for name, value in mine.items():
         if theirs.get(name) != value:
             return (

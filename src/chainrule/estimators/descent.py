@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.engines.base import Outcome
+from chainrule.engines.base import Engine, Outcome
+from chainrule.engines.reference import row_order
 from chainrule.engines.registry import get_engine
 from chainrule.errors import DataError
 from chainrule.estimators.machine import WARM_UP_SECONDS, Machine, snapshot_from
+from chainrule.estimators.sparse import SparseRows
 from chainrule.graph.tree import flatten, unflatten
 from chainrule.optim import Optimizer
 from chainrule.shapes import Array
@@ -82,7 +84,7 @@ class Descent:
     carried : tree of arrays
         Without the optimizer's state, which ``memory`` has.
     rows : list of arrays
-        Features, targets, and weights if there are any.
+        Features, which may be SparseRows, targets, and weights if there are any.
     memory : Memory
         Updated with every call.
     batch : int
@@ -99,7 +101,7 @@ class Descent:
         self,
         machine: Machine,
         carried: Any,
-        rows: Sequence[Array],
+        rows: Sequence[Any],
         memory: Memory,
         *,
         batch: int,
@@ -135,18 +137,46 @@ class Descent:
     def run(self, most: int) -> Epochs:
         """Run some epochs, at least one and at most ``most``."""
         count = max(1, min(most, self._warm_up_left or int(CALL_SECONDS / self._estimate)))
-        engine, memory = get_engine(self.engine), self.memory
+        count = 1 if self._sparse else count
+        memory = self.memory
         scale = np.full_like(memory.state["scale"], memory.learning_rate)
         self.carried["optimizer"] = {**memory.state, "scale": scale}
         epochs = range(memory.epochs, memory.epochs + count)
-        outcome = engine.run(
-            self.program, flatten(self.carried), self.rows, seed=memory.seed, epochs=epochs
-        )
+        run = self._in_parts if self._sparse else self._whole
+        outcome = run(get_engine(self.engine), epochs)
         self.carried = unflatten(self.carried, outcome.carried)
         memory.state = self.carried["optimizer"]
         memory.epochs += count
         memory.seconds += count * self._estimate
         return self._read(outcome)
+
+    @property
+    def _sparse(self) -> bool:
+        return isinstance(self.rows[0], SparseRows)
+
+    def _whole(self, engine: Engine, epochs: range) -> Outcome:
+        """Epochs over rows in memory."""
+        carried, seed = flatten(self.carried), self.memory.seed
+        return engine.run(self.program, carried, self.rows, seed=seed, epochs=epochs)
+
+    def _in_parts(self, engine: Engine, epochs: range) -> Outcome:
+        """An epoch whose rows become dense some steps at a time: the same bits."""
+        count, seed = len(self.rows[0]), self.memory.seed
+        bounds = self.program.bounds(count)
+        order = row_order(self.program, seed, epochs.start, count)
+        whole = max(1, self.rows[0].rows_of_a_part // self.program.batch)
+        carried, records = flatten(self.carried), []
+        for first in range(0, len(bounds), whole):
+            low, high = bounds[first, 0], bounds[first : first + whole, 1][-1]
+            chosen = slice(low, high) if order is None else order[low:high]
+            rows = [np.ascontiguousarray(each[chosen]) for each in self.rows]
+            program = replace(self.program, shuffled=False, before=first)
+            outcome = engine.run(program, carried, rows, seed=seed, epochs=epochs)
+            carried = outcome.carried
+            records.append(outcome.records)
+            if not outcome.finite:
+                break
+        return Outcome(carried, _joined(records, len(bounds)), outcome.finite)
 
     def until(self, tolerance: float, most: int) -> list[float]:
         """Run until the gradient's norm is a share of the first one's; the losses.
@@ -179,6 +209,17 @@ class Descent:
         total = loss.astype(np.float64) / self.units + penalty
         losses = np.tensordot(total, shares, (1, 0))
         return Epochs(losses, norm.reshape(len(norm), -1).mean(axis=1), outcome.finite)
+
+
+def _joined(parts: Sequence[Sequence[Array]], steps: int) -> list[Array]:
+    """Records of an epoch from those of its parts; of steps that did not run NaN."""
+    joined = [np.concatenate(each, axis=1) for each in zip(*parts, strict=True)]
+    rest = steps - joined[0].shape[1]
+    widths = [[(0, 0), (0, rest), *[(0, 0)] * (each.ndim - 2)] for each in joined]
+    return [
+        np.pad(each, width, constant_values=np.nan) if rest else each
+        for each, width in zip(joined, widths, strict=True)
+    ]
 
 
 @dataclass

@@ -133,19 +133,18 @@ def divided(
     estimator: Any, rows: list[Array], generator: np.random.RandomState
 ) -> tuple[list[Array], list[Array]]:
     """Training rows and validation rows: scikit-learn's own division for a generator."""
-    parts = train_test_split(
-        *rows,
+    train, held_out = train_test_split(
+        np.arange(len(rows[0])),
         random_state=generator,
         test_size=estimator.validation_fraction,
         stratify=estimator._stratify(rows[1]),
     )
-    train, held_out = parts[0::2], parts[1::2]
-    if len(held_out[0]) < 2:
+    if len(held_out) < 2:
         raise DataError(
             "The validation set is too small. Increase 'validation_fraction' or the size of your"
             " dataset."
         )
-    return train, held_out
+    return [each.take(train, 0) for each in rows], [each.take(held_out, 0) for each in rows]
 
 
 def batch_of(batch_size: Any, rows: int) -> int:

@@ -341,11 +341,6 @@ def _typed(array: Any, dtype: Dtype) -> Array:
     return np.ascontiguousarray(array, dtype)
 
 
-def dense(X: Any, dtype: Dtype) -> Array:
-    """Rows in memory one after the other, of the network's type."""
-    return np.ascontiguousarray(X.toarray() if hasattr(X, "toarray") else X, dtype)
-
-
 def network(architecture: Architecture, snapshot: Snapshot) -> Network:
     """A network that stands on its own."""
     layers = [Template.of(layer).make() for layer in architecture.layers]

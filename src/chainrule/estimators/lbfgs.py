@@ -13,6 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 from chainrule.engines.base import Executable
 from chainrule.engines.blas import one_blas_thread
 from chainrule.estimators.machine import WARM_UP_SECONDS, Machine
+from chainrule.estimators.risk import STRENGTH
+from chainrule.estimators.sparse import SparseRows
 from chainrule.graph.tree import flatten, unflatten
 from chainrule.shapes import Array
 
@@ -209,14 +211,37 @@ class Halves(Space):
 
 
 def objective(run: Executable, packing: Packing, states: Any, rows: Sequence[Array]) -> Evaluate:
-    """Value and gradient at a vector of parameters."""
+    """Value and gradient at a vector of parameters; sparse rows are made dense in parts."""
+    parts = _parts(rows)
+    if len(parts) > 1:  # each has a penalty of its own, by its share of the rows
+        states = {**states, STRENGTH: states[STRENGTH] / len(parts)}
     carried = flatten(states)
 
     def evaluate(flat: Array) -> tuple[float, Array]:
-        loss, penalty, *slopes = run([*packing.parts(flat), *carried, *rows])
-        return float(loss) + float(penalty), packing.packed(slopes[: len(packing.leaves)])
+        parameters = packing.parts(flat)
+        total, slope = 0.0, np.zeros(packing.size)
+        for share, place in parts:
+            part = rows if place is None else [each[place] for each in rows]
+            loss, penalty, *slopes = run([*parameters, *carried, *part])
+            total += share * (float(loss) + float(penalty))
+            slope += share * packing.packed(slopes[: len(packing.leaves)])
+        return total, slope
 
     return evaluate
+
+
+def _parts(rows: Sequence[Any]) -> list[tuple[float, slice | None]]:
+    """What is evaluated at once, with its share of the weights: all of it, unless it is sparse."""
+    X, *others = rows
+    if not isinstance(X, SparseRows):
+        return [(1.0, None)]
+    weights = others[1] if len(others) > 1 else np.ones(len(X))
+    total = float(weights.sum()) or 1.0
+    shares: list[tuple[float, slice | None]] = []
+    for low in range(0, len(X), X.rows_of_a_part):
+        place = slice(low, low + X.rows_of_a_part)
+        shares.append((float(weights[place].sum()) / total, place))
+    return [each for each in shares if each[0] > 0] or shares[:1]  # of weights that are all 0
 
 
 def _reporting(report: Report, packing: Packing, space: Space) -> Callable[..., None]:

@@ -7,18 +7,19 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
-from scipy.sparse import csr_matrix
+from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from chainrule.errors import DataError, ParameterError
 from chainrule.estimators.kinds import VERBOSITY, Either, Infinite, checked
-from chainrule.estimators.layout import Glorot, dense
+from chainrule.estimators.layout import Glorot
 from chainrule.estimators.lbfgs import Found, Search, search
 from chainrule.estimators.machine import Blueprint, Machine, Template, carried_from, machine_for
 from chainrule.estimators.reporting import CallbackSupportMixin, Reporter, with_callbacks
 from chainrule.estimators.risk import Risk
+from chainrule.estimators.sparse import features
 from chainrule.estimators.weights import class_factors, weighted, weights_from
 from chainrule.estimators.workers import one_thread_in_workers
 from chainrule.nn.layers import Activation, Linear
@@ -199,7 +200,7 @@ class LogisticRegression(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
     def sparsify(self) -> Self:
         """Keep ``coef_`` as a sparse matrix: less memory where an L1 penalty made zeros."""
         check_is_fitted(self, "coef_")
-        self.coef_: Any = csr_matrix(self.coef_)
+        self.coef_: Any = sparse.csr_matrix(self.coef_)
         return self
 
     def densify(self) -> Self:
@@ -234,13 +235,13 @@ class LogisticRegression(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
             raise ParameterError("l1_ratio must be specified when penalty is elasticnet.")
         return (1.0 - ratio) / self.C, ratio / self.C
 
-    def _features(self, X: Any) -> Array:
+    def _features(self, X: Any) -> Any:
         """Rows in float64: a line search needs the digits."""
-        rows = dense(X, FLOAT64)
         if not self._has_own_feature:
-            return rows
-        own = np.full((len(rows), 1), float(self.intercept_scaling))
-        return np.ascontiguousarray(np.hstack([rows, own]))
+            return features(X, FLOAT64)
+        own = np.full((X.shape[0], 1), float(self.intercept_scaling))
+        both = sparse.hstack([X, own], "csr") if sparse.issparse(X) else np.hstack([X, own])
+        return features(both, FLOAT64)
 
     def _weights(self, sample_weight: Any, y: Array) -> list[Array]:
         given = None if sample_weight is None else weights_from(sample_weight, len(y), FLOAT64)

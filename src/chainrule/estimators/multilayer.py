@@ -23,6 +23,7 @@ from chainrule.estimators.kinds import (
 )
 from chainrule.estimators.machine import Machine
 from chainrule.estimators.reporting import CallbackSupportMixin, Reporter
+from chainrule.estimators.sparse import features, in_parts
 from chainrule.estimators.weights import weighted, weights_from
 from chainrule.estimators.workers import one_thread_in_workers
 from chainrule.optim import Optimizer
@@ -133,13 +134,11 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
         one_thread_in_workers()
         self._refuse(incremental, validation[0] is not None)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        features, targets = self._validated(X, y, first, incremental)
+        given, targets = self._validated(X, y, first, incremental)
         generator = generator_from(self.random_state)
         goal = self._goal(self._count_outputs(targets))
-        machine = layout.machine_of(
-            self, goal, features.shape[1], as_dtype(self.dtype or features.dtype)
-        )
-        rows = self._rows(features, targets, sample_weight, machine, labels=y)
+        machine = layout.machine_of(self, goal, given.shape[1], as_dtype(self.dtype or given.dtype))
+        rows = self._rows(given, targets, sample_weight, machine, labels=y)
         network = (
             layout.drawn_many(machine, generator, max(self.members, self.restarts))
             if first
@@ -193,7 +192,7 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
         Classes have weights of their own if ``labels`` say which they are.
         """
         dtype = machine.architecture.dtype
-        rows = [layout.dense(X, dtype), y if y.ndim == 1 else y.astype(dtype, copy=False)]
+        rows = [features(X, dtype), y if y.ndim == 1 else y.astype(dtype, copy=False)]
         given = None if sample_weight is None else weights_from(sample_weight, len(y), dtype)
         factors = None if labels is None else self._factors(labels, given)
         weights = weighted(given, factors)
@@ -228,8 +227,10 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
         dtype = as_dtype(np.asarray(self.coefs_[0]).dtype)
         machine = layout.machine_of(self, self._goal(self.n_outputs_), X.shape[1], dtype)
         engine = getattr(self, "_prediction_engine", self.engine)
-        output, _ = machine.evaluate(self._network(machine), [layout.dense(X, dtype)], engine)
-        return output
+        network = self._network(machine)
+        return in_parts(
+            lambda rows: machine.evaluate(network, [rows], engine)[0], features(X, dtype)
+        )
 
     @property
     def network_(self) -> Any:

@@ -11,6 +11,7 @@ from sklearn.metrics import get_scorer
 
 from chainrule.estimators import layout
 from chainrule.estimators.machine import Machine
+from chainrule.estimators.sparse import SparseRows, in_parts
 from chainrule.shapes import Array
 from chainrule.training.snapshot import Snapshot
 
@@ -32,7 +33,7 @@ def scorer_for(estimator: Any, rows: list[Array], machine: Machine) -> Score:
     given = weights[0] if weights else None
 
     def own(network: Snapshot, engine: str | None) -> Array:
-        output, _ = machine.evaluate(network, [X], engine)
+        output = in_parts(lambda part: machine.evaluate(network, [part], engine)[0], X)
         each = output if network.members else output[None]
         finite = [bool(np.isfinite(one).all()) for one in each]
         scored = [
@@ -44,6 +45,7 @@ def scorer_for(estimator: Any, rows: list[Array], machine: Machine) -> Score:
     if estimator.scoring is None:
         return own
     scorer, labels = get_scorer(estimator.scoring), estimator._decoded(y)
+    given_rows = X.matrix if isinstance(X, SparseRows) else X
     weighted = {} if given is None else {"sample_weight": given}
 
     def chosen(network: Snapshot, engine: str | None) -> Array:
@@ -51,7 +53,7 @@ def scorer_for(estimator: Any, rows: list[Array], machine: Machine) -> Score:
         ready.__dict__.pop("feature_names_in_", None)  # the copy is given arrays
         ready.__dict__.update(layout.attributes_of(machine.architecture, network))
         ready.__dict__.update(n_outputs_=y.shape[1] if y.ndim == 2 else len(estimator.classes_))
-        return np.full(network.members or 1, scorer(ready, X, labels, **weighted))
+        return np.full(network.members or 1, scorer(ready, given_rows, labels, **weighted))
 
     return chosen
 

@@ -15,7 +15,7 @@ from chainrule.explain.graph_picture import GraphPicture, Record
 from chainrule.explain.terminal import Colour
 
 MOST_DRAWN = 300  # nodes of a drawing: they are laid out in a fraction of a second
-BLOCKS = 20  # of a folded drawing, about
+BLOCKS = 8  # of a folded drawing, about: as many as can be read on a slide
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class FoldedPicture(GraphPicture):
     ...     f = cr.sin(f)
     >>> picture = cr.explain.circuit(f)
     >>> print(picture.describe())
-    401 nodes, folded into 20 blocks; opened('block 1') shows the first.
+    401 nodes, folded into 8 blocks; opened('block 1') shows the first.
     >>> len(picture.opened("block 2").records)
-    22
+    52
     """
 
     whole: GraphPicture = field(kw_only=True)

@@ -105,6 +105,11 @@ class GraphPicture(Figure):
         return draw_graph(marks, edges, title=self.title, description=self.describe())
 
     @property
+    def width(self) -> float:
+        """Of the drawing, in CSS pixels."""
+        return float(self.svg().partition(' width="')[2].partition('"')[0])
+
+    @property
     def data(self) -> dict[str, Any]:
         """The records, as dicts of text."""
         return {"title": self.title, "nodes": [asdict(record) for record in self.records]}

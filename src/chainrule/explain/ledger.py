@@ -68,7 +68,7 @@ class Ledger(Passes, Figure):
         ...     f = cr.sin(f)
         >>> inside = cr.explain.ledger(f).opened("block 7")
         >>> inside.picture.title, len(inside.script.steps)
-        ('block 7', 43)
+        ('block 7', 103)
         """
         _blocks(self.picture).opened(block)
         return replace(self, path=(*self.path, block))

@@ -106,11 +106,9 @@ def _page(
 
 def _graph(picture: GraphPicture) -> str:
     """The picture, made narrower where the window is, as far as it can be read."""
-    drawing = replace(picture, title="").svg()
-    width = float(drawing.partition(' width="')[2].partition('"')[0])
-    return element(
-        "div", drawing, class_="graph", style=f"--narrowest:{SMALLEST_SCALE * width:.0f}px"
-    )
+    drawing = replace(picture, title="")
+    narrowest = f"--narrowest:{SMALLEST_SCALE * drawing.width:.0f}px"
+    return element("div", drawing.svg(), class_="graph", style=narrowest)
 
 
 def _file(name: str) -> str:

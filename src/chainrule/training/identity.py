@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,26 +63,41 @@ def require_same(found: dict[str, Any], wanted: dict[str, Any], source: str) -> 
 
 
 def described(value: Any) -> str:
-    """A record and what it sets apart from defaults, in words; functions by their names.
+    """A record and what it sets apart from defaults, in words: the same for the same value.
+
+    Arrays are told by their digests, functions by their names, other objects by what they hold;
+    nothing is shortened, and no memory address is among it.
 
     Examples
     --------
     >>> from chainrule.optim import SGD
-    >>> described(SGD(0.1)), described(len)
-    ('SGD(learning_rate=0.1)', 'len')
+    >>> described(SGD(0.1)), described(len), described([1, {"a": None}])
+    ('SGD(learning_rate=0.1)', 'len', "[1, {'a': None}]")
     """
+    if isinstance(value, np.ndarray):
+        return digest([value])
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = [
-            f"{field.name}={described(getattr(value, field.name))}"
-            for field in dataclasses.fields(value)
-            if getattr(value, field.name) != field.default
-        ]
-        return f"{type(value).__name__}({', '.join(fields)})"
-    if isinstance(value, tuple):
-        return f"({', '.join(map(described, value))})"
-    if callable(value):
-        return str(getattr(value, "__qualname__", type(value).__qualname__))
+        return _record(value)
+    if isinstance(value, (tuple, list)):
+        opening, closing = "()" if isinstance(value, tuple) else "[]"
+        return f"{opening}{', '.join(map(described, value))}{closing}"
+    if isinstance(value, dict):
+        pairs = [f"{key!r}: {described(each)}" for key, each in value.items()]
+        return f"{{{', '.join(pairs)}}}"
+    if isinstance(value, partial):
+        return f"partial({described((value.func, value.args, value.keywords))})"
+    if callable(value) and hasattr(value, "__qualname__"):
+        return str(value.__qualname__)
+    if callable(value) or repr(value) == object.__repr__(value):
+        return f"{type(value).__qualname__}{described(getattr(value, '__dict__', {}))}"
     return repr(value)
+
+
+def _record(value: Any) -> str:
+    """A dataclass by its fields that are not the defaults."""
+    pairs = [(field, described(getattr(value, field.name))) for field in dataclasses.fields(value)]
+    told = [f"{field.name}={text}" for field, text in pairs if text != described(field.default)]
+    return f"{type(value).__name__}({', '.join(told)})"
 
 
 def digest(arrays: Sequence[Array]) -> str:

@@ -71,7 +71,7 @@ class Steps(Method):
         self.program = replace(order, step=graph, carried=len(flatten(carried)))
         self.engine = get_engine(self.plan.engine)
         seconds = epoch_seconds(self.program, training.task.n_rows) / self.engine.speed
-        fitting = 0 if self._streams(training) else int(CALL_SECONDS / seconds)
+        fitting = 0 if training.task.stream else int(CALL_SECONDS / seconds)
         self.several = fitting > 0 and not training.watched
         self.chunk = fitting if self.several else 1
         long = self.engine.splits_epochs and seconds > PART_SECONDS
@@ -137,8 +137,9 @@ class Steps(Method):
             self._program(training, portion, stop), flatten(training.carried), portion.rows,
             seed=self.plan.seed, epochs=epoch,
         )  # fmt: skip
-        factor = PART_SECONDS / max(time.perf_counter() - began, PART_SECONDS / GROWTH)
-        self.part = max(1, int((stop - training.step) * factor))
+        if self.engine.splits_epochs:
+            factor = PART_SECONDS / max(time.perf_counter() - began, PART_SECONDS / GROWTH)
+            self.part = max(1, int((stop - training.step) * factor))
         return outcome
 
     def _program(self, training: Training, portion: Portion, stop: int) -> Program:
@@ -147,20 +148,6 @@ class Steps(Method):
         shuffled = self.program.shuffled and training.task.stream is None  # else they are already
         steps = range(training.step - first, stop - first)
         return replace(self.program, shuffled=shuffled, steps=steps, before=first)
-
-    def _streams(self, training: Training) -> bool:
-        """Whether rows are read while training runs.
-
-        Raises
-        ------
-        ParameterError
-            If the engine cannot do that.
-        """
-        if training.task.stream is not None and not self.engine.splits_epochs:
-            raise ParameterError(
-                f"the {self.engine.name} engine takes rows that are in memory; use the native one"
-            )
-        return training.task.stream is not None
 
     def _fit_chunk(self, seconds: float) -> None:
         """What was estimated cautiously grows to what an epoch takes."""

@@ -12,11 +12,14 @@ pytest.importorskip("jax", reason="the xla engine needs JAX")
 import jax
 
 import chainrule as cr
+from chainrule.data import spool
 from chainrule.engines.reference import ReferenceEngine
 from chainrule.engines.xla.engine import XlaEngine
+from chainrule.engines.xla.program import Place
 from chainrule.errors import MissingInputError, ShapeError, UnknownNameError
 from chainrule.graph.graph import Graph
 from chainrule.optim import SGD, Adam, RMSProp, schedules
+from tests.data.test_spool import BATCH, data, network, spooled
 from tests.engines.native.test_programs import trained
 from tests.engines.test_programs import counting, failing, keeping
 
@@ -192,6 +195,20 @@ def test_records_and_values_are_the_references(epochs: int) -> None:
         np.testing.assert_array_equal(found, wanted)
 
 
+@pytest.mark.parametrize("data_bytes", [None, 1], ids=["", "streamed"])
+@pytest.mark.parametrize("steps", [range(2, 3), range(1, 3), range(2)], ids=str)
+def test_some_steps_of_an_epoch_are_those_of_the_reference(
+    steps: range, data_bytes: int | None
+) -> None:
+    program = counting(7, batch=3, steps=steps)
+    outcomes = [
+        each.run(program, [np.asarray(5)], [np.arange(7)], seed=3, epochs=range(4, 5))
+        for each in (ReferenceEngine(), XlaEngine(devices=1, data_bytes=data_bytes))
+    ]
+    for found, wanted in zip(*[each.carried + each.records for each in outcomes], strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
 def test_what_is_carried_is_given_away_but_never_the_callers_memory() -> None:
     program, rows, engine = keeping(), np.ones((4, 2)), XlaEngine(devices=1)
     memory = np.empty(16)  # in it is a place that JAX would take for the device's
@@ -204,5 +221,15 @@ def test_what_is_carried_is_given_away_but_never_the_callers_memory() -> None:
     (call,) = engine._compilations._items.values()
     with jax.enable_x64(True):
         state = engine.devices.put([start], [engine.devices.everywhere])
-        call(state, [rows], np.zeros(2, np.uint32), range(1), 0)
+        call(state, [rows], np.zeros(2, np.uint32), range(1), Place(0, 0))
     assert state[0].is_deleted()
+
+
+def test_rows_that_are_read_while_it_runs_teach_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "window_rows", lambda _: 5)  # four portions an epoch
+    losses = []
+    for engine in ("reference", XlaEngine(devices=1)):
+        with spooled(*data()) as rows:
+            settings = {"epochs": 2, "batch_size": BATCH, "seed": 3, "progress": False}
+            losses.append(network().fit(rows, engine=engine, **settings).step_losses)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)

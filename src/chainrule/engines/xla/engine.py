@@ -18,7 +18,7 @@ from chainrule.engines.xla.cluster import await_verdict, facts, results_only
 from chainrule.engines.xla.devices import PLATFORMS, PRECISIONS, Devices
 from chainrule.engines.xla.function import traceable
 from chainrule.engines.xla.library import first_sentence, jax, wide
-from chainrule.engines.xla.program import Call, Records, Span, State, signature
+from chainrule.engines.xla.program import Call, Place, Records, Span, State, signature
 from chainrule.errors import EngineError, unknown_name
 from chainrule.graph.graph import Graph
 from chainrule.ops import random
@@ -219,7 +219,8 @@ class XlaEngine:
         """Epochs over data sets that lie on the devices."""
         run = self._compiled(work, work.bounds, len(work.rows[0]))
         data = [self._on_devices(array) for array in work.rows]
-        state, records = run(state, data, random.key(work.seed), epochs, 0)
+        place = Place(work.program.first_step, int(work.bounds[0, 0]))
+        state, records = run(state, data, random.key(work.seed), epochs, place)
         return state, [records]
 
     def _streamed(self, work: _Work, state: State, epochs: range) -> tuple[State, Parts]:
@@ -232,7 +233,8 @@ class XlaEngine:
             chosen = slice(low, high) if order is None else order[low:high]
             portion = self._everywhere([array[chosen] for array in work.rows])
             run = self._compiled(work, part, high - low, ordered=True)
-            state, records = run(state, portion, random.key(work.seed), epochs, first)
+            place = Place(work.program.first_step + first, 0)
+            state, records = run(state, portion, random.key(work.seed), epochs, place)
             found.append(records)
         return state, found
 

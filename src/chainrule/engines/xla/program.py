@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -20,10 +19,12 @@ from chainrule.engines.xla.devices import Devices
 from chainrule.engines.xla.function import traceable
 from chainrule.engines.xla.library import jax, jnp, lax
 from chainrule.engines.xla.threefry import fold_in, random_bits
-from chainrule.graph.graph import Graph
 from chainrule.graph.text import print_graph
 from chainrule.shapes import FLOAT64, Array, bind_rows, fixed_shape, is_float
 
+ITERATED: Final = (
+    "carried", "batch", "shuffled", "merge_single_row", "drop_last", "replacement",
+)  # fmt: skip
 MOST_EPOCHS: Final = 16  # in a call: what Python does between two of them is shared by so many
 MANY_STEPS: Final = 1000  # that take so long themselves that nothing is to be shared
 
@@ -58,10 +59,25 @@ class Span(NamedTuple):
         return self.full + bool(self.tail)
 
 
+class Place(NamedTuple):
+    """Where the steps of a call begin.
+
+    Attributes
+    ----------
+    step : int
+        Which step of its epoch the first one is.
+    row : int
+        Where its batch begins, in the order of the rows that are given.
+    """
+
+    step: Any
+    row: Any
+
+
 def signature(program: Program) -> str:
-    """The same for programs that do the same, whichever nodes they are made of."""
+    """The same for programs whose steps do the same, whichever nodes they are made of."""
     text, constants = print_graph(program.step)
-    return f"{replace(program, step=Graph((), ()))}\n{text}\n{digest(constants)}"
+    return f"{[getattr(program, name) for name in ITERATED]}\n{text}\n{digest(constants)}"
 
 
 def digest(arrays: Iterable[Array]) -> str:
@@ -177,36 +193,37 @@ class Call:
         )
 
     def __call__(
-        self, state: State, rows: Sequence[Any], seed: Any, epochs: range, first: int
+        self, state: State, rows: Sequence[Any], seed: Any, epochs: range, place: Place
     ) -> tuple[State, dict[str, Any]]:
-        """Run epochs, from step ``first`` of each: the state after them, and what they record.
+        """Run the steps of epochs: the state after them, and what they record.
 
         The memory of the state that it is given is used for the one that it gives.
         """
-        numbers = np.uint64(epochs.start), np.uint64(len(epochs)), np.uint64(first)
+        where = Place(np.uint64(place.step), np.int64(place.row))
+        numbers = np.uint64(epochs.start), np.uint64(len(epochs)), where
         found: tuple[State, dict[str, Any]] = self.compiled(state, list(rows), seed, *numbers)
         return found
 
     def _run(
-        self, state: State, rows: list[Any], seed: Any, epoch: Any, count: Any, first: Any
+        self, state: State, rows: list[Any], seed: Any, epoch: Any, count: Any, place: Place
     ) -> Any:
         """Records have axes (most, steps, ...); what is behind the number of epochs is 0."""
         if self.most == 1:
-            state, records = self._epoch(state, rows, fold_in(seed, epoch), first)
+            state, records = self._epoch(state, rows, fold_in(seed, epoch), place)
             return state, {name: each[None] for name, each in records.items()}
 
         def following(index: Any, before: Any) -> tuple[State, dict[str, Any]]:
             state, kept = before
-            state, records = self._epoch(state, rows, fold_in(seed, epoch + index), first)
+            state, records = self._epoch(state, rows, fold_in(seed, epoch + index), place)
             return state, {name: kept[name].at[index].set(records[name]) for name in kept}
 
         blank = self.records.blank(self.most, self.span.steps)
         return lax.fori_loop(np.uint64(0), count, following, (state, blank))
 
-    def _epoch(self, state: State, rows: list[Any], key: Any, first: Any) -> Any:
+    def _epoch(self, state: State, rows: list[Any], key: Any, place: Place) -> Any:
         order = None if self.ordered else row_order(self.program, key, self.rows)
         full, batch, tail = self.span
-        numbers = first + np.uint64(1) + jnp.arange(self.span.steps, dtype=jnp.uint64)
+        numbers = place.step + np.uint64(1) + jnp.arange(self.span.steps, dtype=jnp.uint64)
         keys = fold_in(jnp.broadcast_to(key, (self.span.steps, 2)), numbers)
 
         def step(state: State, start: Any, key: Any, size: int) -> tuple[State, dict[str, Any]]:
@@ -215,12 +232,12 @@ class Call:
             carried = self.program.carried
             return values[:carried], self.records.pack(values[carried:])
 
-        starts = jnp.arange(full, dtype=jnp.int64) * batch
+        starts = place.row + jnp.arange(full, dtype=jnp.int64) * batch
         state, records = lax.scan(
             lambda state, x: step(state, x[0], x[1], batch), state, (starts, keys[:full])
         )
         if tail:
-            state, last = step(state, np.int64(full * batch), keys[full], tail)
+            state, last = step(state, place.row + full * batch, keys[full], tail)
             records = {
                 name: jnp.append(rows, last[name][None], axis=0) for name, rows in records.items()
             }
