@@ -39,7 +39,7 @@ def check_same(engine: Any, dtype: str, tolerance: float) -> None:
     np.testing.assert_allclose(found.step_losses, expected.step_losses, rtol=tolerance)
 
 
-@pytest.mark.parametrize("devices", [2, pytest.param(4, marks=pytest.mark.slow), 8])
+@pytest.mark.parametrize("devices", [*[pytest.param(n, marks=pytest.mark.slow) for n in (2, 4)], 8])
 def test_the_loss_curve_is_that_of_one_device(devices: int) -> None:
     check_same(XlaEngine(devices=devices), "float64", 1e-11)
 
