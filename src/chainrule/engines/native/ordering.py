@@ -7,7 +7,7 @@ and those an insertion sort moves by a step or two.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from chainrule.engines.native.emitter import Emitter, Vector, clear
 from chainrule.engines.native.layout import BUCKETS, COUNTER_BYTES, DIGIT_BITS, FEW_BITS
@@ -17,8 +17,15 @@ I64, WORD, PLACE = Vector("i64", 1), Vector("i32", 1), Vector("ptr", 1)
 MOST_ROWS = 2**32 - 1  # a row's number is half a pair
 
 
-class Digits(NamedTuple):
-    """The digits by which pairs are sorted, as numbers known when the code runs."""
+@dataclass(frozen=True)
+class Digits:
+    """The digits by which pairs are sorted, as numbers known when the code runs.
+
+    Attributes
+    ----------
+    count, bits, buckets : str
+        How many digits, the bits of each, and how many values one has; i64.
+    """
 
     count: str
     bits: str

@@ -24,7 +24,7 @@ from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, intern
 from chainrule.graph.op import Kind
 from chainrule.graph.walk import rebuild
-from chainrule.shapes import INT64, Shape
+from chainrule.shapes import INT64, Extent, Shape
 
 VIEWS = ("reshape", "permute_dims", "broadcast_to", "slice", "flip")
 ROUTINES = (
@@ -190,7 +190,7 @@ def _thin_product(node: Node, a: Node, b: Node) -> Node | None:
     found: Node
     if inner == 1:
         found = (ops.matrix_transpose(a) if transpose_a else a) * column
-    elif transpose_a and a.ndim == 2 and a.shape[-1] >= EPILOGUE_COLUMNS:
+    elif transpose_a and a.ndim == 2 and _fills_a_vector(a.shape[-1]):
         line = ops.matmul(ops.matrix_transpose(column), a)  # full vectors, and nothing stored
         found = ops.matrix_transpose(line)
     elif transpose_a:
@@ -407,7 +407,12 @@ def _takes_more(group: Group) -> bool:
 
 def _is_narrow(group: Group) -> bool:
     columns = group.space[-1]
-    return isinstance(columns, int) and columns < EPILOGUE_COLUMNS
+    return isinstance(columns, int) and not _fills_a_vector(columns)
+
+
+def _fills_a_vector(columns: Extent) -> bool:
+    """Whether a row is long enough for vectors; one of as many elements as rows counts as long."""
+    return not isinstance(columns, int) or columns >= EPILOGUE_COLUMNS
 
 
 def _reduces_leading(group: Group) -> bool:
