@@ -14,7 +14,7 @@ from chainrule.shapes import Array
 from chainrule.training.snapshot import Snapshot
 from chainrule.training.steps import Builder, Objective, Rows, evaluation_graph, types_of
 
-BLOCK_ROWS = 512
+BLOCK_ROWS = 2048
 
 
 class Evaluator:

@@ -27,7 +27,7 @@ from chainrule.training.steps import Rows, differentiated, placeholders, step_gr
 from chainrule.training.streaming import Portion
 from chainrule.transforms import simplify
 
-CALL_SECONDS = 0.1  # after which Ctrl-C should find Python again
+CALL_SECONDS = 0.25  # after which Ctrl-C should find Python again
 GROWTH = 4  # of the epochs in a call, from one call to the next
 PART_SECONDS = 2.0  # of a part of a long epoch
 NODE_SECONDS = 2e-6  # what evaluating a node takes on the reference engine, however small

@@ -31,7 +31,7 @@ from tests.ops.samples import OPERATIONS, samples
 
 Work = Iterator[tuple[str, Callable[[], object]]]
 GRAPHS = 12
-SIZES = ((3, 5, 7), (37, 129, 70), (13, 45, 300), (300, 270, 130), (530, 33, 260), (1, 600, 17))
+SIZES = ((3, 5, 7), (37, 129, 70), (13, 45, 300), (300, 270, 130), (530, 33, 560), (1, 600, 17))
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
     "tails": {"batch_size": 17, "epochs": 1},

@@ -12,6 +12,7 @@ pytest.importorskip("llvmlite", reason="the native engine needs llvmlite")
 import chainrule as cr
 from chainrule.engines.base import Program
 from chainrule.engines.native.engine import NativeEngine
+from chainrule.engines.reference import row_order
 from chainrule.engines.registry import get_engine
 from chainrule.errors import ShapeError
 from chainrule.graph.graph import Graph
@@ -159,3 +160,14 @@ def test_rows_and_carried_values_of_other_shapes_are_refused() -> None:
     for carried, rows in (([np.ones(1)], given[1]), (given[0], [np.ones((8, 2)), np.ones(5)])):
         with pytest.raises(ShapeError):
             NativeEngine().run(program, carried, rows, seed=0, epochs=range(1))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 100, 4095, 4096, 70_000, 300_000])
+def test_the_order_of_rows_is_the_reference_engine_s(rows: int) -> None:
+    """However many digits the words are sorted by."""
+    a, x, key = cr.input(()), cr.input((cr.ROWS,)), cr.input((2,), "uint32")
+    program = Program(Graph((a, x, key), (a, cr.sum(x))), carried=1, batch=1)
+    data = [np.arange(rows, dtype=np.float64)]
+    outcome = NativeEngine().run(program, [np.zeros(())], data, seed=5, epochs=range(2))
+    for epoch, record in enumerate(outcome.records[0]):
+        assert np.array_equal(record, row_order(program, 5, epoch, rows))

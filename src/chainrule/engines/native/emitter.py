@@ -25,6 +25,7 @@ FOLDS: Final[dict[str, Callable[[int, int], int]]] = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "sdiv": operator.floordiv,
     "srem": operator.mod, "smin": min, "smax": max,
 }  # fmt: skip
+_NEAR: Final = 2  # of a prefetch: the second-level cache
 NEUTRAL: Final = {"add": "0", "sub": "0", "mul": "1", "sdiv": "1"}  # as second operand
 
 
@@ -275,6 +276,13 @@ def copy(emit: Emitter, target: str, source: str, size: str) -> None:
     name = "llvm.memcpy.p0.p0.i64"
     emit.declare(name, f"declare void @{name}(ptr, ptr, i64, i1)")
     emit.do(f"call void @{name}(ptr {target}, ptr {source}, i64 {size}, i1 false)")
+
+
+def prefetch(emit: Emitter, place: str) -> None:
+    """Ask for the cache line at an address, which need not be one, in the second-level cache."""
+    name = "llvm.prefetch.p0"
+    emit.declare(name, f"declare void @{name}(ptr, i32, i32, i32)")
+    emit.do(f"call void @{name}(ptr {place}, i32 0, i32 {_NEAR}, i32 1)")
 
 
 def clear(emit: Emitter, target: str, size: str) -> None:

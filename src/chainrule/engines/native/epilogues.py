@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from chainrule.engines.native.access import Access
 from chainrule.engines.native.axes import pieces
-from chainrule.engines.native.emitter import Emitter, Vector
+from chainrule.engines.native.emitter import Emitter, Vector, prefetch
 from chainrule.engines.native.lowering import lower, register_type
 from chainrule.engines.native.mathematics import FUNCTIONS
 from chainrule.engines.native.products import Bounds, write_product
@@ -26,8 +26,6 @@ from chainrule.engines.native.values import (
 )
 from chainrule.graph.node import Node
 from chainrule.graph.op import Kind
-
-NEAR = 2  # for `llvm.prefetch`: the second-level cache
 
 
 def write_product_group(scope: Scope, group: Group, stored: dict[Node, bool]) -> None:
@@ -145,11 +143,8 @@ class _ProductWriter:
         return [x for x in self.accesses if x not in self.inside and x.shape == self.group.space]
 
     def _fetch(self, place: _Place) -> None:
-        name = "llvm.prefetch.p0"
-        self.emit.declare(name, f"declare void @{name}(ptr, i32, i32, i32)")
         for node in self._streams():
-            pointer = self._pointer(node, place)
-            self.emit.do(f"call void @{name}(ptr {pointer}, i32 0, i32 {NEAR}, i32 1)")
+            prefetch(self.emit, self._pointer(node, place))
 
     def _part(self, spec: ProductSpec) -> tuple[Bounds, Bounds]:
         """The rows and panels that are this thread's."""

@@ -18,7 +18,8 @@ from chainrule.shapes import Array
 FUNCTION, RUNNER = "compute", "run"  # names of what is called: of a graph, of a program
 LENGTH_BYTES = 8  # of the description, before it
 DIGIT_BITS = 8  # of a radix sort: with more, what it writes to outgrows the first-level cache
-DIGITS, BUCKETS = 32 // DIGIT_BITS, 1 << DIGIT_BITS
+FEW_BITS = 12  # of a number of rows that are sorted by one digit
+BUCKETS = 1 << max(DIGIT_BITS, FEW_BITS)
 COUNTER_BYTES, PAIR_BYTES = 4, 8
 
 
@@ -58,7 +59,7 @@ class Layout:
 
 def sorting_bytes(rows: int) -> int:
     """The work space that shuffling so many rows takes: counters, and two arrays of pairs."""
-    return DIGITS * BUCKETS * COUNTER_BYTES + 2 * PAIR_BYTES * rows
+    return BUCKETS * COUNTER_BYTES + 2 * PAIR_BYTES * rows
 
 
 def packed(layout: Layout, graph: Graph, code: bytes) -> bytes:

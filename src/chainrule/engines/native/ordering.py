@@ -1,37 +1,54 @@
-"""The order of an epoch's rows as code: the stable order of random words, by radix.
+"""The order of an epoch's rows as code: the stable order of random words.
 
-A row's word and its number share 64 bits, so that one store moves both; how often each digit
-occurs is counted for all digits while the pairs are written.
+A row's word and its number share 64 bits, so that one store moves both. The words are uniform:
+sorted by as many of their highest bits as the number of rows has, few pairs are left out of place,
+and those an insertion sort moves by a step or two.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from chainrule.engines.native.emitter import Emitter, Vector, clear
-from chainrule.engines.native.layout import BUCKETS, COUNTER_BYTES, DIGIT_BITS, DIGITS
+from chainrule.engines.native.layout import BUCKETS, COUNTER_BYTES, DIGIT_BITS, FEW_BITS
 from chainrule.engines.native.routines import write_bits
 
-I64, WORD = Vector("i64", 1), Vector("i32", 1)
+I64, WORD, PLACE = Vector("i64", 1), Vector("i32", 1), Vector("ptr", 1)
 MOST_ROWS = 2**32 - 1  # a row's number is half a pair
 
 
-class Space(NamedTuple):
-    """Where the sort works: counters for each digit, and two arrays of pairs."""
+@dataclass(frozen=True)
+class Digits:
+    """The digits by which pairs are sorted, as numbers known when the code runs.
 
-    counters: str
-    pairs: tuple[str, str]
+    Attributes
+    ----------
+    count, bits, buckets : str
+        How many digits, the bits of each, and how many values one has; i64.
+    """
+
+    count: str
+    bits: str
+    buckets: str
 
     @classmethod
-    def at(cls, emit: Emitter, place: str, rows: str) -> Space:
-        """Laid out in `sorting_bytes` bytes."""
-        first = emit.pointer(place, str(DIGITS * BUCKETS * COUNTER_BYTES), "i8")
-        return cls(place, (first, emit.pointer(first, rows, "i64")))
+    def of(cls, emit: Emitter, rows: str) -> Digits:
+        """One digit for few rows; for many, whose buckets outgrow the nearest cache, short ones."""
+        zeros = emit.intrinsic("llvm.ctlz", I64, rows, "true", others=[Vector("i1", 1)])
+        bits = emit.integer("smin", emit.let(f"sub i64 64, {zeros}"), "32")
+        short = emit.let(f"udiv i64 {emit.let(f'add i64 {bits}, {DIGIT_BITS - 1}')}, {DIGIT_BITS}")
+        few = emit.let(f"icmp ule i64 {bits}, {FEW_BITS}")
+        count = emit.let(f"select i1 {few}, i64 1, i64 {short}")
+        raised = emit.let(f"sub i64 {emit.let(f'add i64 {bits}, {count}')}, 1")
+        each = emit.let(f"udiv i64 {raised}, {count}")
+        return cls(count, each, emit.let(f"shl i64 1, {each}"))
 
-    def counter(self, emit: Emitter, digit: int, bucket: str) -> str:
-        """The place of one counter."""
-        place = emit.integer("add", bucket, str(digit * BUCKETS))
-        return emit.pointer(self.counters, place, "i32")
+    def bucket(self, emit: Emitter, pair: str, number: str) -> str:
+        """The value of a digit, the lowest of them first."""
+        above = emit.let(f"sub i64 {self.count}, {number}")
+        shift = emit.let(f"sub i64 64, {emit.let(f'mul i64 {above}, {self.bits}')}")
+        shifted = emit.let(f"lshr i64 {pair}, {shift}")
+        return emit.let(f"and i64 {shifted}, {emit.let(f'sub i64 {self.buckets}, 1')}")
 
 
 def write_drawn(emit: Emitter, key: tuple[str, str], rows: str, order: str) -> None:
@@ -44,34 +61,31 @@ def write_drawn(emit: Emitter, key: tuple[str, str], rows: str, order: str) -> N
 
 def write_shuffled(emit: Emitter, key: tuple[str, str], rows: str, order: str, work: str) -> None:
     """A permutation of the rows: (rows,) i64 at ``order``."""
-    space = Space.at(emit, work, rows)
     write_bits(emit, key, order, emit.let(f"mul i64 {rows}, 4"), _lanes(emit))
-    _write_pairs(emit, rows, order, space)
-    for digit in range(DIGITS):
-        _start(emit, digit, space)
-        source, target = (space.pairs[(digit + turn) % 2] for turn in range(2))
-        last = digit == DIGITS - 1
-        _move(emit, rows, digit, space, (source, order if last else target), last)
+    first = emit.pointer(work, str(BUCKETS * COUNTER_BYTES), "i8")
+    second = emit.pointer(first, rows, "i64")
+    _write_pairs(emit, rows, order, first)
+    digits = Digits.of(emit, rows)
+    arrays = [(PLACE, first), (PLACE, second)]
+    with emit.loop("0", digits.count, carried=arrays) as turn:
+        source, target = turn.values
+        _start(emit, rows, digits, turn.index, source, work)
+        _move(emit, rows, digits, turn.index, (source, target), work)
+        turn.following = [target, source]
+    _insert(emit, rows, turn.values[0])
+    _write_rows(emit, rows, turn.values[0], order)
 
 
 def _lanes(emit: Emitter) -> int:
     return max(1, emit.target.vector_bytes // 4)
 
 
-def _write_pairs(emit: Emitter, rows: str, words: str, space: Space) -> None:
-    clear(emit, space.counters, str(DIGITS * BUCKETS * COUNTER_BYTES))
+def _write_pairs(emit: Emitter, rows: str, words: str, pairs: str) -> None:
     with emit.loop("0", rows) as row:
         word = emit.load(WORD, emit.pointer(words, row.index, "i32"))
         high = emit.let(f"shl i64 {emit.let(f'zext i32 {word} to i64')}, 32")
         pair = emit.let(f"or i64 {high}, {row.index}")
-        emit.store(I64, pair, emit.pointer(space.pairs[0], row.index, "i64"))
-        for digit in range(DIGITS):
-            _increase(emit, space.counter(emit, digit, _bucket(emit, pair, digit)))
-
-
-def _bucket(emit: Emitter, pair: str, digit: int) -> str:
-    shifted = emit.let(f"lshr i64 {pair}, {32 + digit * DIGIT_BITS}")
-    return shifted if digit == DIGITS - 1 else emit.let(f"and i64 {shifted}, {BUCKETS - 1}")
+        emit.store(I64, pair, emit.pointer(pairs, row.index, "i64"))
 
 
 def _increase(emit: Emitter, pointer: str) -> str:
@@ -81,23 +95,69 @@ def _increase(emit: Emitter, pointer: str) -> str:
     return before
 
 
-def _start(emit: Emitter, digit: int, space: Space) -> None:
-    """From how often each bucket occurs to where it begins."""
-    with emit.loop("0", str(BUCKETS), carried=[(WORD, "0")]) as bucket:
-        pointer = space.counter(emit, digit, bucket.index)
+def _start(
+    emit: Emitter, rows: str, digits: Digits, number: str, source: str, counters: str
+) -> None:
+    """Where each bucket of a digit begins."""
+    clear(emit, counters, emit.let(f"mul i64 {digits.buckets}, {COUNTER_BYTES}"))
+    with emit.loop("0", rows) as row:
+        pair = emit.load(I64, emit.pointer(source, row.index, "i64"))
+        _increase(emit, emit.pointer(counters, digits.bucket(emit, pair, number), "i32"))
+    with emit.loop("0", digits.buckets, carried=[(WORD, "0")]) as bucket:
+        pointer = emit.pointer(counters, bucket.index, "i32")
         count = emit.load(WORD, pointer)
         emit.store(WORD, bucket.values[0], pointer)
         bucket.following = [emit.let(f"add i32 {bucket.values[0]}, {count}")]
 
 
 def _move(
-    emit: Emitter, rows: str, digit: int, space: Space, arrays: tuple[str, str], last: bool
+    emit: Emitter, rows: str, digits: Digits, number: str, arrays: tuple[str, str], counters: str
 ) -> None:
-    """Each pair to the next place of its bucket; in the last turn the row's number alone."""
+    """Each pair to the next place of its bucket."""
     source, target = arrays
     with emit.loop("0", rows) as row:
         pair = emit.load(I64, emit.pointer(source, row.index, "i64"))
-        place = _increase(emit, space.counter(emit, digit, _bucket(emit, pair, digit)))
+        place = _increase(emit, emit.pointer(counters, digits.bucket(emit, pair, number), "i32"))
         index = emit.let(f"zext i32 {place} to i64")
-        value = emit.let(f"and i64 {pair}, {MOST_ROWS}") if last else pair
-        emit.store(I64, value, emit.pointer(target, index, "i64"))
+        emit.store(I64, pair, emit.pointer(target, index, "i64"))
+
+
+def _insert(emit: Emitter, rows: str, pairs: str) -> None:
+    """Each pair before those that are larger: insertion sort."""
+    with emit.loop("1", rows) as row:
+        pair = emit.load(I64, emit.pointer(pairs, row.index, "i64"))
+        moved = _larger_before(emit, pairs, row.index, pair)
+        with emit.when(moved):
+            _insert_one(emit, pairs, row.index, pair)
+
+
+def _larger_before(emit: Emitter, pairs: str, place: str, pair: str) -> str:
+    before = emit.let(f"sub i64 {place}, 1")
+    return emit.let(f"icmp ugt i64 {emit.load(I64, emit.pointer(pairs, before, 'i64'))}, {pair}")
+
+
+def _insert_one(emit: Emitter, pairs: str, start: str, pair: str) -> None:
+    """Move larger pairs up from ``start`` on, and put a pair into the gap."""
+    head, entry = emit.label("head"), emit.block
+    test, end = emit.label("test"), emit.label("end")
+    place, lower = emit.fresh("i"), emit.fresh("n")
+    emit.do(f"br label %{head}")
+    emit.start(head)
+    emit.do(f"{place} = phi i64 [ {start}, %{entry} ], [ {lower}, %{test} ]")
+    emit.do(f"{lower} = sub i64 {place}, 1")
+    above = emit.load(I64, emit.pointer(pairs, lower, "i64"))
+    emit.store(I64, above, emit.pointer(pairs, place, "i64"))
+    first = emit.let(f"icmp eq i64 {lower}, 0")
+    emit.do(f"br i1 {first}, label %{end}, label %{test}")
+    emit.start(test)
+    larger = _larger_before(emit, pairs, lower, pair)
+    emit.do(f"br i1 {larger}, label %{head}, label %{end}")
+    emit.start(end)
+    emit.store(I64, pair, emit.pointer(pairs, lower, "i64"))
+
+
+def _write_rows(emit: Emitter, rows: str, pairs: str, order: str) -> None:
+    with emit.loop("0", rows) as row:
+        pair = emit.load(I64, emit.pointer(pairs, row.index, "i64"))
+        number = emit.let(f"and i64 {pair}, {MOST_ROWS}")
+        emit.store(I64, number, emit.pointer(order, row.index, "i64"))

@@ -27,6 +27,7 @@ MAXIMUM_CHUNKS = 2**CHUNK_BITS - 1
 WORD_BYTES = 8
 GENERATION_SHIFT = 2 * CHUNK_BITS  # leaves 2**40 generations: days of nothing but phases
 SPINS = 400  # pauses of 10 to 60 ns; then a waiting helper offers its processor to others
+LINGER = 2000  # turns, about a millisecond, that a helper waits for another program
 LOOKS = 64  # pauses between two looks at the clock by number 0; a power of two
 
 
@@ -103,6 +104,7 @@ def text(target: Target) -> str:
         Part("look", "ptr %control, i64 %generation, i64 %began, ptr %since", _look),
         Part("drop_late", "ptr %control, i64 %generation", _drop_late),
         Part("worker", "ptr %control, i64 %me", _worker, linkage="external"),
+        Part("leaves", "ptr %control, i64 %me, ptr %turns", _leaves, "i1"),
         Part("rest", "ptr %slot", _rest),
         Part("idle", "ptr %turns", _idle),
     )
@@ -293,15 +295,19 @@ def _worker(emit: _Words) -> None:
     mode, seen, turns = emit.variable(saved), emit.variable(), emit.variable()
     slot = emit.slot("%me")
     with emit.forever() as end:
-        emit.leave_if(emit.binary("icmp ne", emit.get("%control", Header.LEAVE), 0), end)
-        with emit.when(emit.let(f"xor i1 {emit.takes_part(slot)}, true")):
+        emit.leave_if(emit.let(f"call i1 @leaves(ptr %control, i64 %me, ptr {turns})"), end)
+        present = emit.takes_part(slot)
+        with emit.when(emit.let(f"xor i1 {present}, true")):
             emit.do(f"call void @rest(ptr {slot})")
-        generation = emit.binary("lshr", emit.get(slot, Slot.SHARE), GENERATION_SHIFT)
+        # of a phase that began without it, it takes what is left of the others' shares
+        share = emit.let(f"select i1 {present}, ptr {slot}, ptr {emit.slot('0')}")
+        generation = emit.binary("lshr", emit.get(share, Slot.SHARE), GENERATION_SHIFT)
         is_new = emit.binary("icmp ne", generation, emit.load(I64, seen))
+        is_new = emit.let(f"and i1 {is_new}, {emit.takes_part(slot)}")
         with emit.when(is_new):
-            _adopt_mode(emit, slot, mode)
+            _adopt_mode(emit, share, mode)
             function_, context = (
-                emit.let(f"inttoptr i64 {emit.get(slot, word)} to ptr")
+                emit.let(f"inttoptr i64 {emit.get(share, word)} to ptr")
                 for word in (Slot.FUNCTION, Slot.CONTEXT)
             )
             emit.do(
@@ -316,6 +322,15 @@ def _worker(emit: _Words) -> None:
     emit.put(slot, Slot.RETURNED, "-1")
     emit.do(f"call void @set_mode(i64 {saved})")
     emit.do("ret void")
+
+
+def _leaves(emit: _Words) -> None:
+    """Whether a helper goes back to Python: some time after its program, as the next may follow."""
+    told = emit.binary("icmp ne", emit.get("%control", Header.LEAVE), 0)
+    idle = emit.binary("icmp ugt", emit.load(I64, "%turns"), LINGER)
+    over = emit.let(f"and i1 {told}, {idle}")
+    spare = emit.binary("icmp uge", "%me", emit.get("%control", Header.THREADS))
+    emit.do(f"ret i1 {emit.let(f'or i1 {over}, {spare}')}")
 
 
 def _adopt_mode(emit: _Words, slot: str, mode: str) -> None:

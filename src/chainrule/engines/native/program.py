@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chainrule.engines.base import Program
-from chainrule.engines.native.emitter import Emitter, Vector, copy, function
+from chainrule.engines.native.emitter import Emitter, Vector, copy, function, prefetch
 from chainrule.engines.native.ordering import write_drawn, write_shuffled
 from chainrule.engines.native.routines import fold, load_key
 from chainrule.engines.native.subnormals import enter, leave
@@ -21,6 +21,9 @@ from chainrule.engines.native.target import Target
 from chainrule.shapes import TensorType, bind_rows, size_of
 
 I64, WORD = Vector("i64", 1), Vector("i32", 1)
+LINE = 64  # bytes that caches move at a time
+AHEAD = 8  # rows from the one that is gathered to the one that is asked for
+FETCHED = 8 * LINE  # of a row; the processor sees by itself that more of it is read
 FIELDS = (
     "table",  # of the step
     "seed",  # two words
@@ -124,7 +127,18 @@ class _Runner:
             chosen = emit.load(I64, emit.pointer(self.place["order"], place, "i64"))
             here = emit.pointer(source, emit.let(f"mul i64 {chosen}, {size}"), "i8")
             there = emit.pointer(target, emit.let(f"mul i64 {row.index}, {size}"), "i8")
+            if size >= LINE:
+                self._fetch(source, size, place)
             copy(emit, there, here, str(size))
+
+    def _fetch(self, source: str, size: int, place: str) -> None:
+        """Ask for a row that comes later, which may be far from the one before it."""
+        emit, last = self.emit, self.emit.integer("sub", self.place["rows"], "1")
+        later = emit.integer("smin", emit.integer("add", place, str(AHEAD)), last)
+        chosen = emit.load(I64, emit.pointer(self.place["order"], later, "i64"))
+        row = emit.pointer(source, emit.let(f"mul i64 {chosen}, {size}"), "i8")
+        for offset in range(0, min(size, FETCHED), LINE):
+            prefetch(emit, emit.pointer(row, str(offset), "i8"))
 
     @property
     def _reorders(self) -> bool:

@@ -24,7 +24,7 @@ from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, intern
 from chainrule.graph.op import Kind
 from chainrule.graph.walk import rebuild
-from chainrule.shapes import INT64, Shape
+from chainrule.shapes import INT64, Extent, Shape
 
 VIEWS = ("reshape", "permute_dims", "broadcast_to", "slice", "flip")
 ROUTINES = (
@@ -190,6 +190,9 @@ def _thin_product(node: Node, a: Node, b: Node) -> Node | None:
     found: Node
     if inner == 1:
         found = (ops.matrix_transpose(a) if transpose_a else a) * column
+    elif transpose_a and a.ndim == 2 and _fills_a_vector(a.shape[-1]):
+        line = ops.matmul(ops.matrix_transpose(column), a)  # full vectors, and nothing stored
+        found = ops.matrix_transpose(line)
     elif transpose_a:
         found = ops.expand_dims(ops.sum(a * column, axis=-2), a.ndim - 1)
     else:
@@ -221,6 +224,10 @@ class Scheduler:
         self.inputs, self.results = dict.fromkeys(graph.inputs), dict.fromkeys(graph.outputs)
         self.groups: list[Group] = []
         self.place: dict[Node, int] = {}
+        self.users: dict[Node, list[Node]] = {node: [] for node in self.order}
+        for node in self.order:
+            for operand in node.operands:
+                self.users[operand].append(node)
 
     def run(self) -> list[Group]:
         """The groups, in order."""
@@ -321,7 +328,35 @@ class Scheduler:
             self.groups[index].axes = axes
             self.place[node] = index
             return
-        self._open(GroupKind.LOOP, node, x.shape).axes = axes
+        group = self._open(GroupKind.LOOP, node, x.shape)
+        group.axes = axes
+        if index is not None and x.ndim - 1 in axes and self._is_summed_only(x, index):
+            self.groups[index].nodes.remove(x)
+            group.nodes.insert(0, x)
+            self.place[x] = self.place[node]
+
+    def _is_summed_only(self, x: Node, index: int) -> bool:
+        """Whether what a product's epilogue computes would be stored for one sum alone.
+
+        What it is computed from is in memory anyway: something else reads it from there.
+        """
+        group = self.groups[index]
+        if group.kind is not GroupKind.PRODUCT or x is group.nodes[0] or len(self.users[x]) > 1:
+            return False
+        inside = [operand for operand in x.operands if self._in_registers(operand, index)]
+        return x not in self.results and all(
+            any(self._reads_memory(user) for user in self.users[operand]) for operand in inside
+        )
+
+    def _reads_memory(self, user: Node) -> bool:
+        """Whether a node, wherever it will be computed, reads its operands from memory."""
+        if user.op.kind is Kind.CONTRACTION or user.op.name in (*VIEWS, *ROUTINES):
+            return True
+        homes = [self.home(operand) for operand in user.operands]
+        return any(
+            home not in self.place and home not in self.inputs and home.op.kind is not Kind.LEAF
+            for home in homes
+        )
 
     def _sums_product(self, node: Node, index: int) -> bool:
         """Whether a sum of all that a product's epilogue computes is taken there, row by row."""
@@ -372,7 +407,12 @@ def _takes_more(group: Group) -> bool:
 
 def _is_narrow(group: Group) -> bool:
     columns = group.space[-1]
-    return isinstance(columns, int) and columns < EPILOGUE_COLUMNS
+    return isinstance(columns, int) and not _fills_a_vector(columns)
+
+
+def _fills_a_vector(columns: Extent) -> bool:
+    """Whether a row is long enough for vectors; one of as many elements as rows counts as long."""
+    return not isinstance(columns, int) or columns >= EPILOGUE_COLUMNS
 
 
 def _reduces_leading(group: Group) -> bool:

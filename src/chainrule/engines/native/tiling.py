@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from chainrule.engines.native.emitter import Vector
 from chainrule.engines.native.kernels import Tile, accumulator_budget
@@ -18,9 +19,9 @@ USUAL_ROWS = (
 )
 TYPICAL_ROWS = 64  # taken for the number of rows when tiles are chosen, if it is not known
 ALIGNMENT = 64  # bytes
-BLOCK_BYTES = 516 * 4  # of a column of A in a block: with BLOCK_INNER, half a MiB of cache
-BLOCK_INNER = 256
-GROUP_PANELS = 8  # panels of B that are packed together
+BLOCK_BYTES = 258 * 4  # of a column of A in a block: with BLOCK_INNER, half a MiB of cache
+BLOCK_INNER = 512
+GROUP_PANELS = 4  # panels of B that are packed together
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Plan:
     pack_b: bool
 
 
+@lru_cache(maxsize=1024)
 def plan(spec: ProductSpec, target: Target) -> Plan:
     """The plan for a product; it depends on shapes and target alone.
 
