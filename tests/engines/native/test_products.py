@@ -200,8 +200,9 @@ def test_products_of_a_module_share_their_kernels() -> None:
 GUARDED = """
 import itertools, sys
 from tests.engines.native.multiply import *
+from chainrule.engines.native.tiling import BLOCK_INNER
 target = target_named(sys.argv[1])
-for n, k in ((3, 5), (10, 10), (33, 17), (200, LONG)):
+for n, k in ((3, 5), (10, 10), (33, 17), (200, BLOCK_INNER + 44)):
     for kind in ("NN", "NT", "TN", "TT"):
         spec = spec_of("float32", 0, n, k, kind, "m")
         product = Product(spec, target)
