@@ -476,6 +476,13 @@ def test_any_frame_is_learned_or_refused_in_a_sentence(
     check_any_frame(train, test, classes)
 
 
+@pytest.mark.parametrize("size", [5.5e19, 1e30, 1e37])
+def test_a_number_far_beyond_all_others_overflows_nothing(size: float) -> None:
+    X = {"a": [None, 0, 0, 1, size], "b": [0.0, 1.0, 2.0, 3.0, size]}
+    check_any_frame((X, list("aaaab")), ({}, [-size]), True)
+    check_any_frame((X, [1.0, 2.0, 3.0, 5.0, 4.0]), ({}, [size]), False)
+
+
 @pytest.mark.slow
 @settings(max_examples=10_000)
 @given(frames(), frames(), st.booleans())

@@ -19,6 +19,7 @@ from chainrule.shapes import FLOAT64, INT64, Array
 
 _VECTORS = Normal(1.0)
 _BEYOND = 1e30  # where no row is: the edges of bins that a feature has no need of
+FARTHEST = 1e9  # limits from 0; beyond, nothing changes but that the square overflows
 SMOOTH_LIMIT = 3.0  # what scaled numbers approach, however large they are
 
 
@@ -163,7 +164,7 @@ class TableInput(Layer):
             return []
         rows = ops.shape_of(x)[0]
         numbers = _columns(x, 0, self.numbers)
-        ratio = numbers / SMOOTH_LIMIT
+        ratio = ops.clip(numbers / SMOOTH_LIMIT, -FARTHEST, FARTHEST)
         held = SMOOTH_LIMIT * (ratio / ops.sqrt(1.0 + ratio * ratio))
         if not self.bins:
             return [held]
