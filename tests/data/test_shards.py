@@ -60,7 +60,7 @@ def test_an_order_that_depends_on_who_reads_is_noticed(monkeypatch: pytest.Monke
 
     def own_order(self: Order, epoch: int, number: int, mine: range) -> list[Window]:
         found = genuine(self, epoch, number, mine)
-        return [w._replace(rows=w.rows[::-1]) if mine.start else w for w in found]
+        return [w._replace(order=w.order[::-1]) if mine.start else w for w in found]
 
     order = Order((300,) * SHARDS, 256, 3)
     right = sequence(order, 0)

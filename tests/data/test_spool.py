@@ -49,7 +49,7 @@ def in_order(order: Order, epoch: int, starts: Any) -> Any:
     found = []
     for number in range(order.chunks):
         windows = order.chunk(epoch, number)
-        rows = np.empty(sum(len(window.rows) for window in windows), np.int64)
+        rows = np.empty(sum(len(window.order) for window in windows), np.int64)
         for window in windows:
             rows[window.samples] = starts[window.shard] + window.rows
         found.append(rows)

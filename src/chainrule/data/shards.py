@@ -9,10 +9,10 @@ or many read some each.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -87,15 +87,24 @@ class Window(NamedTuple):
     Attributes
     ----------
     shard : int
-    rows : (n,) int64
-        Their places in the shard, in the order of the epoch.
+    blocks : (m, 2) int64
+        Where rows begin and end that lie next to each other in the shard.
+    order : (n,) int64
+        The rows of all blocks, one block behind the other, in the order of the epoch.
     samples : (n,) int64
         Their places among the samples of their chunk.
     """
 
     shard: int
-    rows: Array
+    blocks: Array
+    order: Array
     samples: Array
+
+    @property
+    def rows(self) -> Array:
+        """The places of the rows in the shard, in the order of the epoch: (n,) int64."""
+        found: Array = np.concatenate([np.arange(*block) for block in self.blocks])[self.order]
+        return found
 
 
 @dataclass(frozen=True)
@@ -159,14 +168,17 @@ class Order:
         samples, first = self._samples(number), number * self.window
         counts = np.clip(np.array(self.sizes) - first, 0, self.window)
         mine = np.array([shard for shard in shards if counts[shard]], INT64)
-        rows = (
+        found = (
             self._shuffled(epoch, number, mine, counts)
             if self.shuffled
-            else [np.arange(first, first + counts[shard]) for shard in mine]
+            else [
+                (np.array([[first, first + counts[shard]]]), np.arange(counts[shard]))
+                for shard in mine
+            ]
         )
         return [
-            Window(shard, each, samples[: counts[shard], shard])
-            for shard, each in zip(mine.tolist(), rows, strict=True)
+            Window(shard, blocks, order, samples[: counts[shard], shard])
+            for shard, (blocks, order) in zip(mine.tolist(), found, strict=True)
         ]
 
     def _samples(self, number: int) -> Array:
@@ -176,8 +188,8 @@ class Order:
         numbers = np.cumsum(there, dtype=INT64).reshape(there.shape) - 1
         return np.where(there, numbers, -1)
 
-    def _shuffled(self, epoch: int, number: int, shards: Array, counts: Array) -> list[Array]:
-        """The rows of window ``number`` of some shards, in the order of an epoch."""
+    def _shuffled(self, epoch: int, number: int, shards: Array, counts: Array) -> list[Any]:
+        """Blocks and order of window ``number`` of some shards, in an epoch."""
         stream = random.fold_in(random.key(self.seed), random.Stream.SHARDS)
         keys = np.broadcast_to(random.fold_in(stream, epoch), (len(shards), 2))
         keys = random.fold_in(keys, shards)
@@ -186,28 +198,31 @@ class Order:
         places = _permutations(
             random.fold_in(keys, np.full_like(shards, number + 1)), counts[shards]
         )
-        first, found = number * self.window, []
-        for size, order, place in zip(sizes.tolist(), orders, places, strict=True):
-            blocks = _blocks(size, order, first, first + len(place))
-            found.append(np.concatenate(list(blocks))[place])
-        return found
+        first = number * self.window
+        return [
+            (_blocks(size, order, first, first + len(place)), place)
+            for size, order, place in zip(sizes.tolist(), orders, places, strict=True)
+        ]
 
 
 def _permutations(keys: Array, counts: Array) -> list[Array]:
-    """For each key the numbers below a count in random order, as :func:`random.permutation`."""
-    words = random.random_bits(keys, (int(counts.max(initial=0)),), 32)
+    """For each key the numbers below a count in random order, as :func:`random.permutation`.
+
+    Words are sorted together with their places: several times as fast as their stable order.
+    """
+    most = int(counts.max(initial=0))
+    words = random.random_bits(keys, (most,), 32).astype(np.uint64) << np.uint64(32)
+    words |= np.arange(most, dtype=np.uint64)
     pairs = zip(words, counts.tolist(), strict=True)
-    return [np.argsort(row[:count], kind="stable") for row, count in pairs]
+    return [(np.sort(row[:count]) & np.uint64(2**32 - 1)).astype(INT64) for row, count in pairs]
 
 
-def _blocks(size: int, order: Array, first: int, stop: int) -> Iterator[Array]:
-    """What lies between two places of a shard whose blocks are in this order."""
+def _blocks(size: int, order: Array, first: int, stop: int) -> Array:
+    """What lies between two places of a shard whose blocks are in this order: (m, 2) int64."""
     starts = order * BLOCK_ROWS
-    ends = np.cumsum(np.minimum(BLOCK_ROWS, size - starts))
-    low = int(np.searchsorted(ends, first, side="right"))
-    high = int(np.searchsorted(ends, stop, side="left"))
-    for place in range(low, high + 1):
-        before = int(ends[place - 1]) if place else 0
-        begin = max(first, before) - before
-        end = min(stop, int(ends[place])) - before
-        yield np.arange(starts[place] + begin, starts[place] + end)
+    lengths = np.minimum(BLOCK_ROWS, size - starts)
+    ends = np.cumsum(lengths)
+    begins = ends - lengths
+    low, high = starts + np.maximum(first - begins, 0), starts + np.minimum(stop - begins, lengths)
+    found: Array = np.stack([low, high], axis=1)[low < high]
+    return found

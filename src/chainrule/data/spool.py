@@ -147,7 +147,7 @@ class Spool:
     def _chunk(self, order: Order, epoch: int, number: int) -> list[Array]:
         """The rows of a chunk, in the order of the epoch."""
         windows = order.chunk(epoch, number)
-        count = sum(len(window.rows) for window in windows)
+        count = sum(len(window.order) for window in windows)
         found = [file_rows(file, count) for file in self._files]
         for window in windows:
             for file, rows in zip(self._files, found, strict=True):
@@ -155,14 +155,15 @@ class Spool:
         return found
 
     def _fill(self, file: _File, rows: Array, window: Window) -> None:
-        """Put the rows of a window where they belong; those next to each other are read at once."""
-        places = np.argsort(window.rows, kind="stable")
-        wanted = window.rows[places]
-        ends = np.flatnonzero(np.diff(wanted) != 1) + 1
-        buffer, base = file_rows(file, len(wanted)), int(self._starts[window.shard])
-        for low, high in zip([0, *ends], [*ends, len(wanted)], strict=True):
-            file.read(base + int(wanted[low]), buffer[low:high])
-        rows[window.samples[places]] = buffer
+        """Put the rows of a window where they belong; those of a block are read at once."""
+        buffer, base, low = file_rows(file, len(window.order)), int(self._starts[window.shard]), 0
+        for first, stop in window.blocks.tolist():
+            high = low + stop - first
+            file.read(base + first, buffer[low:high])
+            low = high
+        places = np.empty_like(window.order)
+        places[window.order] = window.samples
+        rows[places] = buffer
 
 
 def file_rows(file: _File, count: int) -> Array:
