@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from queue import Empty, Queue
 from typing import Any, Final, NoReturn
 
-from chainrule.errors import EngineError
+from chainrule.errors import EngineError, ParameterError
 
 MEETING: Final = 45.0  # seconds in which all processes arrive
 SILENCE: Final = 20.0  # seconds without a sign of life after which a process counts as ended
@@ -30,6 +30,7 @@ KNOCKING: Final = 2.0  # seconds for somebody who connects to say who it is
 BEAT: Final = 4.0  # seconds between two signs of life
 LONGEST: Final = 2**16  # bytes of a message
 TOKEN: Final = "CHAINRULE_CLUSTER_TOKEN"  # where all processes have the same word, if they have one
+AFTER_FAILURE: Final = 2 * SILENCE  # seconds in which it comes to light which process caused it
 THROUGH: Final = object()  # is heard when a process has nothing more to say
 REFUSED, INTERRUPTED = 2, 130  # statuses of a process that ends early
 AGAIN: Final = "start all processes again, with --resume where there are checkpoints"
@@ -209,6 +210,28 @@ def writes() -> bool:
     return cluster is None or cluster.is_first
 
 
+def await_verdict() -> None:
+    """After a failure, give the thread that knows which process caused it time to end this one."""
+    if current() is not None:
+        time.sleep(AFTER_FAILURE)
+
+
+@contextmanager
+def results_only() -> Iterator[None]:
+    """Keep standard output for results: what JAX's own libraries print goes to standard error."""
+    if current() is None:
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 @contextmanager
 def belonging(cluster: Cluster) -> Iterator[Cluster]:
     """In it, ``cluster`` is the current one; then the processes part, or end together."""
@@ -221,6 +244,20 @@ def belonging(cluster: Cluster) -> Iterator[Cluster]:
         raise
     finally:
         _current.remove(cluster)
+
+
+def check_place(coordinator: str, number: int, count: int) -> None:
+    """Refuse what is no "HOST:PORT" with a free port behind it, and numbers that are none.
+
+    Raises
+    ------
+    ParameterError
+    """
+    host, colon, port = coordinator.rpartition(":")
+    if not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 2**16 - 1):
+        raise ParameterError(f"a coordinator is HOST:PORT, got {coordinator!r}")
+    if not 0 <= number < count:
+        raise ParameterError(f"{count} processes are numbered from 0, and {number} is none")
 
 
 def meet(host: str, port: int, number: int, count: int, versions: str) -> Cluster:

@@ -15,7 +15,6 @@ import chainrule as cr
 from chainrule.data import spool
 from chainrule.engines.reference import ReferenceEngine
 from chainrule.engines.xla.engine import XlaEngine
-from chainrule.engines.xla.program import Place
 from chainrule.errors import MissingInputError, ShapeError, UnknownNameError
 from chainrule.graph.graph import Graph
 from chainrule.optim import SGD, Adam, RMSProp, schedules
@@ -221,7 +220,7 @@ def test_what_is_carried_is_given_away_but_never_the_callers_memory() -> None:
     (call,) = engine._compilations._items.values()
     with jax.enable_x64(True):
         state = engine.devices.put([start], [engine.devices.everywhere])
-        call(state, [rows], np.zeros(2, np.uint32), range(1), Place(0, 0))
+        call(state, [rows], np.zeros(2, np.uint32), range(1), 0, 0)
     assert state[0].is_deleted()
 
 

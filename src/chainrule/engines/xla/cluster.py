@@ -6,8 +6,6 @@ JAX alone would wait for minutes for a process that is missing, and end with a s
 from __future__ import annotations
 
 import os
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -19,10 +17,10 @@ from chainrule.engines.processes import (
     SILENCE,
     Cluster,
     belonging,
-    current,
+    check_place,
     interface_of,
     meet,
-)
+)  # fmt: skip
 from chainrule.engines.xla.library import clusters, first_sentence, jax
 from chainrule.engines.xla.program import digest
 from chainrule.errors import EngineError, ParameterError
@@ -33,29 +31,6 @@ SUMS_APART: Final = "--xla_disable_hlo_passes=all-reduce-combiner"
 
 784-1024-1024-10 by two processes takes 135 ms a step, and 160 ms where all are summed at the end.
 """
-AFTER_FAILURE: Final = 2 * SILENCE  # seconds in which it comes to light which process caused it
-
-
-def await_verdict() -> None:
-    """After a failure, give the thread that knows which process caused it time to end this one."""
-    if current() is not None:
-        time.sleep(AFTER_FAILURE)
-
-
-@contextmanager
-def results_only() -> Iterator[None]:
-    """Keep standard output for results: what JAX's own libraries print goes to standard error."""
-    if current() is None:
-        yield
-        return
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
 
 
 def facts(
@@ -131,9 +106,5 @@ def _place(
             "no job of Slurm, MPI or Kubernetes was found; name --coordinator HOST:PORT,"
             " --process-id I and --processes N"
         )
-    host, colon, port = coordinator.rpartition(":")
-    if not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 2**16 - 1):
-        raise ParameterError(f"a coordinator is HOST:PORT, got {coordinator!r}")
-    if not 0 <= process_id < processes:
-        raise ParameterError(f"{processes} processes are numbered from 0, and {process_id} is none")
+    check_place(coordinator, process_id, processes)
     return coordinator, process_id, processes, local

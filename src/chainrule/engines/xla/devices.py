@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -105,11 +105,11 @@ class Devices:
 
     def put(self, arrays: Sequence[Array], shardings: Sequence[Any]) -> list[Any]:
         """Copies of arrays on the devices; each process makes the parts that lie on its own."""
-        if jax.process_count() == 1:
-            found: list[Any] = jax.device_put(list(arrays), list(shardings), may_alias=False)
-            return found
         pairs = zip(arrays, shardings, strict=True)
-        return [jax.make_array_from_callback(x.shape, way, _copied(x)) for x, way in pairs]
+        return [
+            jax.make_array_from_callback(x.shape, way, lambda part, x=x: np.array(x[part]))
+            for x, way in pairs  # of x itself a processor would use the memory
+        ]
 
     def fetch(self, arrays: Sequence[Any]) -> list[Array]:
         """The values of arrays, in every process."""
@@ -117,12 +117,7 @@ class Devices:
             arrays = jax.jit(list, out_shardings=self.everywhere)(list(arrays))
         return [np.array(array) for array in jax.device_get(list(arrays))]
 
-    def resident_bytes(self) -> int | None:
-        """How large data sets may be on each device; None where nothing limits them."""
-        limit = (self.local.memory_stats() or {}).get("bytes_limit")
-        return None if limit is None else int(limit * RESIDENT_SHARE)
-
-
-def _copied(array: Array) -> Callable[[Any], Array]:
-    """Copies of parts of an array; otherwise a processor would take its memory for the device's."""
-    return lambda part: np.array(array[part])
+    def resident_bytes(self) -> float:
+        """How large data sets may be on each device; infinite where nothing limits them."""
+        limit: float = (self.local.memory_stats() or {}).get("bytes_limit", np.inf)
+        return limit * RESIDENT_SHARE

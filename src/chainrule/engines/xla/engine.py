@@ -12,13 +12,13 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 
 from chainrule.engines.base import BoundedCache, Executable, Outcome, Program, rows_of
-from chainrule.engines.processes import current
+from chainrule.engines.processes import await_verdict, current, results_only
 from chainrule.engines.reference import row_order
-from chainrule.engines.xla.cluster import await_verdict, facts, results_only
+from chainrule.engines.xla.cluster import facts
 from chainrule.engines.xla.devices import PLATFORMS, PRECISIONS, Devices
 from chainrule.engines.xla.function import traceable
 from chainrule.engines.xla.library import first_sentence, jax, wide
-from chainrule.engines.xla.program import Call, Place, Records, Span, State, signature
+from chainrule.engines.xla.program import Call, Span, State, signature
 from chainrule.errors import EngineError, unknown_name
 from chainrule.graph.graph import Graph
 from chainrule.ops import random
@@ -27,8 +27,8 @@ from chainrule.shapes import Array, is_float
 KEPT_PROGRAMS: Final = 64
 PORTIONS: Final = 4  # of streamed rows, that fit into the memory for data sets together
 
-Parts: TypeAlias = list[dict[str, Any]]
-"""The packed records of epochs, in the parts that they ran in."""
+Parts: TypeAlias = list[list[Any]]
+"""The records of epochs, in the parts that they ran in."""
 
 
 class _Work(NamedTuple):
@@ -167,9 +167,9 @@ class XlaEngine:
             state, records = self._call(work, state, part)
             waiting.append((part, records))
             while len(waiting) > (current() is None):
-                yield state, self._told(work, *waiting.popleft())
+                yield state, self._told(*waiting.popleft())
         for each in waiting:
-            yield state, self._told(work, *each)
+            yield state, self._told(*each)
 
     def _parted(self, work: _Work, epochs: range) -> Iterator[range]:
         """As many epochs as a call may have; in a cluster one, as others may be asked for less."""
@@ -177,13 +177,10 @@ class XlaEngine:
         most = 1 if single else self._compiled(work, work.bounds, len(work.rows[0])).most
         return (epochs[first : first + most] for first in range(0, len(epochs), most))
 
-    def _told(self, work: _Work, epochs: range, parts: Parts) -> list[Array]:
+    def _told(self, epochs: range, parts: Parts) -> list[Array]:
         """The records of epochs, each with axes (epochs, steps, ...)."""
-        names = list(parts[0])
-        fetched = [self.devices.fetch([part[name] for name in names]) for part in parts]
-        rows = [np.concatenate(each, axis=1)[: len(epochs)] for each in zip(*fetched, strict=True)]
-        layout = Records(work.program, int(np.diff(work.bounds[0])[0]))
-        return layout.unpack(dict(zip(names, rows, strict=True)))
+        fetched = map(self.devices.fetch, parts)
+        return [np.concatenate(x, axis=1)[: len(epochs)] for x in zip(*fetched, strict=True)]
 
     def _agree(self, work: _Work, carried: Sequence[Array], epochs: range) -> None:
         """Go on only if all processes of a cluster are about to do the same."""
@@ -198,8 +195,7 @@ class XlaEngine:
         """The carried values as a call takes them, which never writes over arrays of ours."""
         if current() is None:  # JAX copies them itself, in a tenth of the time
             return list(carried)
-        shardings = [self.devices.by_units(array.shape) for array in carried]
-        return self.devices.put(carried, shardings)
+        return self.devices.put(carried, [self.devices.by_units(x.shape) for x in carried])
 
     def _call(self, work: _Work, state: State, epochs: range) -> tuple[State, Parts]:
         """The state after some epochs, and their records in parts."""
@@ -207,20 +203,19 @@ class XlaEngine:
         return run(work, state, epochs)
 
     def _is_large(self, rows: Sequence[Array]) -> bool:
-        limit = self.data_bytes
-        return limit is not None and sum(array.nbytes for array in rows) > limit
+        return sum(array.nbytes for array in rows) > self.data_bytes
 
     @cached_property
-    def data_bytes(self) -> int | None:
-        """How large data sets may be that lie on the devices; None where nothing limits them."""
+    def data_bytes(self) -> float:
+        """How large data sets may be that lie on the devices."""
         return self._data_bytes or self.devices.resident_bytes()
 
     def _resident(self, work: _Work, state: State, epochs: range) -> tuple[State, Parts]:
         """Epochs over data sets that lie on the devices."""
         run = self._compiled(work, work.bounds, len(work.rows[0]))
         data = [self._on_devices(array) for array in work.rows]
-        place = Place(work.program.first_step, int(work.bounds[0, 0]))
-        state, records = run(state, data, random.key(work.seed), epochs, place)
+        place = work.program.first_step, int(work.bounds[0, 0])
+        state, records = run(state, data, random.key(work.seed), epochs, *place)
         return state, [records]
 
     def _streamed(self, work: _Work, state: State, epochs: range) -> tuple[State, Parts]:
@@ -233,15 +228,14 @@ class XlaEngine:
             chosen = slice(low, high) if order is None else order[low:high]
             portion = self._everywhere([array[chosen] for array in work.rows])
             run = self._compiled(work, part, high - low, ordered=True)
-            place = Place(work.program.first_step + first, 0)
-            state, records = run(state, portion, random.key(work.seed), epochs, place)
+            place = work.program.first_step + first, 0
+            state, records = run(state, portion, random.key(work.seed), epochs, *place)
             found.append(records)
         return state, found
 
     def _steps_a_portion(self, work: _Work) -> int:
         row_bytes = sum(array.nbytes // len(array) for array in work.rows)
-        wanted = (self.data_bytes or 0) // (PORTIONS * row_bytes * work.program.batch)
-        return max(1, wanted)
+        return max(1, int(self.data_bytes / (PORTIONS * row_bytes * work.program.batch)))
 
     def _compiled(self, work: _Work, bounds: Array, rows: int, *, ordered: bool = False) -> Call:
         """Compiled once for all trainings of the same network and settings."""

@@ -8,8 +8,7 @@ rows come in the order they are needed.
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -20,11 +19,9 @@ from chainrule.engines.xla.function import traceable
 from chainrule.engines.xla.library import jax, jnp, lax
 from chainrule.engines.xla.threefry import fold_in, random_bits
 from chainrule.graph.text import print_graph
-from chainrule.shapes import FLOAT64, Array, bind_rows, fixed_shape, is_float
+from chainrule.shapes import Array, fixed_shape
 
-ITERATED: Final = (
-    "carried", "batch", "shuffled", "merge_single_row", "drop_last", "replacement",
-)  # fmt: skip
+ITERATED: Final = "carried batch shuffled merge_single_row drop_last replacement".split()
 MOST_EPOCHS: Final = 16  # in a call: what Python does between two of them is shared by so many
 MANY_STEPS: Final = 1000  # that take so long themselves that nothing is to be shared
 
@@ -40,38 +37,21 @@ class Span(NamedTuple):
     full : int
     batch, tail : int
         Rows of a step; a tail of 0 rows is none.
+    steps : int
+        How many there are.
     """
 
     full: int
     batch: int
     tail: int
+    steps: int
 
     @classmethod
     def of(cls, bounds: Array) -> Span:
         """The steps that begin and end at these rows: (steps, 2) int64."""
         sizes = (bounds[:, 1] - bounds[:, 0]).tolist()
         full = len(sizes) - (sizes[-1] != sizes[0])
-        return cls(full, sizes[0], sizes[-1] if full < len(sizes) else 0)
-
-    @property
-    def steps(self) -> int:
-        """How many there are."""
-        return self.full + bool(self.tail)
-
-
-class Place(NamedTuple):
-    """Where the steps of a call begin.
-
-    Attributes
-    ----------
-    step : int
-        Which step of its epoch the first one is.
-    row : int
-        Where its batch begins, in the order of the rows that are given.
-    """
-
-    step: Any
-    row: Any
+        return cls(full, sizes[0], sizes[-1] if full < len(sizes) else 0, len(sizes))
 
 
 def signature(program: Program) -> str:
@@ -104,48 +84,6 @@ def row_order(program: Program, epoch_key: Any, rows: int) -> Any:
     return None
 
 
-class Records:
-    """What is recorded of a step, as one row of real numbers and one of others.
-
-    A loop writes a row in a fifth of the time that it takes to write five scalars.
-
-    Parameters
-    ----------
-    program : Program
-    rows : int
-        Of a step.
-    """
-
-    def __init__(self, program: Program, rows: int) -> None:
-        nodes = program.step.outputs[program.carried :]
-        self._types = [(node.dtype, fixed_shape(bind_rows(node.shape, rows))) for node in nodes]
-        self._wide = [FLOAT64 if is_float(dtype) else dtype for dtype, _ in self._types]
-
-    def pack(self, values: Sequence[Any]) -> dict[str, Any]:
-        """The numbers of a step, by element type."""
-        rows: dict[str, list[Any]] = {}
-        for dtype, value in zip(self._wide, values, strict=True):
-            rows.setdefault(dtype.name, []).append(jnp.ravel(value).astype(dtype))
-        return {name: jnp.concatenate(parts) for name, parts in rows.items()}
-
-    def blank(self, *extents: int) -> dict[str, Any]:
-        """Rows of zeros, with these axes in front."""
-        sizes = dict.fromkeys([dtype.name for dtype in self._wide], 0)
-        for (_, shape), dtype in zip(self._types, self._wide, strict=True):
-            sizes[dtype.name] += math.prod(shape)
-        return {name: jnp.zeros((*extents, size), name) for name, size in sizes.items()}
-
-    def unpack(self, rows: Mapping[str, Array]) -> list[Array]:
-        """Each record by itself, with axes (epochs, steps, ...), from rows with these axes."""
-        found, used = [], dict.fromkeys(rows, 0)
-        for (dtype, shape), wide in zip(self._types, self._wide, strict=True):
-            first, size = used[wide.name], math.prod(shape)
-            part = rows[wide.name][..., first : first + size]
-            found.append(part.reshape(*part.shape[:2], *shape).astype(dtype))
-            used[wide.name] += size
-        return found
-
-
 class Call:
     """Some epochs of a program, or some steps of one, compiled for a number of rows.
 
@@ -168,79 +106,63 @@ class Call:
     """
 
     def __init__(
-        self,
-        program: Program,
-        span: Span,
-        rows: int,
-        devices: Devices,
-        precision: str,
-        *,
+        self, program: Program, span: Span, rows: int, devices: Devices, precision: str, *,
         ordered: bool,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.program, self.span, self.rows, self.devices = program, span, rows, devices
-        self.ordered = ordered
-        self.step = traceable(program.step, precision)
-        self.records = Records(program, span.batch)
+        self.ordered, self.step = ordered, traceable(program.step, precision)
         self.most = 1 if ordered or span.steps > MANY_STEPS else MOST_EPOCHS
         inputs = program.step.inputs[: program.carried]
         shardings = [devices.by_units(fixed_shape(node.shape)) for node in inputs]
         everywhere = devices.everywhere
-        self.compiled = jax.jit(
-            self._run,
-            in_shardings=(shardings, everywhere, everywhere, everywhere, everywhere, everywhere),
-            out_shardings=(shardings, everywhere),
-            donate_argnums=0,
-        )
+        self.compiled: Callable[..., tuple[State, list[Any]]] = jax.jit(
+            self._run, in_shardings=(shardings, *[everywhere] * 3),
+            out_shardings=(shardings, everywhere), donate_argnums=0,
+        )  # fmt: skip
 
     def __call__(
-        self, state: State, rows: Sequence[Any], seed: Any, epochs: range, place: Place
-    ) -> tuple[State, dict[str, Any]]:
-        """Run the steps of epochs: the state after them, and what they record.
+        self, state: State, rows: Sequence[Any], seed: Any, epochs: range, step: int, row: int
+    ) -> tuple[State, list[Any]]:
+        """The state after steps of epochs, and records with axes (``most``, steps, ...).
 
-        The memory of the state that it is given is used for the one that it gives.
+        In each epoch the first step has the number ``step``, and its batch begins at ``row``. The
+        memory of the state that is given is used for the one that comes back.
         """
-        where = Place(np.uint64(place.step), np.int64(place.row))
-        numbers = np.uint64(epochs.start), np.uint64(len(epochs)), where
-        found: tuple[State, dict[str, Any]] = self.compiled(state, list(rows), seed, *numbers)
-        return found
+        place = np.array([epochs.start, len(epochs), step, row], np.uint64)
+        return self.compiled(state, list(rows), seed, place)
 
-    def _run(
-        self, state: State, rows: list[Any], seed: Any, epoch: Any, count: Any, place: Place
-    ) -> Any:
-        """Records have axes (most, steps, ...); what is behind the number of epochs is 0."""
-        if self.most == 1:
-            state, records = self._epoch(state, rows, fold_in(seed, epoch), place)
-            return state, {name: each[None] for name, each in records.items()}
+    def _run(self, state: State, rows: list[Any], seed: Any, place: Any) -> Any:
+        first, count, *place = place
 
-        def following(index: Any, before: Any) -> tuple[State, dict[str, Any]]:
+        def following(index: Any, before: Any) -> tuple[State, list[Any]]:
             state, kept = before
-            state, records = self._epoch(state, rows, fold_in(seed, epoch + index), place)
-            return state, {name: kept[name].at[index].set(records[name]) for name in kept}
+            state, records = self._epoch(state, rows, fold_in(seed, first + index), *place)
+            pairs = zip(kept, records, strict=True)
+            return state, [all_.at[index].set(record) for all_, record in pairs]
 
-        blank = self.records.blank(self.most, self.span.steps)
+        like = jax.eval_shape(self._epoch, state, rows, seed, *place)[1]
+        blank = [jnp.zeros((self.most, *record.shape), record.dtype) for record in like]
         return lax.fori_loop(np.uint64(0), count, following, (state, blank))
 
-    def _epoch(self, state: State, rows: list[Any], key: Any, place: Place) -> Any:
+    def _epoch(self, state: State, rows: list[Any], key: Any, first: Any, row: Any) -> Any:
         order = None if self.ordered else row_order(self.program, key, self.rows)
-        full, batch, tail = self.span
-        numbers = place.step + np.uint64(1) + jnp.arange(self.span.steps, dtype=jnp.uint64)
-        keys = fold_in(jnp.broadcast_to(key, (self.span.steps, 2)), numbers)
+        full, batch, tail, steps = self.span
+        numbers = first + np.uint64(1) + jnp.arange(steps, dtype=jnp.uint64)
+        keys = fold_in(jnp.broadcast_to(key, (steps, 2)), numbers)
 
-        def step(state: State, start: Any, key: Any, size: int) -> tuple[State, dict[str, Any]]:
+        def step(state: State, start: Any, key: Any, size: int) -> tuple[State, list[Any]]:
             given = [self._batch(array, order, start, size) for array in rows]
             values = self.step([*state, *given, key])
-            carried = self.program.carried
-            return values[:carried], self.records.pack(values[carried:])
+            return values[: self.program.carried], values[self.program.carried :]
 
-        starts = place.row + jnp.arange(full, dtype=jnp.int64) * batch
+        starts = row.astype(jnp.int64) + jnp.arange(full + 1, dtype=jnp.int64) * batch
         state, records = lax.scan(
-            lambda state, x: step(state, x[0], x[1], batch), state, (starts, keys[:full])
+            lambda state, x: step(state, x[0], x[1], batch), state, (starts[:full], keys[:full])
         )
         if tail:
-            state, last = step(state, place.row + full * batch, keys[full], tail)
-            records = {
-                name: jnp.append(rows, last[name][None], axis=0) for name, rows in records.items()
-            }
+            state, last = step(state, starts[full], keys[full], tail)
+            pairs = zip(records, last, strict=True)
+            records = [jnp.append(record, each[None], axis=0) for record, each in pairs]
         return state, records
 
     def _batch(self, array: Any, order: Any, start: Any, size: int) -> Any:
