@@ -40,8 +40,9 @@ def assert_same(found: Frame, wanted: Frame) -> None:
 
 
 CELLS = st.sampled_from(
-    ["1", "2.5", "", " a ", "b c", '"x"', '"x,y"', '"a ""q"" b"', '5" pipe', "?", "é", "-1e3", "NA"]
-)
+    ["1", "2.5", "", " a ", "b c", '"x"', '"x,y"', '"a ""q"" b"', '5" pipe', '5"', ' ""', '"a\nb"',
+     "?", "é", "-1e3", "NA"]
+)  # fmt: skip
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -75,6 +76,29 @@ def test_quoted_cells_may_hold_line_ends(tmp_path: Path, monkeypatch: pytest.Mon
     path = tmp_path / "t.csv"
     path.write_text("a,b\n" + "".join(f'{i},"line\nof {i}"\n' for i in range(50)))
     assert_same(whole(path), as_frame(path))
+
+
+@pytest.mark.parametrize("cell", ['5"', ' ""', ' """"', '"" ', '"a"b', '"a'])
+def test_quotation_marks_mean_what_they_do_in_the_whole_file(tmp_path: Path, cell: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f'a,b\n{cell},x\n7,"p\nq"\n8,{cell}')
+    try:
+        wanted = as_frame(path)
+    except DataError as error:
+        with pytest.raises(DataError) as caught:
+            whole(path)
+        assert str(caught.value) == str(error)
+    else:
+        assert_same(whole(path), wanted)
+
+
+def test_a_mark_at_the_end_of_a_cell_does_not_keep_the_file_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_blocks, "PIECE_BYTES", 1_000)
+    path = tmp_path / "t.csv"
+    path.write_text('a,b\n5",x\n' + "1,y\n" * 200_000)
+    assert len(list(open_stream(path).frames())) > 1
 
 
 def test_most_blocks_are_read_by_arrow(tmp_path: Path) -> None:

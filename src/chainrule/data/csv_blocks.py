@@ -1,7 +1,8 @@
 """Large CSV files in blocks: by pyarrow where that reads the same, else by the standard library.
 
-A block that pyarrow might read otherwise (quotation marks within cells, lone returns, blank lines,
-bytes that are not UTF-8) is read by :mod:`chainrule.data.csv`, whose rules and messages hold.
+A block that pyarrow might read otherwise (lone returns, blank lines, bytes that are not UTF-8) is
+read by :mod:`chainrule.data.csv`, whose rules and messages hold; so is all that follows a quotation
+mark that neither begins nor ends a cell.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from chainrule.training.prefetch import prefetched
 PIECE_BYTES = 2**22  # enough that the cost of a block is small, little enough for many
 _BOM = b"\xef\xbb\xbf"
 _LONE_RETURN = re.compile(rb"\r(?!\n)")
-_QUOTE, _NEWLINE = ord('"'), ord("\n")
+_QUOTE, _NEWLINE, _RETURN = b'"\n\r'
 
 
 def form_of_file(path: str | os.PathLike[str], header: bool) -> Form:
@@ -104,9 +105,6 @@ class _Pieces:
     def __init__(self, binary: Any, source: str, form: Form, reader: Any) -> None:
         self.binary, self.source, self.form = binary, source, form
         self.arrow, self.csv = reader
-        sign = re.escape(form.delimiter.encode())
-        within = rb'[^"\r\n' + sign + rb"]"
-        self.odd_quote = re.compile(within + rb'"' + within)
 
     def frames(self) -> Iterator[Frame]:
         """The rows, in order."""
@@ -114,10 +112,12 @@ class _Pieces:
             line, rest = 1, b""
             for chunk in chunks:
                 data = rest + chunk
-                if b'"' in data and self.odd_quote.search(data):  # where records end is not seen
+                if line == 1:
+                    data = data.removeprefix(_BOM)
+                end = _record_end(data, self.form.delimiter)
+                if end is None or (rest and not end):  # a long record may be one without its end
                     yield from self._by_library(chain([data], chunks), line)
                     return
-                end = _record_end(data)
                 yield from self._frame(data[:end], line)
                 line, rest = line + data.count(b"\n", 0, end), data[end:]
         yield from self._frame(rest, line)
@@ -143,7 +143,6 @@ class _Pieces:
         """The piece without the lines before the first row, and the line where it begins then."""
         if line > 1:
             return piece, line
-        piece = piece.removeprefix(_BOM)
         for _ in range(self.form.first - 1):
             piece = piece[piece.find(b"\n") + 1 or len(piece) :]
         return piece, self.form.first
@@ -200,20 +199,28 @@ class _Chain(io.RawIOBase):
 
 
 def _is_odd(piece: bytes) -> bool:
-    """Whether line ends are not what they seem, or there are bytes that no text has."""
-    return b"\0" in piece or (b"\r" in piece and _LONE_RETURN.search(piece) is not None)
+    """Whether ends of lines or cells are not what they seem, or no text has such bytes."""
+    lone = b"\r" in piece and _LONE_RETURN.search(piece) is not None
+    return lone or b"\0" in piece or piece.count(b'"') % 2 == 1
 
 
-def _record_end(data: bytes) -> int:
+def _record_end(data: bytes, delimiter: str) -> int | None:
     r"""Where the last record ends: behind the last line end in no quotation; 0 if there is none.
 
-    >>> _record_end(b'a,"x\n"\nb'), _record_end(b'a,"x\n')
-    (7, 0)
+    None if a quotation mark is where no quotation begins or ends: the first, the third, ... begin
+    a cell or follow another mark, and the second, ... end a cell or come before another.
+
+    >>> _record_end(b'a,"x\n"\nb', ","), _record_end(b'a,"x\n', ","), _record_end(b'5",x\n', ",")
+    (7, 0, None)
     """
     if _QUOTE not in data:
         return data.rfind(b"\n") + 1
     array = np.frombuffer(data, np.uint8)
     ends, quotes = np.flatnonzero(array == _NEWLINE), np.flatnonzero(array == _QUOTE)
+    begins, stops = quotes[::2], quotes[1::2]
+    beside = np.append(array[begins[begins > 0] - 1], array[stops[stops < len(data) - 1] + 1])
+    if not np.isin(beside, [ord(delimiter), _QUOTE, _NEWLINE, _RETURN]).all():
+        return None
     outside = ends[np.searchsorted(quotes, ends) % 2 == 0]
     return int(outside[-1]) + 1 if len(outside) else 0
 
