@@ -157,6 +157,12 @@ def parquet(path: Path, low: int, high: int, group: int) -> None:
     pq.write_table(table, path, row_group_size=group)
 
 
+def test_parquet_cells_may_hold_lists(tmp_path: Path) -> None:
+    column = pa.array([[1, 2], None, [3]])
+    pq.write_table(pa.table({"x": column}), tmp_path / "t.parquet")
+    assert_same(whole(tmp_path / "t.parquet"), as_frame(tmp_path / "t.parquet"))
+
+
 def test_parquet_in_blocks_is_what_it_is_in_memory(tmp_path: Path) -> None:
     parquet(tmp_path / "t.parquet", 0, 1000, 300)
     assert_same(whole(tmp_path / "t.parquet"), as_frame(tmp_path / "t.parquet"))

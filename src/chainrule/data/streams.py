@@ -301,6 +301,8 @@ def _column(name: str, array: Any) -> Column:
         return column_of_numbers(name, values, missing)
     if types.is_boolean(array.type) and not array.null_count:
         return Column(name, array.to_numpy(zero_copy_only=False), np.zeros(len(array), bool))
+    if types.is_nested(array.type):
+        return column_of_objects(name, array.to_pylist())
     coded = array if types.is_dictionary(array.type) else array.dictionary_encode()
     table = column_of_objects(name, [*coded.dictionary.to_pylist(), None])
     codes = coded.indices.fill_null(len(coded.dictionary)).to_numpy(zero_copy_only=False)
