@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from chainrule.errors import ParameterError
 from chainrule.explain import Chart, Figure, Shown
 from chainrule.explain.canvas import settings
 from chainrule.explain.chart_drawing import drawn
@@ -211,3 +212,15 @@ def test_pixels_are_drawn_on_the_paper_of_the_theme(
     wanted = np.array(list(bytes.fromhex(paper[1:]))) / 255
     assert np.abs(pixels[0, 0] - wanted).max() < 0.01
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 10
+
+
+@pytest.mark.parametrize(
+    ("name", "typed"),
+    [("least-squares", {"rows": 0}), ("decision-boundary", {"epochs": 0}), ("D1", {"hidden": 0})],
+)
+def test_settings_that_a_program_cannot_run_with_are_one_sentence(
+    name: str, typed: dict[str, int]
+) -> None:
+    (setting,) = typed
+    with pytest.raises(ParameterError, match=f"cannot be shown with {setting}=0.*; try numbers"):
+        find(name)(**typed)

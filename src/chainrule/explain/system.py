@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from chainrule.errors import ParameterError, unknown_name
+from chainrule.errors import ChainruleError, ParameterError, unknown_name
 from chainrule.explain.page import Page
 from chainrule.explain.shown import Shown
 
@@ -93,13 +93,23 @@ class System:
         ------
         UnknownNameError
             If there is no such setting.
+        ParameterError
+            If the program cannot run with these settings.
         """
         for name in settings:
             self._default(name)
-        shown = self.program(**settings)
-        if {**self.settings, **settings} != self.settings:
-            return shown
-        return replace(shown, expected=self.expected)
+        if {**self.settings, **settings} == self.settings:
+            return replace(self.program(**settings), expected=self.expected)
+        try:
+            return self.program(**settings)
+        except ChainruleError:
+            raise
+        except (ArithmeticError, LookupError, ValueError) as error:
+            tried = ", ".join(f"{name}={value!r}" for name, value in settings.items())
+            usual = ", ".join(f"{name}={self.settings[name]!r}" for name in settings)
+            raise ParameterError(
+                f"{self.page.name} cannot be shown with {tried}; try numbers nearer to {usual}"
+            ) from error
 
     def parsed(self, name: str, text: str) -> Any:
         """The value of a setting that was typed as text, of the type of its default.
