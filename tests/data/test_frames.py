@@ -184,3 +184,11 @@ def test_rows_and_columns_are_chosen() -> None:
     assert frame["count"].values.tolist() == [3.0, 1.0]
     with pytest.raises(UnknownNameError, match="did you mean 'price'"):
         frame["prise"]
+
+
+def test_whole_numbers_beyond_those_of_float64_are_read() -> None:
+    pl = pytest.importorskip("polars")
+    table = as_frame(pl.DataFrame({"id": [2**60, None, 3]}))
+    (column,) = table.columns
+    assert column.values.tolist() == [float(2**60), 0.0, 3.0]
+    assert column.missing.tolist() == [False, True, False]

@@ -30,6 +30,7 @@ MOST_EXAMINED = 2**14  # rows of a table that is read in blocks, for the doctor
 TINY = 1e-12  # the least probability that enters a logarithm
 MODEL, LINEAR = "this model", "linear model"
 LINEAR_SETTINGS: Final = {"hidden": (), "bins": 0, "members": 1, "dropout": 0.0}
+OF_LENGTH: Final = ("epochs", "learning_rate", "batch_size")  # they suit the model that is trained
 
 Scores = Mapping[str, float]
 
@@ -296,7 +297,7 @@ def learn(
         compared[MODEL] = model.scores(*judge)
         if not interrupted and work.survey is None:
             plain = replace(
-                request, chosen={**asked.chosen, **LINEAR_SETTINGS}, progress=False, callbacks=(),
+                request, chosen=linear_settings(asked.chosen), progress=False, callbacks=(),
                 checkpoints=None, until=1.0,
             )  # fmt: skip
             linear = table_learning.learn(problem, plain)
@@ -307,6 +308,18 @@ def learn(
     few = slice(None if work.survey is None else MOST_EXAMINED)
     findings = _diagnosed(model, frame.rows(few), column.rows(few))
     return Learned(model, compared, findings, interrupted)
+
+
+def linear_settings(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the linear model beside a model: trained as long as it takes, however long that is.
+
+    Examples
+    --------
+    >>> linear_settings({"epochs": 3, "scaling": "standard", "hidden": (8,)})["scaling"]
+    'standard'
+    """
+    kept = {name: value for name, value in chosen.items() if name not in OF_LENGTH}
+    return {**kept, **LINEAR_SETTINGS}
 
 
 def _interrupted(model: TableModel) -> bool:

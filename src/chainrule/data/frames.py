@@ -292,7 +292,10 @@ def _from_series(name: str, series: Any) -> Column:
     missing = series.is_null().to_numpy().astype(bool)
     if series.dtype == nw.Boolean and not missing.any():
         return _of_truths(name, series.to_numpy().astype(bool))
-    if series.dtype.is_float() or series.dtype.is_integer():
+    if series.dtype.is_integer():  # also beyond 2**53, where a checked cast refuses them
+        whole = series.fill_null(0) if missing.any() else series
+        return column_of_numbers(name, whole.to_numpy().astype(np.float64), missing)
+    if series.dtype.is_float():
         return column_of_numbers(name, series.cast(nw.Float64).to_numpy(), missing)
     return column_of_objects(name, series.to_list())
 
