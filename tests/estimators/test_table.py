@@ -476,11 +476,20 @@ def test_any_frame_is_learned_or_refused_in_a_sentence(
     check_any_frame(train, test, classes)
 
 
-@pytest.mark.parametrize("size", [5.5e19, 1e30, 1e37])
+@pytest.mark.parametrize("size", [5.5e19, 1e30, 3.4028232635612405e38])
 def test_a_number_far_beyond_all_others_overflows_nothing(size: float) -> None:
-    X = {"a": [None, 0, 0, 1, size], "b": [0.0, 1.0, 2.0, 3.0, size]}
+    X = {"a": [None, 0, 0, 1, size], "b": [0.0, 1.0, 2.0, 3.0, size],
+         "c": [None, None, 0, 1, size]}  # fmt: skip
     check_any_frame((X, list("aaaab")), ({}, [-size]), True)
     check_any_frame((X, [1.0, 2.0, 3.0, 5.0, 4.0]), ({}, [size]), False)
+
+
+@pytest.mark.parametrize("written", [2.68e154, "-2.68e154"])
+def test_a_target_whose_square_overflows_is_refused_by_its_row(written: Any) -> None:
+    target = [1.0, 2.0, 3.0, 4.0, written]
+    with pytest.raises(DataError, match=r"row 4: the target 'target' is -?2.68e\+154"):
+        TableRegressor(**TINY).fit({"a": range(5)}, target)
+    check_any_frame(({"a": [1, 2, 3]}, [1.0, 2.0, 1e150]), ({}, []), False)
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from chainrule.errors import DataError, FileFormatError
 from chainrule.shapes import FLOAT32, Array
 
 MOST_CLASSES = 10_000
+MOST = 1e150  # whose square float64 holds
 _MOST_LOG = 700.0  # whose exponential float64 holds
 
 
@@ -91,10 +92,24 @@ def numbers_of(column: Column, frame: Frame, notation: NumberNotation | None = N
     Raises
     ------
     DataError
-        If a cell is no number: with its row.
+        If a cell is no number, or beyond 1e150: with its row.
     """
-    if not column.is_text:
-        return column.values.astype(np.float64)
+    found = (
+        column.values.astype(np.float64)
+        if not column.is_text
+        else _written(column, frame, notation)
+    )
+    if (large := np.abs(found) > MOST).any():
+        row = int(np.argmax(large))
+        raise DataError(
+            f"{frame.place(row)}: the target {column.name!r} is {found[row]:g}, and errors of that"
+            f" size have no square; use a unit in which targets are below {MOST:g}"
+        )
+    return found
+
+
+def _written(column: Column, frame: Frame, notation: NumberNotation | None) -> Array:
+    """The numbers that text writes."""
     distinct = column.distinct().tolist()
     notation = notation or number_notation(distinct, decimal_comma=frame.decimal_comma)
     found = np.full(len(column), np.nan) if notation is None else notation.numbers(column.values)

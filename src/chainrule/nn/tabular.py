@@ -170,8 +170,8 @@ class TableInput(Layer):
             return [held]
         dtype = ops.dtype_of(x)
         low, width = (ops.astype(state[name], dtype) for name in ("low", "width"))
-        places = (ops.reshape(numbers, (rows, self.numbers, 1)) - low) / width
-        inside = ops.clip(places, 0.0, 1.0)
+        beyond = ops.reshape(numbers, (rows, self.numbers, 1)) - low
+        inside = ops.clip(beyond, 0.0, width) / width  # in this order nothing overflows
         return [held, ops.reshape(inside, (rows, self.numbers * self.bins))]
 
     def _codes(self, x: Any, mode: Mode) -> Any:
