@@ -569,7 +569,7 @@ def test_a_time_limit_bounds_all_trainings_together(monkeypatch: pytest.MonkeyPa
     found = epochs_of_all_trainings(monkeypatch, time_limit=20.0)
     assert len(found) == 4  # two to choose the scale, then one, and one on all rows
     assert abs(found[0] - found[1]) < 5
-    assert 150 < sum(found) <= 202  # an epoch takes 0.1 s, as one look at the clock does
+    assert 100 < sum(found) <= 202  # an epoch takes 0.1 s, as one look at the clock does
 
 
 def test_a_time_limit_that_has_passed_leaves_one_epoch_each(

@@ -151,7 +151,7 @@ def test_ticks_are_few_and_round(low: float, high: float, expected: list[float])
         ({"probabilities": [0.5]}, ShapeError, "rows, columns"),
         ({"probabilities": np.full((3, 3, 4), 0.25)}, ParameterError, "3 classes apart, not 4"),
         ({"probabilities": np.full((3, 3), 1.5)}, DataError, "softmax or sigmoid"),
-        ({"probabilities": np.full((3, 3), np.nan)}, DataError, "softmax or sigmoid"),
+        ({"probabilities": np.full((3, 3), np.nan)}, DataError, "not finite"),
         ({"labels": [0, 1, 2]}, DataError, "labels from 0 to 1"),
         ({"labels": [0, 1]}, ShapeError, r"\(3, 2\) and \(2,\)"),
         ({"points": [[0, np.nan]] * 3}, DataError, "finite coordinates"),

@@ -76,7 +76,7 @@ def test_every_setting_is_varied_in_some_case(kind: type[Optimizer]) -> None:
     defaults = {field.name: field.default for field in dataclasses.fields(kind)}
     cases = [c["settings"] for c in GOLDEN["trajectories"] if c["optimizer"] == kind.__name__]
     varied = {n for c in cases for n, value in _as_tuples(c).items() if value != defaults[n]}
-    assert varied == set(defaults)
+    assert varied == set(defaults) - {"accumulate"}  # PyTorch has none: see test_accumulation
 
 
 def test_every_setting_shows_in_the_numbers() -> None:
