@@ -234,7 +234,7 @@ class Network:
         ----------
         X : (n, ...) array_like
             Features, finite; read in place if they have the network's element type. Or a
-            :class:`~chainrule.training.streaming.RowSource`, whose rows need not fit into memory.
+            ``chainrule.training.streaming.RowSource``, whose rows need not fit into memory.
         y : (n,) or (n, k) array_like
             Targets as the loss takes them: real numbers, class numbers, or one-hot rows. A source
             of rows brings its own.
