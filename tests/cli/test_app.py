@@ -144,7 +144,8 @@ def test_signals_keep_the_best_model_and_a_checkpoint(
     assert "interrupted" in stdout and stderr.splitlines()[-1] == f"chainrule: {word}"
     history = TableModel.load(out).network.history
     assert history.epochs > 0 and history.interrupted
-    assert Checkpoints(kept / "first").newest().epochs == history.epochs
+    moment = Checkpoints(kept / "first").newest()
+    assert history.epochs - 1 <= moment.epochs <= history.epochs  # an epoch may be half taken in
     assert {path.name for path in tmp_path.iterdir()} == {"t.csv", "m.chainrule", "kept"}
 
 

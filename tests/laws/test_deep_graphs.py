@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -77,40 +76,16 @@ def test_a_walk_that_recurses_is_caught() -> None:
         depth(chain(cr.input(()), 3_000))
 
 
-def timed(length: int) -> dict[str, float]:
-    """Microseconds a node of building, differentiating, simplifying, evaluating, letting go."""
-    x, marks = cr.input(()), [time.perf_counter()]
-    y = chain(x, length)
-    marks.append(time.perf_counter())
+def test_a_chain_of_100_000_operations() -> None:
+    """Built, differentiated, simplified, evaluated and let go without recursion."""
+    x = cr.input(())
+    y = chain(x, DEEP)
     (slope,) = cr.gradient(y, [x])
-    marks.append(time.perf_counter())
     simple = simplify([y, slope])
-    marks.append(time.perf_counter())
-    value, _ = get_engine("reference").compile(Graph((x,), tuple(simple)))([np.array(0.5)])
-    marks.append(time.perf_counter())
-    assert np.isfinite(value)
-    assert len(topological_order([y])) >= length
+    found = get_engine("reference").compile(Graph((x,), tuple(simple)))([np.array(0.5)])
+    assert np.isfinite(found).all()
+    assert len(topological_order([y])) >= DEEP
     del y, slope, simple
-    marks.append(time.perf_counter())
-    names = ["build", "gradient", "simplify", "evaluate", "let go"]
-    return {n: 1e6 * (b - a) / length for n, a, b in zip(names, marks, marks[1:], strict=False)}
-
-
-def fastest(length: int) -> dict[str, float]:
-    """The best of three of :func:`timed`, for each part."""
-    runs = [timed(length) for _ in range(3)]
-    return {name: min(run[name] for run in runs) for name in runs[0]}
-
-
-@pytest.mark.slow
-def test_a_chain_of_100_000_operations(capsys: pytest.CaptureFixture[str]) -> None:
-    """A node takes at most 2.5 times as long as in a chain a tenth as long: caches, not squares."""
-    short, long = fastest(DEEP // 10), fastest(DEEP)
-    with capsys.disabled():
-        for name in short:
-            print(f"\n{name}: {short[name]:.1f} and {long[name]:.1f} us a node", end="")
-    for name in short:
-        assert long[name] <= 2.5 * short[name], name
 
 
 def visits(length: int) -> int:

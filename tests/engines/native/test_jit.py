@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import statistics
 import threading
-import time
 
 import pytest
 
@@ -16,7 +14,6 @@ from chainrule.engines.native.emitter import Emitter, function, module
 from chainrule.engines.native.target import host
 from chainrule.engines.native.writing import write_graph
 from chainrule.graph.graph import close
-from tests.engines.native.phases import text
 
 NUMBER = ctypes.c_int64
 
@@ -65,19 +62,6 @@ def test_provide():
     declarations = {"answer": "declare i64 @chainrule_test_answer()"}
     code = module(host(), [function("ask", "", emit, "i64")], declarations)
     assert jit.Code(jit.to_object(code, host()), host()).function("ask", NUMBER)() == 17
-
-
-def test_loading_is_much_faster_than_compiling():
-    program = text(host(), 11, flush=True)
-    compiling, loading = [], []
-    for _ in range(7):
-        start = time.perf_counter()
-        code = jit.to_object(program, host())
-        middle = time.perf_counter()
-        jit.Code(code, host())
-        compiling.append(middle - start)
-        loading.append(time.perf_counter() - middle)
-    assert statistics.median(loading) < statistics.median(compiling)
 
 
 def test_options_of_llvm_are_put_back():

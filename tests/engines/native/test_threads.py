@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-import statistics
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -261,32 +258,6 @@ def test_the_interpreter_ends(end):
     start = time.monotonic()
     assert python(f"{PREAMBLE}{end}\nprint('end')") == ["end"]
     assert time.monotonic() - start < 30
-
-
-@contextmanager
-def busy_processors() -> Iterator[None]:
-    script = "while True: pass"
-    hogs = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(os.cpu_count() or 1)]
-    try:
-        time.sleep(0.5)
-        yield
-    finally:
-        for hog in hogs:
-            hog.kill()
-            hog.wait()
-
-
-@pytest.mark.slow
-def test_a_busy_machine_does_not_make_threads_slower():
-    """A process that runs flat out on each processor: two threads cost no more than one."""
-    times = {1: [], 2: []}
-    with busy_processors():
-        for _ in range(15):
-            for threads, spent in times.items():
-                start = time.perf_counter()
-                bits(threads, work=4000, chunks=4, steps=300)
-                spent.append(time.perf_counter() - start)
-    assert statistics.median(times[2]) < 1.6 * statistics.median(times[1])
 
 
 def test_the_number_of_threads(monkeypatch):
