@@ -17,7 +17,6 @@ from chainrule.engines.processes import (
     SILENCE,
     Cluster,
     belonging,
-    calm_listeners,
     check_place,
     interface_of,
     meet,
@@ -79,7 +78,7 @@ def joined(
 
 def _initialize(address: str, count: int, number: int, local: Any) -> None:
     """Hand the processes to JAX, whose patience ends after that of the cluster."""
-    if "COMB" not in os.environ: os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {SUMS_APART}".strip()
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {SUMS_APART}".strip()
     bound = address if interface_of(address.rsplit(":", 1)[0]) else None
     try:
         jax.distributed.initialize(
@@ -87,8 +86,6 @@ def _initialize(address: str, count: int, number: int, local: Any) -> None:
             initialization_timeout=int(MEETING),
             heartbeat_timeout_seconds=int(2 * SILENCE), shutdown_timeout_seconds=int(SILENCE),
         )  # fmt: skip
-        with calm_listeners():
-            jax.devices("cpu")
     except RuntimeError as reason:
         raise EngineError(f"JAX cannot join the cluster: {first_sentence(reason)}") from reason
 
