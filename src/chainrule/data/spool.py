@@ -6,13 +6,14 @@ import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from chainrule.data.shards import SHARDS, Order, Window, window_rows
 from chainrule.errors import DataError
-from chainrule.shapes import Array
+from chainrule.shapes import INT64, Array
+from chainrule.training.prefetch import prefetched
 from chainrule.training.streaming import Portion
 
 
@@ -34,10 +35,16 @@ class _File:
         while left:
             left = left[self._file.write(left) :]
 
-    def read(self, first: int, rows: Array) -> None:
-        """Fill ``rows`` with those from ``first`` on."""
-        self._file.seek(first * self.row_bytes)
+    def read(self, blocks: Sequence[Sequence[int]], rows: Array) -> None:
+        """Fill ``rows`` with blocks of rows, each from a number up to below another."""
         left = rows.reshape(-1).view(np.uint8).data
+        for first, stop in blocks:
+            self._file.seek(first * self.row_bytes)
+            end = (stop - first) * self.row_bytes
+            self._fill(left[:end])
+            left = left[end:]
+
+    def _fill(self, left: memoryview) -> None:
         while left:
             size = self._file.readinto(left)
             if not size:
@@ -128,14 +135,16 @@ class Spool:
 
     def _portions(self, order: Order, epoch: int, bounds: Array, first: int) -> Iterator[Portion]:
         """Chunks, cut where steps end; what is left goes before the next chunk."""
-        number, sample = order.chunk_of(int(bounds[first, 0])), int(bounds[first, 0])
-        left, begin = [file_rows(file, 0) for file in self._files], sample
-        while first < len(bounds):
-            chunk = self._chunk(order, epoch, number)
-            skipped = max(begin + len(left[0]) - int(order.starts[number]), 0)
-            rows = [np.concatenate([a, b[skipped:]]) for a, b in zip(left, chunk, strict=True)]
-            number += 1
-            end = begin + len(rows[0])
+        begin = int(bounds[first, 0])
+        number = order.chunk_of(begin)
+        skipped = begin - int(order.starts[number])
+        left = [file_rows(file, 0) for file in self._files]
+        for places in prefetched(lambda: self._orders(order, epoch, number)):
+            rows = [
+                self._joined(file, rows, places, skipped)
+                for file, rows in zip(self._files, left, strict=True)
+            ]
+            skipped, end = 0, begin + len(rows[0])
             stop = int(np.searchsorted(bounds[:, 1], end, side="right"))
             if stop > first:
                 cut = int(bounds[stop - 1, 1]) - begin
@@ -144,26 +153,46 @@ class Spool:
             else:
                 left = rows
 
-    def _chunk(self, order: Order, epoch: int, number: int) -> list[Array]:
-        """The rows of a chunk, in the order of the epoch."""
-        windows = order.chunk(epoch, number)
-        count = sum(len(window.order) for window in windows)
-        found = [file_rows(file, count) for file in self._files]
-        for window in windows:
-            for file, rows in zip(self._files, found, strict=True):
-                self._fill(file, rows, window)
+    def _orders(self, order: Order, epoch: int, number: int) -> Iterator[_Places]:
+        """Where the rows of the chunks lie, from one on."""
+        while number < order.chunks:
+            yield _Places.of(order.chunk(epoch, number), self._starts)
+            number += 1
+
+    def _joined(self, file: _File, left: Array, places: _Places, skipped: int) -> Array:
+        """Rows that are left and, behind them, those of a chunk from the row ``skipped`` on."""
+        chosen = places.chosen[skipped:]
+        found = file_rows(file, len(left) + len(chosen))
+        found[: len(left)] = left
+        read = file_rows(file, len(places.chosen))
+        file.read(places.blocks, read)
+        np.take(read, chosen, axis=0, out=found[len(left) :], mode="clip")  # needs no buffer
         return found
 
-    def _fill(self, file: _File, rows: Array, window: Window) -> None:
-        """Put the rows of a window where they belong; those of a block are read at once."""
-        buffer, base, low = file_rows(file, len(window.order)), int(self._starts[window.shard]), 0
-        for first, stop in window.blocks.tolist():
-            high = low + stop - first
-            file.read(base + first, buffer[low:high])
-            low = high
-        places = np.empty_like(window.order)
-        places[window.order] = window.samples
-        rows[places] = buffer
+
+class _Places(NamedTuple):
+    """Where the rows of a chunk lie.
+
+    Attributes
+    ----------
+    blocks : list of [int, int]
+        Where rows begin and end that lie next to each other in the files.
+    chosen : (n,) int64
+        Places in all blocks, one behind the other, in the order of the epoch.
+    """
+
+    blocks: list[list[int]]
+    chosen: Array
+
+    @classmethod
+    def of(cls, windows: Sequence[Window], starts: Array) -> _Places:
+        """From the windows of all shards, which begin at some rows of the files."""
+        blocks = [window.blocks + starts[window.shard] for window in windows]
+        chosen, base = np.empty(sum(len(window.order) for window in windows), INT64), 0
+        for window in windows:
+            chosen[window.samples] = window.order + base
+            base += len(window.order)
+        return cls(np.concatenate(blocks).tolist(), chosen)
 
 
 def file_rows(file: _File, count: int) -> Array:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from threading import Lock
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -18,6 +17,7 @@ import numpy as np
 
 from chainrule.errors import DtypeError, ParameterError, ShapeError
 from chainrule.graph.graph import Graph
+from chainrule.records import dataclass
 from chainrule.shapes import ROWS, Array, TensorType
 
 Executable = Callable[[Sequence[Array]], list[Array]]

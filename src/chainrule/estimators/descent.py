@@ -14,9 +14,9 @@ from chainrule.engines.base import Engine, Outcome
 from chainrule.engines.reference import row_order
 from chainrule.engines.registry import get_engine
 from chainrule.errors import DataError
-from chainrule.estimators.machine import WARM_UP_SECONDS, Machine, snapshot_from
+from chainrule.estimators.machine import WARM_UP_SECONDS, Machine, first_state, snapshot_from
 from chainrule.estimators.sparse import SparseRows
-from chainrule.graph.tree import flatten, unflatten
+from chainrule.graph.tree import flatten, map_tree, unflatten
 from chainrule.optim import Optimizer
 from chainrule.shapes import Array
 from chainrule.training.methods import CALL_SECONDS
@@ -48,9 +48,11 @@ class Memory:
     epochs: int = 0
     seconds: float = 0.0
 
-    def copy(self) -> Memory:
-        """Another one, so that a training that fails leaves this one as it was."""
-        return replace(self)
+    def for_network(self, network: Snapshot) -> Memory:
+        """Another one, in the network's types; a training that fails leaves this one as it was."""
+        like = first_state(self.rule, network)
+        state = map_tree(lambda old, new: old.astype(new.dtype, copy=False), self.state, like)
+        return replace(self, state=state)
 
 
 class Epochs(NamedTuple):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from chainrule.errors import ParameterError
+from chainrule.errors import DataError, ParameterError
 from chainrule.nn.losses import Loss
+from chainrule.records import dataclass
 from chainrule.shapes import Array
 from chainrule.training.prefetch import prefetched
 
@@ -88,14 +89,30 @@ class Streamed:
         return cls(source, architecture.as_rows, lambda y: loss.prepare(y, n_out, dtype))
 
     def portions(
-        self, epoch: int, bounds: Array, first: int, *, seed: int, shuffled: bool
+        self, epochs: range, bounds: Array, first: int, *, seed: int, shuffled: bool
     ) -> Generator[Portion, None, None]:
-        """What the source gives, prepared; a thread does that while the engine computes."""
+        """What the source gives, prepared: of the first epoch from the step ``first`` on.
+
+        A thread does that while the engine computes, from one epoch into the next.
+
+        Raises
+        ------
+        DataError
+            If the source gives fewer rows than it said.
+        """
+        starts = chain([first], repeat(0))
 
         def prepared() -> Iterator[Portion]:
-            for portion in self.source.portions(epoch, bounds, first, seed=seed, shuffled=shuffled):
-                X, y, *weights = portion.rows
-                yield portion._replace(rows=[self.features(X), self.targets(y), *weights])
+            for epoch, start in zip(epochs, starts, strict=False):
+                done = start
+                for portion in self.source.portions(
+                    epoch, bounds, start, seed=seed, shuffled=shuffled
+                ):
+                    X, y, *weights = portion.rows
+                    done = portion.stop
+                    yield portion._replace(rows=[self.features(X), self.targets(y), *weights])
+                if done < len(bounds):
+                    raise DataError("the rows of an epoch ended before its steps did")
 
         return prefetched(prepared)
 

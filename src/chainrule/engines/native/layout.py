@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from chainrule.engines.native.call import ROW_STEP
 from chainrule.engines.native.target import Target
 from chainrule.engines.native.tiling import ProductSpec, scratch_bytes
 from chainrule.graph.graph import Graph
+from chainrule.records import dataclass
 from chainrule.shapes import Array
 
 FUNCTION, RUNNER = "compute", "run"  # names of what is called: of a graph, of a program
