@@ -15,7 +15,7 @@ from chainrule.engines.native.schedule import INLINE_NODES, Group
 from chainrule.engines.native.sharing import ROW_TILES
 from chainrule.engines.native.sizes import ONE, ZERO, Size, extent_size
 from chainrule.engines.native.target import Target
-from chainrule.engines.native.tiling import ALIGNMENT, ProductSpec, panel_count, plan
+from chainrule.engines.native.tiling import ALIGNMENT, FEW_ROWS, ProductSpec, panel_count, plan
 from chainrule.engines.native.values import (
     Scope,
     combine,
@@ -108,6 +108,7 @@ class _ProductWriter:
             None if inner.of_rows else inner.number,
             flags["transpose_a"],
             flags["transpose_b"],
+            few=self._few(),
         )
         self.scope.products.append(spec)
 
@@ -137,6 +138,11 @@ class _ProductWriter:
             looped=looped,
             ahead=ahead if looped and self._streams() else None,
         )
+
+    def _few(self) -> int:
+        """The usual number of rows, if it is known and small."""
+        usual = self.scope.rows or 0
+        return usual if usual <= FEW_ROWS else 0
 
     def _streams(self) -> list[Node]:
         """Arrays of the product's shape that the epilogue reads."""
