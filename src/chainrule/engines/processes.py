@@ -236,6 +236,12 @@ def results_only() -> Iterator[None]:
         os.close(kept)
 
 
+def one_core() -> bool:
+    """Whether this process may compute on one core only, as far as the system says."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return allowed is not None and len(allowed(0)) == 1
+
+
 @contextmanager
 def calm_listeners() -> Iterator[None]:
     """Threads that begin in it and wait for messages give way to those that compute.
