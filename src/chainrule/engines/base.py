@@ -72,6 +72,9 @@ class Program:
         The steps of each epoch that are run; all of them if None.
     before : int
         How many steps of the epoch were run on other rows: those that are given follow them.
+    donated : int
+        How many of the carried values, the last ones, the caller gives away: an engine may put
+        the next ones in their place.
     """
 
     step: Graph
@@ -83,6 +86,7 @@ class Program:
     replacement: bool = False
     steps: range | None = None
     before: int = 0
+    donated: int = 0
 
     @property
     def first_step(self) -> int:

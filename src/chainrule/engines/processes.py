@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, Final, NoReturn
 
@@ -32,6 +33,9 @@ LONGEST: Final = 2**16  # bytes of a message
 TOKEN: Final = "CHAINRULE_CLUSTER_TOKEN"  # where all processes have the same word, if they have one
 AFTER_FAILURE: Final = 2 * SILENCE  # seconds in which it comes to light which process caused it
 THROUGH: Final = object()  # is heard when a process has nothing more to say
+THREADS: Final = Path("/proc/self/task")
+LOOKING: Final = 1.0  # seconds in which a new thread begins to wait
+LEAST_PRIORITY: Final = 19
 REFUSED, INTERRUPTED = 2, 130  # statuses of a process that ends early
 AGAIN: Final = "start all processes again, with --resume where there are checkpoints"
 
@@ -230,6 +234,45 @@ def results_only() -> Iterator[None]:
     finally:
         os.dup2(kept, 1)
         os.close(kept)
+
+
+def one_core() -> bool:
+    """Whether this process may compute on one core only, as far as the system says."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return allowed is not None and len(allowed(0)) == 1
+
+
+@contextmanager
+def calm_listeners() -> Iterator[None]:
+    """Threads that begin in it and wait for messages give way to those that compute.
+
+    That of Gloo, of which JAX's sums over processes are made, looks again and again while a message
+    is there that this process has not asked for yet. On the one core that it has to compute on, it
+    would get half of it, and another turn only after some milliseconds: 4.2 ms for the sum of
+    numbers that takes 0.2 ms. Systems other than Linux are left as they are.
+    """
+    before = set(_threads())
+    yield
+    until = time.monotonic() + LOOKING
+    while before and time.monotonic() < until:
+        waiting = [each for each in _threads() if each not in before and _waits_for_messages(each)]
+        for each in waiting:
+            os.sched_setscheduler(each, os.SCHED_BATCH, os.sched_param(0))
+            os.setpriority(os.PRIO_PROCESS, each, LEAST_PRIORITY)
+        if waiting:
+            return
+        time.sleep(LOOKING / 100)
+
+
+def _threads() -> list[int]:
+    """The numbers that Linux gives to the threads of this process; none elsewhere."""
+    return [int(each.name) for each in THREADS.glob("*")]
+
+
+def _waits_for_messages(thread: int) -> bool:
+    with suppress(OSError):
+        return "poll" in (THREADS / str(thread) / "wchan").read_text()
+    return False  # it has ended
 
 
 @contextmanager

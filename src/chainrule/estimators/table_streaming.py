@@ -45,7 +45,9 @@ def is_streamed(table: Any) -> bool:
     Raises
     ------
     DataError
-        If a folder or a pattern names no files.
+        If a folder or a pattern names no files, or a CSV file is empty or not text.
+    MissingExtraError
+        If a Parquet file cannot be read because pyarrow is not installed.
     """
     if files_of(table) is not None:
         return True
@@ -75,7 +77,9 @@ def learn_stream(survey: Survey, task: str, request: Request) -> TableModel:
     if not len(y):
         raise DataError(f"{survey.stream.source}: no row is left to train on")
     if read.classes is None and y.min() == y.max():
-        raise DataError(f"the target {survey.target!r} is {y[0]:g} in every row")
+        everywhere = len(survey.labels) == 1
+        where = "every row" if everywhere else f"each of {len(y):,} rows that were drawn"
+        raise DataError(f"the target {survey.target!r} is {y[0]:g} in {where}")
     encoder = encoder_of(sample, request, settings.scaling)
     if survey.learned_from > len(sample):
         encoder = encoder.refined(frame for _, frame in survey.training_frames())
@@ -102,7 +106,8 @@ def _require_streamable(request: Request) -> None:
     for name, given in needs.items():
         if given:
             raise ParameterError(
-                f"{name} needs a table that fits into memory, and this one is read in blocks"
+                f"{name} needs a table that fits into memory, and this one is read in blocks; leave"
+                f" {name} out, or give a data frame of the rows, or of some of them"
             )
 
 

@@ -72,7 +72,7 @@ class Steps(Method):
         self.engine = get_engine(self.plan.engine)
         seconds = epoch_seconds(self.program, training.task.n_rows) / self.engine.speed
         fitting = 0 if training.task.stream else int(CALL_SECONDS / seconds)
-        self.several = fitting > 0 and not training.watched
+        self.several = fitting > 1 and not training.watched
         self.chunk = fitting if self.several else 1
         long = self.engine.splits_epochs and seconds > PART_SECONDS
         self.part = max(1, int(steps * PART_SECONDS / seconds)) if long else steps

@@ -119,7 +119,7 @@ def test_a_process_that_is_through_before_the_others_is_noticed() -> None:
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ("other data", "process 1 has another data set than process 0 (203 x 6 float64 and"),
+        ("other data", "process 1 has another data set than process 0 (203 x 6 float64, checksum"),
         pytest.param("another program", "another program than", marks=pytest.mark.slow),
     ],
 )
