@@ -201,6 +201,20 @@ def test_calls_share_their_work_space_while_the_program_lives() -> None:
     assert compiled._idle is None
 
 
+def test_a_graph_that_is_built_anew_finds_its_code() -> None:
+    """A second training of the same layers, as in a search: what differs is in its tables."""
+    engine = NativeEngine()
+    for number in (2.0, 3.0):
+        factors = np.full(100, number)  # too large to be part of the printed graph
+        a, x, key = cr.input(()), cr.input((cr.ROWS,)), cr.input((2,), "uint32")
+        step = Graph((a, x, key), (a, cr.sum(cr.constant(factors)) * cr.sum(x)))
+        rows = [np.ones(8)]
+        outcome = engine.run(Program(step, 1, 8), [np.zeros(())], rows, seed=0, epochs=range(1))
+        assert outcome.records[0] == 800 * number
+    first, second = engine._programs._items.values()
+    assert first.call.code is second.call.code
+
+
 def test_two_threads_can_run_one_program_at_a_time_each_with_its_own_space() -> None:
     engine, (program, rows) = NativeEngine(), counting(donated=0)
     carried, found = [np.zeros(3), np.zeros(3)], []
