@@ -191,10 +191,10 @@ def test_a_training_that_is_resumed_within_an_epoch_ends_with_the_same_bits(
         whole.fit(rows, epochs=2, batch_size=BATCH, seed=3, engine=engine)
         genuine = Order.chunk
 
-        def failing(self: Order, epoch: int, number: int) -> Any:
+        def failing(self: Order, epoch: int, number: int, shards: Any) -> Any:
             if epoch == 1 and number == self.chunks - 1:
                 raise KeyboardInterrupt
-            return genuine(self, epoch, number)
+            return genuine(self, epoch, number, shards)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Order, "chunk", failing)

@@ -118,6 +118,7 @@ def descend(
         members=network.members,
         engine=estimator.engine,
         units=job.goal.units,
+        least=1 if once else min(estimator.max_iter, record.patience.least),
         most=estimator.max_iter,
     )
     score = None if held_out is None else scorer_for(estimator, held_out, job.machine)

@@ -20,6 +20,7 @@ from chainrule.data.notation import NumberNotation, number_notation
 from chainrule.data.shards import shard_of
 from chainrule.data.spool import Spool
 from chainrule.data.streams import files_of, open_stream
+from chainrule.engines.processes import gathered
 from chainrule.errors import DataError, ParameterError
 from chainrule.estimators.table_learning import (
     Data,
@@ -179,6 +180,9 @@ def _write(
     for shards, X, y in prefetched(encoded):
         twins.look(X)
         spool.write(shards, [X, y])
+    if survey.stream.is_part:
+        spool.shared()
+        twins.shared()
 
 
 class _Twins:
@@ -204,6 +208,12 @@ class _Twins:
     def look(self, X: Array) -> None:
         """Compare with further rows that are trained on."""
         self._found |= np.isin(self._held, self._digests(X))
+
+    def shared(self) -> None:
+        """Also count those that other processes have found."""
+        self._found[
+            np.concatenate(gathered(np.flatnonzero(self._found).tolist())).astype(INT64)
+        ] = True
 
     @property
     def count(self) -> int:

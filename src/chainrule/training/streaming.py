@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import chain, repeat
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from chainrule.engines.processes import Spread
 from chainrule.errors import DataError, ParameterError
 from chainrule.nn.losses import Loss
 from chainrule.records import dataclass
@@ -22,11 +23,14 @@ class Portion(NamedTuple):
         Features, targets, and weights if there are any.
     first, stop : int
         The first of the steps, and the one behind the last.
+    own : (n,) bool, optional
+        Which rows this process has read, where several read some each; others stand for the rest.
     """
 
     rows: Sequence[Array]
     first: int
     stop: int
+    own: Array | None = None
 
 
 @runtime_checkable
@@ -110,7 +114,10 @@ class Streamed:
                 ):
                     X, y, *weights = portion.rows
                     done = portion.stop
-                    yield portion._replace(rows=[self.features(X), self.targets(y), *weights])
+                    rows = [self.features(X), self.targets(y), *weights]
+                    if portion.own is not None:
+                        rows = [Spread.of(each, portion.own) for each in rows]
+                    yield portion._replace(rows=rows)
                 if done < len(bounds):
                     raise DataError("the rows of an epoch ended before its steps did")
 

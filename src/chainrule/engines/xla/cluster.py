@@ -17,6 +17,7 @@ from chainrule.engines.processes import (
     MEETING,
     SILENCE,
     Cluster,
+    Spread,
     belonging,
     calm_listeners,
     check_place,
@@ -40,7 +41,7 @@ def facts(
     return {
         "program": digest([np.array(signature)]),
         "seed": str(seed),
-        "data set": " and ".join(map(_described, rows)),
+        "data set": " and ".join(_described(x) for x in rows if not isinstance(x, Spread)),
         "starting point": digest(carried),
     }
 
