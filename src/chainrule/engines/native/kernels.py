@@ -128,6 +128,7 @@ def call_kernel(
     sizes: tuple[str, str],
     sums: str,
     resumed: str,
+    vectors: int,
 ) -> None:
     """Add A B to a strip of C in memory, by a function that all products of a module share.
 
@@ -144,10 +145,12 @@ def call_kernel(
         The strip in memory: ptr to (rows, tile.columns).
     resumed : str
         i64 1 if the strip holds sums already, 0 if it is to be begun.
+    vectors : int
+        How many of the tile's there are columns for.
     """
-    name = f"kernel_{tile.type.suffix}_{tile.rows}x{tile.vectors}"
+    name = f"kernel_{tile.type.suffix}_{tile.rows}x{vectors}of{tile.vectors}"
     if name not in emit.declarations:
-        _define_kernel(emit, name, tile)
+        _define_kernel(emit, name, tile, vectors)
     (base, stride), (rows, inner) = panels, sizes
     emit.do(
         f"call void @{name}(i64 {rows}, i64 {inner}, ptr {base}, i64 {stride}, "
@@ -161,7 +164,7 @@ KERNEL_PARAMETERS = (
 )
 
 
-def _define_kernel(emit: Emitter, name: str, tile: Tile) -> None:
+def _define_kernel(emit: Emitter, name: str, tile: Tile, vectors: int) -> None:
     body, element, width = Emitter(emit.target), tile.type.element, str(tile.rows)
     b = Matrix("%b", str(tile.columns), "1")
     for start, stop, rows in row_blocks(body, "0", "%rows", heights(tile.rows)):
@@ -170,8 +173,8 @@ def _define_kernel(emit: Emitter, name: str, tile: Tile) -> None:
             lane = body.integer("srem", row.index, width) if rows < tile.rows else "0"
             a = Matrix(body.pointer("%a", body.integer("add", panel, lane), element), "1", width)
             offset = body.integer("mul", row.index, str(tile.columns))
-            part = Tile(tile.type, rows, tile.vectors)
-            whole: list[str | None] = [None] * tile.vectors
+            part = Tile(tile.type, rows, vectors)
+            whole: list[str | None] = [None] * vectors
             place = body.pointer("%sums", offset, element)
             resume(body, part, a, b, (place, tile.columns), ("%inner", "%resumed"), whole)
     body.do("ret void")

@@ -372,12 +372,17 @@ class _Blocked(_Writer):
         panel_a = self._at(self.panels_a, (number, between))
         resumed = self._whether("sgt", stretch, "0")
         sums, step = self._sums(first, row)
-        with emit.loop(first, last) as panel:
-            self._fetch(emit.integer("add", block, row), count, panel.index)
-            number = emit.integer("sub", panel.index, first)
-            b = self._packed_b(self.panels_b, number, length)
-            place = self._at(sums, (number, step))
-            call_kernel(emit, tile, (panel_a, between), b.base, (count, length), place, resumed)
+        for begin, end, masks in self._strips():
+            low = emit.integer("smax", first, str(begin))
+            with emit.loop(low, emit.integer("smin", last, str(end))) as panel:
+                self._fetch(emit.integer("add", block, row), count, panel.index)
+                number = emit.integer("sub", panel.index, first)
+                b = self._packed_b(self.panels_b, number, length)
+                place = self._at(sums, (number, step))
+                sizes = count, length
+                call_kernel(
+                    emit, tile, (panel_a, between), b.base, sizes, place, resumed, len(masks)
+                )
         finished = emit.let(f"icmp sge i64 {emit.integer('add', stretch, length)}, {self.k}")
         with emit.when(finished), emit.loop("0", count) as line:
             at_row = emit.integer("add", emit.integer("add", block, row), line.index)
