@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,16 +39,12 @@ class Ended(NamedTuple):
 
 
 def free_port() -> int:
-    """A port that is free, and the next one too."""
-    for _ in range(100):
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("", 0))
-            port = first.getsockname()[1]
-            try:
-                second.bind(("", port + 1))
-            except OSError:
-                continue
-            return int(port)
+    """A free port with a free one behind it, of those that no connection is given by chance."""
+    for port in random.SystemRandom().sample(range(12000, 30000, 2), 100):
+        with socket.socket() as first, socket.socket() as second, suppress(OSError):
+            first.bind(("", port))
+            second.bind(("", port + 1))
+            return port
     raise AssertionError("no two free ports next to each other")
 
 
