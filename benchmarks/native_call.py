@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from chainrule.engines.native import jit, parallel
+from chainrule.engines.native import jit, parallel, runtime
 from chainrule.engines.native.call import ArrayArgument, CompiledFunction
 from chainrule.engines.native.emitter import Emitter, Vector, function, module
 from chainrule.engines.native.target import host
@@ -123,8 +123,8 @@ def threads() -> None:
 
 
 def loading() -> None:
-    """Print milliseconds to compile the module of phases and to load its object."""
-    text = parallel.text(host())
+    """Print milliseconds to compile the engine's own module and to load its object."""
+    text = runtime.text(host())
     spent: dict[str, list[float]] = {"compile": [], "load": []}
     for _ in range(ROUNDS):
         start = time.perf_counter()

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chainrule.engines.native import jit, parallel
+from chainrule.engines.native import jit, runtime
 from chainrule.engines.native.parallel import MAXIMUM_CHUNKS, Header, Slot
 from chainrule.engines.native.target import TARGETS
 from chainrule.engines.native.threads import (
@@ -34,7 +34,7 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 def test_compiles_for_every_target(target):
-    assert jit.to_object(parallel.text(target), target)
+    assert jit.to_object(runtime.text(target), target)
     assert jit.to_object(text(target, 3, flush=True), target)
 
 
@@ -42,7 +42,7 @@ def test_compiles_for_every_target(target):
 def test_compiles_for_other_systems(triple):
     known = TARGETS["neon" if triple.startswith("arm64") else "avx2"]
     target = type(known)(known.name, triple, known.cpu, known.features, *_rest(known))
-    assert jit.to_object(parallel.text(target), target)
+    assert jit.to_object(runtime.text(target), target)
 
 
 def _rest(target):

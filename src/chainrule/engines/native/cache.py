@@ -154,11 +154,21 @@ def cached_object(printed: str, target: Target, make: Callable[[], bytes]) -> by
     make : callable
         Compiles; what it raises is raised.
     """
+    key = _key(printed, target)
+    return make() if key is None else _cache(os.environ.get(VARIABLE, "")).get(key, make)
+
+
+def is_cached(printed: str, target: Target) -> bool:
+    """Whether there is an entry, as far as can be said without reading it."""
+    key, folder = _key(printed, target), _cache(os.environ.get(VARIABLE, "")).folder
+    return key is not None and folder is not None and os.path.exists(folder / f"{key}.o")
+
+
+def _key(printed: str, target: Target) -> str | None:
     digest = engine_digest()
     if digest is None:
-        return make()
-    key = hashlib.sha256("\0".join((digest, repr(target), printed)).encode()).hexdigest()
-    return _cache(os.environ.get(VARIABLE, "")).get(key, make)
+        return None
+    return hashlib.sha256("\0".join((digest, repr(target), printed)).encode()).hexdigest()
 
 
 def default_folder() -> Path | None:

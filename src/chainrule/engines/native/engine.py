@@ -17,6 +17,7 @@ from chainrule.engines.native.call import ArrayArgument, Entry, Fixed, Number, W
 from chainrule.engines.native.guard import default_heap
 from chainrule.engines.native.heap import Heap
 from chainrule.engines.native.layout import FUNCTION, RUNNER, sorting_bytes
+from chainrule.engines.native.runtime import prepare
 from chainrule.engines.native.sizes import shape_size
 from chainrule.engines.native.target import Target, host
 from chainrule.engines.native.threads import Control, alone, team
@@ -47,6 +48,7 @@ class NativeEngine:
     speed = 20.0
 
     def __init__(self, target: Target | None = None, heap: Heap | None = None) -> None:
+        prepare()
         self.target, self.heap = target or host(), heap or default_heap()
         self._functions: BoundedCache[Any, CompiledGraph] = BoundedCache(KEPT_FUNCTIONS)
         self._programs: BoundedCache[Any, CompiledProgram] = BoundedCache(KEPT_FUNCTIONS)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from chainrule.engines.native import memory
 from chainrule.engines.native.access import Access
-from chainrule.engines.native.call import ROW_STEP
+from chainrule.engines.native.calling import ROW_STEP
 from chainrule.engines.native.carrying import loss_group, waiting
 from chainrule.engines.native.emitter import Emitter, Vector, copy, function
 from chainrule.engines.native.epilogues import (

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.engines.native.call import ROW_STEP, ArrayArgument, Entry, Fixed, Number, Work
+from chainrule.engines.native.call import ArrayArgument, Entry, Fixed, Number, Work
+from chainrule.engines.native.calling import ROW_STEP
 from chainrule.engines.native.heap import Function, Heap
 from chainrule.engines.native.jit import Code
 from chainrule.errors import ParameterError

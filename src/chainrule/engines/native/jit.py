@@ -6,7 +6,6 @@ import ctypes
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 from chainrule.engines.native.cache import cached_object
@@ -18,6 +17,10 @@ CODEGEN_LEVEL = 2  # level 0 gives code 5 times slower, the mid-level pipeline t
 # machine scheduler a twentieth; without them the code is as fast, or faster by up to 6 %.
 OMITTED = "-disable-lsr=true", "-enable-misched=false"
 USUAL = "-disable-lsr=false", "-enable-misched=true"
+
+
+def _nothing() -> None:
+    pass
 
 
 def machine(target: Target) -> Any:
@@ -52,9 +55,10 @@ def _set_passes(llvm: Any, options: tuple[str, ...]) -> None:
         llvm.set_option("chainrule", option)
 
 
-def to_object(text: str, target: Target) -> bytes:
-    """Object code of a module's text."""
+def to_object(text: str, target: Target, begins: Callable[[], None] = _nothing) -> bytes:
+    """Object code of a module's text; ``begins`` is called before what takes long."""
     with generating(text, target) as (generator, module):
+        begins()
         code: bytes = generator.emit_object(module)
     return code
 
@@ -104,14 +108,9 @@ def load(text: str, target: Target) -> Code:
     return Code(cached_object(text, target, lambda: to_object(text, target)), target)
 
 
-def load_own(name: str, target: Target, write: Callable[[Target], str]) -> Code:
-    """The code of a module that the engine's sources define; written where the cache lacks it."""
-    make = partial(_written, write, target)
-    return Code(cached_object(f"module {name}", target, make), target)
-
-
-def _written(write: Callable[[Target], str], target: Target) -> bytes:
-    return to_object(write(target), target)
+def load_as(name: str, target: Target, make: Callable[[], bytes]) -> Code:
+    """The code of a module that the engine's sources define; made where the cache lacks it."""
+    return Code(cached_object(name, target, make), target)
 
 
 def _unmap(engine: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.engines.native.call import ROW_STEP
+from chainrule.engines.native.calling import ROW_STEP
 from chainrule.engines.native.target import Target
 from chainrule.engines.native.tiling import ProductSpec, scratch_bytes
 from chainrule.graph.graph import Graph

@@ -17,10 +17,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from chainrule.engines.native import subnormals, waiting
-from chainrule.engines.native.emitter import Emitter, module
-from chainrule.engines.native.structured import I64, Part, Structured, functions
-from chainrule.engines.native.target import Target
+from chainrule.engines.native.emitter import Emitter
+from chainrule.engines.native.structured import I64, Part, Structured
 
 CHUNK_BITS = 12
 MAXIMUM_CHUNKS = 2**CHUNK_BITS - 1
@@ -93,27 +91,7 @@ def _word(emit: Emitter, control: str, word: Header, type_: str) -> str:
     return emit.let(f"load atomic {type_}, ptr {place} monotonic, align {WORD_BYTES}")
 
 
-def text(target: Target) -> str:
-    """The module with ``@run``, which number 0 calls for each phase, and ``@worker``."""
-    phase = "ptr %function, ptr %context"
-    parts = (
-        Part("run", f"ptr %control, i64 %chunks, {phase}", _run, linkage="external"),
-        Part("publish", f"ptr %control, i64 %chunks, {phase}", _publish, "i64"),
-        Part("take", f"ptr %control, i64 %me, i64 %generation, {phase}", _take),
-        Part("wait", "ptr %control, i64 %generation, i64 %began", _wait),
-        Part("look", "ptr %control, i64 %generation, i64 %began, ptr %since", _look),
-        Part("drop_late", "ptr %control, i64 %generation", _drop_late),
-        Part("worker", "ptr %control, i64 %me", _worker, linkage="external"),
-        Part("leaves", "ptr %control, i64 %me, ptr %turns", _leaves, "i1"),
-        Part("rest", "ptr %slot", _rest),
-        Part("idle", "ptr %turns", _idle),
-    )
-    texts, declarations = functions(target, parts, _Words)
-    known = [waiting.definitions(target), subnormals.definitions(target)]
-    return module(target, known + texts, declarations)
-
-
-class _Words(Structured):
+class Words(Structured):
     """Code that reads and writes the words of a control block, all of them atomically."""
 
     def get(self, base: str, word: int) -> str:
@@ -132,7 +110,7 @@ class _Words(Structured):
         return self.binary("icmp eq", self.get(slot, Slot.DROPS), self.get(slot, Slot.RETURNED))
 
 
-def _run(emit: _Words) -> None:
+def _run(emit: Words) -> None:
     """All chunks of a phase, by whoever is there."""
     one_thread = emit.binary("icmp eq", emit.get("%control", Header.THREADS), 1)
     one_chunk = emit.binary("icmp ult", "%chunks", 2)
@@ -148,7 +126,7 @@ def _run(emit: _Words) -> None:
     emit.do("ret void")
 
 
-def _publish(emit: _Words) -> None:
+def _publish(emit: Words) -> None:
     """Give each helper that takes part its share and number 0 what remains; the generation."""
     generation = emit.binary("add", emit.get("%control", Header.GENERATION), 1)
     emit.put("%control", Header.GENERATION, generation)
@@ -177,7 +155,7 @@ def _publish(emit: _Words) -> None:
     emit.do(f"ret i64 {generation}")
 
 
-def _give(emit: _Words, slot: str, generation: str, share: tuple[str, str], mode: str) -> None:
+def _give(emit: Words, slot: str, generation: str, share: tuple[str, str], mode: str) -> None:
     for word, value in ((Slot.FUNCTION, "%function"), (Slot.CONTEXT, "%context")):
         emit.put(slot, word, emit.let(f"ptrtoint ptr {value} to i64"))
     emit.put(slot, Slot.MODE, mode)
@@ -187,7 +165,7 @@ def _give(emit: _Words, slot: str, generation: str, share: tuple[str, str], mode
     emit.put(slot, Slot.SHARE, emit.binary("or", high, low))
 
 
-def _take(emit: _Words) -> None:
+def _take(emit: Words) -> None:
     """Run the chunks that are left of this generation, first those of the thread's own share."""
     count = emit.variable()
     threads = emit.get("%control", Header.THREADS)
@@ -218,7 +196,7 @@ def _take(emit: _Words) -> None:
     emit.do("ret void")
 
 
-def _wait(emit: _Words) -> None:
+def _wait(emit: Words) -> None:
     """Until all chunks that were ever published are completed."""
     since, turns = emit.variable(), emit.variable()
     published = emit.get("%control", Header.PUBLISHED)
@@ -235,7 +213,7 @@ def _wait(emit: _Words) -> None:
     emit.do("ret void")
 
 
-def _look(emit: _Words) -> None:
+def _look(emit: Words) -> None:
     """Note when waiting began; drop late helpers once, and from then on let them run.
 
     A helper may take as long again as number 0 took for its own part, and some patience more.
@@ -257,7 +235,7 @@ def _look(emit: _Words) -> None:
     emit.do("ret void")
 
 
-def _drop_late(emit: _Words) -> None:
+def _drop_late(emit: Words) -> None:
     """Leave out, for a while, the helpers that were given a share and are not through."""
     now = emit.let("call i64 @now()")
     threads = emit.get("%control", Header.THREADS)
@@ -274,7 +252,7 @@ def _drop_late(emit: _Words) -> None:
     emit.do("ret void")
 
 
-def _next_rest(emit: _Words, slot: str, now: str) -> str:
+def _next_rest(emit: Words, slot: str, now: str) -> str:
     """Twice the last rest if that has hardly been over, up to the longest one.
 
     What keeps a processor busy takes it again at once; a moment of the system's own does not.
@@ -289,7 +267,7 @@ def _next_rest(emit: _Words, slot: str, now: str) -> str:
     return emit.let(f"select i1 {long_ago}, i64 {shortest}, i64 {longer}")
 
 
-def _worker(emit: _Words) -> None:
+def _worker(emit: Words) -> None:
     """A helper's work from the moment it comes out of Python until it is told to leave."""
     saved = emit.let("call i64 @mode()")
     mode, seen, turns = emit.variable(saved), emit.variable(), emit.variable()
@@ -324,7 +302,7 @@ def _worker(emit: _Words) -> None:
     emit.do("ret void")
 
 
-def _leaves(emit: _Words) -> None:
+def _leaves(emit: Words) -> None:
     """Whether a helper goes back to Python: some time after its program, as the next may follow."""
     told = emit.binary("icmp ne", emit.get("%control", Header.LEAVE), 0)
     idle = emit.binary("icmp ugt", emit.load(I64, "%turns"), LINGER)
@@ -333,14 +311,14 @@ def _leaves(emit: _Words) -> None:
     emit.do(f"ret i1 {emit.let(f'or i1 {over}, {spare}')}")
 
 
-def _adopt_mode(emit: _Words, slot: str, mode: str) -> None:
+def _adopt_mode(emit: Words, slot: str, mode: str) -> None:
     wanted = emit.get(slot, Slot.MODE)
     with emit.when(emit.binary("icmp ne", wanted, emit.load(I64, mode))):
         emit.do(f"call void @set_mode(i64 {wanted})")
         emit.store(I64, wanted, mode)
 
 
-def _rest(emit: _Words) -> None:
+def _rest(emit: Words) -> None:
     """Sleep for a millisecond of a helper's rest, or come back at its end."""
     drops = emit.get("%slot", Slot.DROPS)
     now = emit.let("call i64 @now()")
@@ -352,9 +330,24 @@ def _rest(emit: _Words) -> None:
     emit.do("ret void")
 
 
-def _idle(emit: _Words) -> None:
+def _idle(emit: Words) -> None:
     """One turn of waiting."""
     emit.do("call void @pause()")
     with emit.when(emit.binary("icmp ugt", emit.increase("%turns"), SPINS)):
         emit.do("call void @yield()")
     emit.do("ret void")
+
+
+_PHASE = "ptr %function, ptr %context"
+PARTS = (  # ``@run``, which number 0 calls for each phase, and ``@worker``, which helpers run
+    Part("run", f"ptr %control, i64 %chunks, {_PHASE}", _run, linkage="external"),
+    Part("publish", f"ptr %control, i64 %chunks, {_PHASE}", _publish, "i64"),
+    Part("take", f"ptr %control, i64 %me, i64 %generation, {_PHASE}", _take),
+    Part("wait", "ptr %control, i64 %generation, i64 %began", _wait),
+    Part("look", "ptr %control, i64 %generation, i64 %began, ptr %since", _look),
+    Part("drop_late", "ptr %control, i64 %generation", _drop_late),
+    Part("worker", "ptr %control, i64 %me", _worker, linkage="external"),
+    Part("leaves", "ptr %control, i64 %me, ptr %turns", _leaves, "i1"),
+    Part("rest", "ptr %slot", _rest),
+    Part("idle", "ptr %turns", _idle),
+)

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.engines.native import jit, parallel, waiting
+from chainrule.engines.native import parallel
 from chainrule.engines.native.parallel import Header, Slot
-from chainrule.engines.native.target import host
+from chainrule.engines.native.runtime import runtime
 from chainrule.errors import ParameterError
 from chainrule.shapes import Array
 
@@ -63,7 +63,7 @@ class Control:
         for header, value in (
             (Header.THREADS, 1),
             (Header.SLOTS, slots),
-            (Header.RUN, _compiled().address("run")),
+            (Header.RUN, runtime().address("run")),
             (Header.PATIENCE, PATIENCE),
             (Header.REST, REST),
             (Header.LONGEST_REST, LONGEST_REST),
@@ -96,7 +96,7 @@ class Pool:
         self.control = Control(size)
         self._bells: list[threading.Lock] = []
         self._open = True
-        worker = _compiled().function("worker", None, ctypes.c_void_p, ctypes.c_int64)
+        worker = runtime().function("worker", None, ctypes.c_void_p, ctypes.c_int64)
         for number in range(1, size):
             if not self._hire(number, worker):
                 break
@@ -281,12 +281,3 @@ def _checked(count: object, name: str) -> int:
     if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST:
         raise ParameterError(f"{name} is {count!r}; it must be a whole number from 1 to {MOST}")
     return count
-
-
-@cache
-def _compiled() -> jit.Code:
-    if sys.platform == "win32":
-        for name in waiting.WINDOWS_FUNCTIONS:
-            jit.provide(name, getattr(ctypes.windll.kernel32, name))
-    target = host()
-    return jit.load(parallel.text(target), target)
