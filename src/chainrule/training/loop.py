@@ -231,7 +231,8 @@ class Training:
         usable = _usable(records["loss"], outcome.finite, at_end)
         seconds = (time.perf_counter() - began) / len(records["loss"])
         columns = {**self._columns(records), "seconds": np.full(len(usable), seconds)}
-        latest = self._latest(columns, usable)
+        monitored = columns[self.history.monitor]
+        latest = _monitored(monitored, usable, self.sign(self.history.monitor))
         means = {name: _means(column) for name, column in columns.items()}
         for index in range(len(usable)):
             row = {name: mean[index] for name, mean in means.items()}
@@ -263,12 +264,6 @@ class Training:
         self.model.publish(self.snapshot)
         if self.keeper is not None:
             self.keeper.take(_moment(self))
-
-    def _latest(self, columns: Mapping[str, Array], usable: Array) -> Array:
-        """The monitored numbers, smaller is better: (epochs, members); infinity if not usable."""
-        found = columns[self.history.monitor][: len(usable)].reshape(usable.shape)
-        monitored = self.sign(self.history.monitor) * found
-        return np.where(usable & np.isfinite(monitored), monitored, np.inf)
 
     def _record(
         self,
@@ -472,6 +467,12 @@ def _usable(losses: Array, complete: bool, at_end: Array) -> Array:
     if len(following) and not _alive(losses[-1])[0]:
         following[-1] = at_end
     return following
+
+
+def _monitored(column: Array, usable: Array, sign: float) -> Array:
+    """The numbers of a column, smaller is better: (epochs, members); infinity if not usable."""
+    found = sign * column[: len(usable)].reshape(usable.shape)
+    return np.where(usable & np.isfinite(found), found, np.inf)
 
 
 def _alive(losses: Array) -> Array:
