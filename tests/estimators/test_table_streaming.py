@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chainrule.data import as_frame, csv_blocks, write_csv
+from chainrule.data import as_frame, csv_blocks, encoding, write_csv
 from chainrule.data.encoding import TableEncoder
 from chainrule.data.factored import joined
 from chainrule.data.frames import Frame
@@ -150,6 +150,19 @@ def test_the_encoder_of_a_sample_that_has_seen_all_rows_is_that_of_all_rows(
             seen.add(field)
     assert seen == exact
     assert sample.encoders != found.encoders
+
+
+def test_processes_that_all_read_every_row_count_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = columns()
+    table["kind"][[10, 400]] = ["once", "alone"]
+    write_csv(tmp_path / "t.csv", table)
+    monkeypatch.setattr(table_survey, "SAMPLE_ROWS", 100)
+    alone = learn_stream(surveyed(tmp_path), "classification", Request(SMALL, 1))
+    monkeypatch.setattr(encoding, "gathered", lambda value: [value, value])
+    beside_another = learn_stream(surveyed(tmp_path), "classification", Request(SMALL, 1))
+    assert beside_another.encoder.packed()[0] == alone.encoder.packed()[0]
 
 
 # The model

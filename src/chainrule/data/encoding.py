@@ -100,7 +100,7 @@ class TableEncoder:
         numbers = _joined([each.block(frame[each.name]) for each in encoders]).numbers
         return cls(schema, encoders, scaling, scaler.learn(numbers) if numbers.size else {})
 
-    def refined(self, frames: Iterable[Frame]) -> TableEncoder:
+    def refined(self, frames: Iterable[Frame], *, shared: bool = False) -> TableEncoder:
         """The encoder when it has learned from all training rows, of which it knows a sample.
 
         Categories, by how often they occur, ranges, and whether values are missing are those of
@@ -110,6 +110,8 @@ class TableEncoder:
         ----------
         frames : iterable of Frame
             All training rows, in blocks.
+        shared : bool
+            Whether other processes have other rows, of which this one hears.
         """
         found = list(self.encoders)
         counts = {e.name: _Counts() for e in found if isinstance(e, CategoryEncoder)}
@@ -120,7 +122,8 @@ class TableEncoder:
                 found[place] = each.widened(used)
                 if each.name in counts:
                     counts[each.name].add(column)
-        found = _together(found, counts)
+        if shared:
+            found = _together(found, counts)
         encoders = [
             CategoryEncoder.of_counts(e.name, *counts[e.name].sorted(), e.indicator)
             if isinstance(e, CategoryEncoder)

@@ -83,7 +83,8 @@ def learn_stream(survey: Survey, task: str, request: Request) -> TableModel:
         raise DataError(f"the target {survey.target!r} is {y[0]:g} in {where}")
     encoder = encoder_of(sample, request, settings.scaling)
     if survey.learned_from > len(sample):
-        encoder = encoder.refined(frame for _, frame in survey.training_frames())
+        frames = (frame for _, frame in survey.training_frames())
+        encoder = encoder.refined(frames, shared=survey.stream.is_part)
     data = _sampled(survey, read, encoder)
     target = read.classes or number_target(data, encoder, request, settings)
     with Spool([data.X, _encoded(target, data.y)]) as spool:
