@@ -72,6 +72,9 @@ class Program:
         The steps of each epoch that are run; all of them if None.
     before : int
         How many steps of the epoch were run on other rows: those that are given follow them.
+    single : Graph or None
+        Where the step is that of many members, whose axis comes first in all that is carried and
+        recorded: the step of one of them, with a key of its own (``random.split``).
     """
 
     step: Graph
@@ -83,6 +86,7 @@ class Program:
     replacement: bool = False
     steps: range | None = None
     before: int = 0
+    single: Graph | None = None
 
     @property
     def first_step(self) -> int:

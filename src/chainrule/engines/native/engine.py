@@ -14,6 +14,7 @@ from chainrule.engines.native.build import build, program_kind
 from chainrule.engines.native.call import ArrayArgument, Entry, Fixed, Number, Work
 from chainrule.engines.native.guard import default_heap
 from chainrule.engines.native.heap import Heap
+from chainrule.engines.native.interleaving import interleaved
 from chainrule.engines.native.layout import FUNCTION, RUNNER, sorting_bytes
 from chainrule.engines.native.sizes import shape_size
 from chainrule.engines.native.target import Target, host
@@ -208,6 +209,8 @@ class CompiledProgram:
 
     def __init__(self, program: Program, target: Target, heap: Heap) -> None:
         self.graph, self.target, self.heap = program.step, target, heap
+        program = interleaved(program)
+        self.interleaved = program.step is not self.graph
         self.layout, code = build(program.step, target, program)
         self.constants = [heap.given(array, array.dtype) for array in self.layout.constants]
         step, carried = program.step, program.carried
@@ -267,7 +270,7 @@ class _Run:
         self.batch = [heap.array(type_, most) for type_ in compiled.fed]
         self.carried = [heap.array(type_) for type_ in compiled.carried]
         for target, value in zip(self.carried, carried, strict=True):
-            np.copyto(target, value)
+            np.copyto(target, np.moveaxis(value, 0, -1) if compiled.interleaved else value)
         self.once = [heap.array(type_) for type_ in compiled.records]
         self.work = [heap.empty(size) for size in compiled.layout.arena(most)]
         self.scratch = compiled.layout.scratch(compiled.target, most)
@@ -291,7 +294,12 @@ class _Run:
         self.compiled.heap.check()
         done, stopped = int(self.status[1]), bool(self.status[2])
         ran = done // self.steps + stopped  # epochs that were begun
-        return Outcome(self.carried, [x[:ran] for x in kept], finite=not stopped)
+        records = [x[:ran] for x in kept]
+        if not self.compiled.interleaved:
+            return Outcome(self.carried, records, finite=not stopped)
+        carried = [np.ascontiguousarray(np.moveaxis(x, -1, 0)) for x in self.carried]
+        records = [np.moveaxis(x, -1, 2) for x in records]
+        return Outcome(carried, records, finite=not stopped)
 
     def _team(self) -> AbstractContextManager[Control | None]:
         """Threads, where they share some of the work."""

@@ -19,6 +19,7 @@ import numpy as np
 
 from chainrule import ops
 from chainrule.engines.native.access import Access, view
+from chainrule.engines.native.interleaving import BITS, PRODUCT
 from chainrule.engines.native.sizes import is_contiguous
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, intern
@@ -29,7 +30,7 @@ from chainrule.shapes import INT64, Extent, Shape
 VIEWS = ("reshape", "permute_dims", "broadcast_to", "slice", "flip")
 ROUTINES = (
     "take", "scatter_add", "concat", "pad", "cumulative_sum", "argsort", "random_bits", "fold_in",
-    "argmax", "argmin",
+    "argmax", "argmin", BITS.name,
 )  # fmt: skip
 
 
@@ -112,7 +113,7 @@ def _legal(node: Node, operands: list[Node], layouts: _Layouts) -> Node:
     if node.op.name in DECOMPOSITIONS:
         found: Node = DECOMPOSITIONS[node.op.name](*operands, **node.attributes)
         return found
-    product = node.op.kind is Kind.CONTRACTION
+    product = node.op.name == "matmul"
     thin = _thin_product(node, *operands) if product else None
     if thin is not None:
         return thin
@@ -406,7 +407,10 @@ def _takes_more(group: Group) -> bool:
 
 
 def _is_narrow(group: Group) -> bool:
+    """Whether loops over whole arrays do better what follows a product than its own rows."""
     columns = group.space[-1]
+    if group.nodes[0].op is PRODUCT:
+        return True
     return isinstance(columns, int) and not _fills_a_vector(columns)
 
 
