@@ -239,7 +239,7 @@ class _Writer:
         elif group.kind is GroupKind.ROUTINE:
             ROUTINES[group.nodes[0].op.name](scope, group.nodes[0])
         elif group.nodes[0].op is PRODUCT:
-            write_interleaved_product(scope, group.nodes[0])
+            write_interleaved_product(scope, group, self.stored)
         else:
             write_product_group(scope, group, self.stored)
 

@@ -8,12 +8,15 @@ bits depend neither on the tile nor on the members beside it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from chainrule.engines.native.access import Access
+from chainrule.engines.native.axes import pieces
 from chainrule.engines.native.emitter import Vector
+from chainrule.engines.native.epilogues import Epilogue, Place
 from chainrule.engines.native.kernels import POINTER, accumulator_budget, row_blocks
+from chainrule.engines.native.schedule import Group
 from chainrule.engines.native.sizes import ZERO, extent_size
 from chainrule.engines.native.target import Target
 from chainrule.engines.native.tiling import TYPICAL_ROWS, ceil_div
@@ -32,18 +35,17 @@ class Tile:
     columns: int
 
 
-def write_interleaved_product(scope: Scope, node: Node) -> None:
+def write_interleaved_product(scope: Scope, group: Group, stored: dict[Node, bool]) -> None:
     """The loops of one product: by tile of C, by vector of members, along the inner axis."""
-    _Writer(scope, node).write()
+    _Writer(scope, group.nodes[0], Epilogue(scope, group, stored)).write()
 
 
 class _Writer:
-    def __init__(self, scope: Scope, node: Node) -> None:
-        self.scope, self.emit = scope, scope.emit
-        self.c, (self.a, self.b) = scope.access(node), (scope.access(x) for x in node.operands)
+    def __init__(self, scope: Scope, node: Node, epilogue: Epilogue) -> None:
+        self.scope, self.emit, self.epilogue = scope, scope.emit, epilogue
+        self.a, self.b = (_repeated(scope.access(x)) for x in node.operands)
         rows, columns, members = node.shape
-        self.members = extent_size(members).number
-        self.type = Vector.of(node.dtype, _lanes(self.members, scope.emit.target.lanes(node.dtype)))
+        self.dtype, self.members = node.dtype, extent_size(members).number
         self.rows, self.columns = extent_size(rows), extent_size(columns).number
         self.inner = extent_size(self.a.shape[1])
         self.tile = tile_for(rows, self.columns, scope.emit.target)
@@ -67,14 +69,28 @@ class _Writer:
                         self._members(row.index, column.index, Tile(height, width))
 
     def _members(self, row: str, column: str, tile: Tile) -> None:
-        """One tile for all members; the last vector begins where it ends with the last of them."""
-        emit, lanes = self.emit, self.type.lanes
-        with emit.loop("0", str(self.members), lanes) as vector:
-            member = emit.integer("smin", vector.index, str(self.members - lanes))
-            self._tile(row, column, member, tile)
+        """One tile for all members."""
+        for start, stop, type_, mask in self._vectors():
+            with self.emit.loop(str(start), str(stop), type_.lanes) as member:
+                self._tile(Place([row, column, member.index], type_.lanes, mask), type_, tile)
 
-    def _tile(self, row: str, column: str, member: str, tile: Tile) -> None:
-        emit, type_ = self.emit, self.type
+    def _vectors(self) -> list[tuple[int, int, Vector, str | None]]:
+        """The members in whole vectors, and what is left over in part of one or in shorter ones."""
+        target = self.emit.target
+        type_ = Vector.of(self.dtype, target.lanes(self.dtype))
+        whole, rest = divmod(self.members, type_.lanes)
+        end = whole * type_.lanes
+        if rest and target.masks:
+            last = (end, self.members, type_, type_.first(rest))
+            return [(0, end, type_, None), last] if end else [last]
+        parts = pieces(self.emit, extent_size(self.members), type_.lanes)
+        return [
+            (int(part.start), int(part.stop), Vector.of(self.dtype, part.lanes), None)
+            for part in parts
+        ]
+
+    def _tile(self, place: Place, type_: Vector, tile: Tile) -> None:
+        emit, (row, column, member) = self.emit, place.indices
         (a_row, a_inner, a_member), (b_inner, b_column, b_member) = self.a.strides, self.b.strides
         a = self.a.address(emit, [(row, a_row), (member, a_member)])
         b = self.b.address(emit, [(column, b_column), (member, b_member)])
@@ -82,8 +98,10 @@ class _Writer:
         zeros = [(type_, type_.constant(0)) for _ in places]
         with emit.loop("0", self.inner.emit(emit), 1, [(POINTER, a), (POINTER, b), *zeros]) as loop:
             at_a, at_b, *sums = loop.values
-            lines = [self._load(self.a, at_a, i, 0) for i in range(tile.rows)]
-            columns = [self._load(self.b, at_b, j, 1) for j in range(tile.columns)]
+            lines = [self._load(self.a, at_a, (i, 0), type_, place.mask) for i in range(tile.rows)]
+            columns = [
+                self._load(self.b, at_b, (j, 1), type_, place.mask) for j in range(tile.columns)
+            ]
             loop.following = [
                 emit.pointer(at_a, a_inner.emit(emit), type_.element),
                 emit.pointer(at_b, b_inner.emit(emit), type_.element),
@@ -92,33 +110,25 @@ class _Writer:
                     for (i, j), total in zip(places, sums, strict=True)
                 ],
             ]
-        c_row, c_column, c_member = self.c.strides
-        c = self.c.address(emit, [(row, c_row), (column, c_column), (member, c_member)])
         for (i, j), total in zip(places, loop.values[2:], strict=True):
-            terms = [(str(i), c_row), (str(j), c_column)]
-            emit.store(type_, total, self._offset(c, terms))
+            indices = [emit.integer("add", row, str(i)), emit.integer("add", column, str(j)), member]
+            self.epilogue.finish(type_, total, replace(place, indices=indices))
 
-    def _load(self, matrix: Access, base: str, index: int, axis: int) -> str:
-        """A row's or a column's element for each member, or the one that they share."""
-        emit, stride = self.emit, matrix.strides[axis]
-        place = self._offset(base, [(str(index), stride)])
-        if matrix.shape[2] == 1 or matrix.strides[2] == ZERO:
-            scalar = Vector(self.type.element, 1)
-            return emit.splat(self.type, emit.load(scalar, place))
-        return emit.load(self.type, place)
-
-    def _offset(self, base: str, terms: object) -> str:
-        emit, offset = self.emit, "0"
-        for index, stride in terms:
-            offset = emit.integer("add", offset, emit.integer("mul", index, stride.emit(emit)))
-        return emit.pointer(base, offset, self.type.element)
+    def _load(
+        self, matrix: Access, base: str, line: tuple[int, int], type_: Vector, mask: str | None
+    ) -> str:
+        """For each member the element of a row or a column, or the one that they share."""
+        emit, (number, axis) = self.emit, line
+        step = emit.integer("mul", str(number), matrix.strides[axis].emit(emit))
+        place = emit.pointer(base, step, type_.element)
+        if matrix.strides[2] == ZERO:
+            return emit.splat(type_, emit.load(Vector(type_.element, 1), place))
+        return emit.masked_load(type_, place, mask)
 
 
-def _lanes(members: int, most: int) -> int:
-    """Lanes of a vector: no more than there are members."""
-    while most > members:
-        most //= 2
-    return most
+def _repeated(access: Access) -> Access:
+    """What all members share is read with a step of 0."""
+    return replace(access, strides=access.broadcast(access.shape))
 
 
 def tile_for(rows: Extent, columns: int, target: Target) -> Tile:
@@ -135,7 +145,7 @@ def tile_for(rows: Extent, columns: int, target: Target) -> Tile:
         widths = [tile.columns] * whole + [rest] * (rest > 0)
         down = ceil_div(count, tile.rows)
         return down * sum(
-            max(LATENCY, tile.rows * width / 2, (tile.rows + width) / 2) + 1 for width in widths
+            max(LATENCY, tile.rows * width / 2, tile.rows + width) for width in widths
         )
 
     tiles = [
