@@ -1,6 +1,6 @@
-"""Products of members side by side: matrices whose elements are vectors, one lane for a member.
+"""Members side by side as code: operations whose elements are vectors, one lane for a member.
 
-A tile of C, some rows by some columns, is kept in registers, a vector for each element; for each
+Products: a tile of C, some rows by some columns, is kept in registers, a vector for each element; for each
 step along the inner axis a vector for each row of A and each column of B is loaded, or a number
 that all members share. Every element of C is one chain of multiply-adds along the inner axis: its
 bits depend neither on the tile nor on the members beside it.
@@ -8,22 +8,26 @@ bits depend neither on the tile nor on the members beside it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 
 from chainrule.engines.native.access import Access
 from chainrule.engines.native.axes import pieces
-from chainrule.engines.native.emitter import Vector
+from chainrule.engines.native.emitter import Emitter, Vector
 from chainrule.engines.native.epilogues import Epilogue, Place
+from chainrule.engines.native.interleaving import BITS
 from chainrule.engines.native.kernels import POINTER, accumulator_budget, row_blocks
+from chainrule.engines.native.routines import routine, threefry_of_each
 from chainrule.engines.native.schedule import Group
-from chainrule.engines.native.sizes import ZERO, extent_size
+from chainrule.engines.native.sizes import ONE, ZERO, Size, extent_size, shape_size
 from chainrule.engines.native.target import Target
 from chainrule.engines.native.tiling import TYPICAL_ROWS, ceil_div
 from chainrule.engines.native.values import Scope
 from chainrule.graph.node import Node
-from chainrule.shapes import Extent
+from chainrule.shapes import UINT32, Dtype, Extent
 
+BLOCK_BYTES = 8  # of random bits: two words
 LATENCY = 4  # cycles of a multiply-add, of which two begin in each
 
 
@@ -70,24 +74,8 @@ class _Writer:
 
     def _members(self, row: str, column: str, tile: Tile) -> None:
         """One tile for all members."""
-        for start, stop, type_, mask in self._vectors():
-            with self.emit.loop(str(start), str(stop), type_.lanes) as member:
-                self._tile(Place([row, column, member.index], type_.lanes, mask), type_, tile)
-
-    def _vectors(self) -> list[tuple[int, int, Vector, str | None]]:
-        """The members in whole vectors, and what is left over in part of one or in shorter ones."""
-        target = self.emit.target
-        type_ = Vector.of(self.dtype, target.lanes(self.dtype))
-        whole, rest = divmod(self.members, type_.lanes)
-        end = whole * type_.lanes
-        if rest and target.masks:
-            last = (end, self.members, type_, type_.first(rest))
-            return [(0, end, type_, None), last] if end else [last]
-        parts = pieces(self.emit, extent_size(self.members), type_.lanes)
-        return [
-            (int(part.start), int(part.stop), Vector.of(self.dtype, part.lanes), None)
-            for part in parts
-        ]
+        for type_, index, mask in vectors(self.emit, self.members, self.dtype):
+            self._tile(Place([row, column, index], type_.lanes, mask), type_, tile)
 
     def _tile(self, place: Place, type_: Vector, tile: Tile) -> None:
         emit, (row, column, member) = self.emit, place.indices
@@ -126,6 +114,23 @@ class _Writer:
         return emit.masked_load(type_, place, mask)
 
 
+def vectors(
+    emit: Emitter, members: int, dtype: Dtype
+) -> Iterator[tuple[Vector, str, str | None]]:
+    """The members in vectors: the type of each, its first member, and the mask of its lanes.
+
+    What is left over is part of a vector, or where there are no masks in shorter ones.
+    """
+    type_ = Vector.of(dtype, emit.target.lanes(dtype))
+    end, masks = str(members // type_.lanes * type_.lanes), emit.target.masks
+    for piece in pieces(emit, Size(members), type_.lanes):
+        if masks and piece.start == end:
+            yield type_, end, type_.first(members % type_.lanes)
+            return
+        with emit.loop(piece.start, piece.stop, piece.lanes) as loop:
+            yield Vector.of(dtype, piece.lanes), loop.index, None
+
+
 def _repeated(access: Access) -> Access:
     """What all members share is read with a step of 0."""
     return replace(access, strides=access.broadcast(access.shape))
@@ -155,3 +160,51 @@ def tile_for(rows: Extent, columns: int, target: Target) -> Tile:
         if isinstance(rows, int) or height & (height - 1) == 0
     ]
     return min(tiles, key=cycles)
+
+
+@routine(BITS.name)
+def interleaved_bits(scope: Scope, node: Node) -> None:
+    """Block by block of 64 bits, for all members; of the last block what there is room for."""
+    emit, size, members = scope.emit, shape_size(node.shape[:-1]), extent_size(node.shape[-1])
+    each, count = BLOCK_BYTES // node.dtype.itemsize, size.emit(emit)
+    with emit.loop("0", count, each) as block:
+        number = emit.integer("sdiv", block.index, str(each))
+        for type_, member, mask in vectors(emit, members.number, UINT32):
+            keys = scope.access(node.operands[0]), member, mask
+            words = _words(emit, type_, keys, number)
+            for place, value in enumerate(_parts(emit, type_, words, node.dtype)):
+                element = emit.integer("add", block.index, str(place))
+                line = emit.integer("mul", element, str(members.number))
+                at = emit.integer("add", line, member)
+                exists = emit.let(f"icmp slt i64 {element}, {count}")
+                with emit.when(exists):
+                    memory = Vector.of(node.dtype, type_.lanes)
+                    target = emit.pointer(scope.access(node).pointer, at, memory.element)
+                    emit.masked_store(memory, value, target, mask)
+
+
+def _words(
+    emit: Emitter, type_: Vector, keys: tuple[Access, str, str | None], number: str
+) -> tuple[str, str]:
+    """The two words of one block for some members."""
+    access, member, mask = keys
+    places = [access.address(emit, [(str(i), access.strides[0]), (member, ONE)]) for i in (0, 1)]
+    first, second = (emit.masked_load(type_, place, mask) for place in places)
+    high = emit.let(f"lshr i64 {number}, 32")
+    counter = [emit.splat(type_, emit.let(f"trunc i64 {x} to i32")) for x in (number, high)]
+    return threefry_of_each(emit, (first, second), counter[0], counter[1], type_.lanes)
+
+
+def _parts(emit: Emitter, type_: Vector, words: tuple[str, str], dtype: Dtype) -> Iterator[str]:
+    """The numbers that two words hold, the lowest bits first."""
+    narrow = Vector.of(dtype, type_.lanes)
+    if narrow.bits == 2 * type_.bits:
+        low, high = (emit.let(f"zext {type_} {word} to {narrow}") for word in words)
+        high = emit.let(f"shl {narrow} {high}, {narrow.constant(type_.bits)}")
+        yield emit.let(f"or {narrow} {low}, {high}")
+    elif narrow.bits == type_.bits:
+        yield from words
+    else:
+        for word, shift in product(words, range(0, type_.bits, narrow.bits)):
+            moved = emit.let(f"lshr {type_} {word}, {type_.constant(shift)}")
+            yield emit.let(f"trunc {type_} {moved} to {narrow}")
