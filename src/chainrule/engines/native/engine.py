@@ -209,7 +209,7 @@ class CompiledProgram:
 
     def __init__(self, program: Program, target: Target, heap: Heap) -> None:
         self.graph, self.target, self.heap = program.step, target, heap
-        program = interleaved(program)
+        program = interleaved(program, target)
         self.interleaved = program.step is not self.graph
         self.layout, code = build(program.step, target, program)
         self.constants = [heap.given(array, array.dtype) for array in self.layout.constants]
@@ -294,11 +294,10 @@ class _Run:
         self.compiled.heap.check()
         done, stopped = int(self.status[1]), bool(self.status[2])
         ran = done // self.steps + stopped  # epochs that were begun
-        records = [x[:ran] for x in kept]
-        if not self.compiled.interleaved:
-            return Outcome(self.carried, records, finite=not stopped)
-        carried = [np.ascontiguousarray(np.moveaxis(x, -1, 0)) for x in self.carried]
-        records = [np.moveaxis(x, -1, 2) for x in records]
+        carried, records = self.carried, [x[:ran] for x in kept]
+        if self.compiled.interleaved:  # behind the axes of epochs and steps come the members
+            carried = [np.ascontiguousarray(np.moveaxis(x, -1, 0)) for x in carried]
+            records = [np.moveaxis(x, -1, 2) for x in records]
         return Outcome(carried, records, finite=not stopped)
 
     def _team(self) -> AbstractContextManager[Control | None]:

@@ -1,9 +1,9 @@
 """Members side by side as code: operations whose elements are vectors, one lane for a member.
 
-Products: a tile of C, some rows by some columns, is kept in registers, a vector for each element; for each
-step along the inner axis a vector for each row of A and each column of B is loaded, or a number
-that all members share. Every element of C is one chain of multiply-adds along the inner axis: its
-bits depend neither on the tile nor on the members beside it.
+Products: a tile of C, some rows by some columns, is kept in registers, a vector for each element;
+for each step along the inner axis a vector for each row of A and each column of B is loaded, or a
+number that all members share. Every element of C is one chain of multiply-adds along the inner
+axis: its bits depend neither on the tile nor on the members beside it.
 """
 
 from __future__ import annotations
@@ -63,14 +63,18 @@ class _Writer:
         heights = [tile.rows, 1]
         if not self.rows.of_rows and self.scope.share is None:
             heights = [height for height in (tile.rows, self.rows.number % tile.rows) if height]
-        whole = self.columns // tile.columns * tile.columns
-        strips = [(0, whole, tile.columns), (whole, self.columns, self.columns - whole)]
-        blocks = row_blocks(emit, begin, end, heights)
-        for (start, stop, height), (first, last, width) in product(blocks, strips):
-            if width and first != last:
-                with emit.loop(start, stop, height) as row:
-                    with emit.loop(str(first), str(last), width) as column:
-                        self._members(row.index, column.index, Tile(height, width))
+        for start, stop, height in row_blocks(emit, begin, end, heights):
+            with emit.loop(start, stop, height) as row:
+                self._row_of_tiles(row.index, height)
+
+    def _row_of_tiles(self, row: str, height: int) -> None:
+        width = self.tile.columns
+        whole, rest = divmod(self.columns, width)
+        if whole:
+            with self.emit.loop("0", str(whole * width), width) as column:
+                self._members(row, column.index, Tile(height, width))
+        if rest:
+            self._members(row, str(whole * width), Tile(height, rest))
 
     def _members(self, row: str, column: str, tile: Tile) -> None:
         """One tile for all members."""
@@ -99,7 +103,11 @@ class _Writer:
                 ],
             ]
         for (i, j), total in zip(places, loop.values[2:], strict=True):
-            indices = [emit.integer("add", row, str(i)), emit.integer("add", column, str(j)), member]
+            indices = [
+                emit.integer("add", row, str(i)),
+                emit.integer("add", column, str(j)),
+                member,
+            ]
             self.epilogue.finish(type_, total, replace(place, indices=indices))
 
     def _load(
@@ -114,9 +122,7 @@ class _Writer:
         return emit.masked_load(type_, place, mask)
 
 
-def vectors(
-    emit: Emitter, members: int, dtype: Dtype
-) -> Iterator[tuple[Vector, str, str | None]]:
+def vectors(emit: Emitter, members: int, dtype: Dtype) -> Iterator[tuple[Vector, str, str | None]]:
     """The members in vectors: the type of each, its first member, and the mask of its lanes.
 
     What is left over is part of a vector, or where there are no masks in shorter ones.

@@ -13,7 +13,7 @@ stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
@@ -21,19 +21,22 @@ import numpy as np
 
 from chainrule import ops
 from chainrule.engines.base import Program
+from chainrule.engines.native.target import Target
+from chainrule.graph.cost import node_operations
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, intern
 from chainrule.graph.op import Kind, Op
-from chainrule.shapes import Array, Shape, TensorType, bind_rows, size_of
+from chainrule.shapes import ROWS, Array, Shape, TensorType, bind_rows, size_of
 from chainrule.transforms import simplify
 from chainrule.transforms.batch import Case
 
-MOST_COLUMNS = 24  # of a matrix on average: from there on rows fill vectors well enough
-FEWEST_MEMBERS = 8
+GAIN = 1.05  # by how much fewer lanes must stand idle
+MOST_BYTES = 2**17  # of one matrix of all members: larger ones are read past the first-level cache
 
 
 def _product_type(a: TensorType, b: TensorType) -> TensorType:
-    return TensorType(a.dtype, (a.shape[0], b.shape[1], max(a.shape[2], b.shape[2])))
+    members = b.shape[2] if a.shape[2] == 1 else a.shape[2]
+    return TensorType(a.dtype, (a.shape[0], b.shape[1], members))
 
 
 def _numpy_product(a: Array, b: Array) -> Array:
@@ -62,12 +65,12 @@ BITS: Final = Op(
 )  # fmt: skip
 
 
-def interleaved(program: Program) -> Program:
+def interleaved(program: Program, target: Target) -> Program:
     """The program with its members' axis last in all that is carried and recorded.
 
     The same program if there are no members, or if it would be no faster.
     """
-    if program.single is None or not _is_worth_it(program):
+    if program.single is None or not _is_worth_it(program, program.single, target):
         return program
     step = _step(program.single, program.carried, _members(program))
     return program if step is None else replace(program, step=step)
@@ -79,13 +82,36 @@ def _members(program: Program) -> int:
     return members
 
 
-def _is_worth_it(program: Program) -> bool:
-    """Whether members fill vectors, and rows of their matrices do not."""
-    assert program.single is not None
-    products = [node for node in program.single.nodes if node.op.kind is Kind.CONTRACTION]
-    columns = [node.shape[-1] for node in products if isinstance(node.shape[-1], int)]
-    small = bool(columns) and sum(columns) <= MOST_COLUMNS * len(columns)
-    return small and _members(program) >= FEWEST_MEMBERS
+def _is_worth_it(program: Program, single: Graph, target: Target) -> bool:
+    """Whether members fill more lanes of vectors than rows of their matrices do."""
+    members = _members(program)
+    products = [node for node in single.nodes if node.op.kind is Kind.CONTRACTION]
+    sizes = [_fixed_bytes(x) for node in products for x in (node, *node.operands)]
+    work = [node_operations(node, program.batch) for node in products]
+    if not sum(work) or members * max(sizes) > MOST_BYTES:
+        return False
+    lanes = [target.lanes(node.dtype) for node in products]
+    pairs = list(zip(products, work, lanes, strict=True))
+    by_rows = sum(count * _slots(_row_length(node), each) for node, count, each in pairs)
+    by_members = sum(count * _slots(members, each) for _, count, each in pairs)
+    return by_rows > GAIN * by_members
+
+
+def _slots(extent: int, lanes: int) -> float:
+    """Lanes of the vectors that hold so many elements, for each of these."""
+    return -(-extent // lanes) * lanes / extent
+
+
+def _row_length(node: Node) -> int:
+    """Elements that a product takes together in the layout of one member."""
+    a, *_ = node.operands
+    known = [x for x in (node.shape[-1], *a.shape[::-1]) if isinstance(x, int) and x > 1]
+    return known[0] if known else 1
+
+
+def _fixed_bytes(node: Node) -> int:
+    """Of a matrix that does not grow with the rows."""
+    return 0 if ROWS in node.shape else size_of(bind_rows(node.shape, None)) * node.dtype.itemsize
 
 
 def _step(single: Graph, carried: int, members: int) -> Graph | None:
@@ -181,13 +207,11 @@ def _concat(case: Case) -> Any:
 
 def _fold(case: Case) -> Any:
     """Keys of members stand side by side as well."""
-    key, number = (x for x in case.operands)
-    key_has, number_has = case.batched
-    members = (case.members,)
-    keys = ops.permute_dims(key, (1, 0)) if key_has else ops.broadcast_to(key, (case.members, 2))
-    numbers = number if number_has else ops.broadcast_to(number, members)
-    if number.ndim != number_has:
+    (key, number), (key_has, number_has) = case.operands, case.batched
+    if number.ndim != number_has:  # a key for each of several numbers
         return None
+    keys = ops.permute_dims(key, (1, 0)) if key_has else ops.broadcast_to(key, (case.members, 2))
+    numbers = number if number_has else ops.broadcast_to(number, (case.members,))
     return ops.permute_dims(ops.random.fold_in(keys, numbers), (1, 0))
 
 
@@ -211,7 +235,6 @@ RULES: Final[dict[Any, Rule]] = {
     "random_bits": _bits,
 }
 """By the name of an operation, or by its class."""
-
 
 
 def interleaved_operations(node: Node, rows: int) -> int:
