@@ -21,6 +21,7 @@ PACKAGE = "chainrule"
 
 # The layers, top first. A module imports from its own layer and from those above it.
 LAYERS = (
+    "records",
     "errors",
     "shapes",
     "graph",

@@ -133,12 +133,13 @@ def test_a_streamed_training_gives_the_bits_of_one_in_memory(window: int) -> Non
 
 
 def test_rows_in_another_order_are_noticed(window: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    genuine = Spool._chunk
+    genuine = Spool._joined
 
-    def swapped(self: Spool, order: Order, epoch: int, number: int) -> Any:
-        return [np.concatenate([x[1:2], x[:1], x[2:]]) for x in genuine(self, order, epoch, number)]
+    def swapped(self: Spool, *arguments: Any) -> Any:
+        rows = genuine(self, *arguments)
+        return np.concatenate([rows[1:2], rows[:1], rows[2:]])
 
-    monkeypatch.setattr(Spool, "_chunk", swapped)
+    monkeypatch.setattr(Spool, "_joined", swapped)
     with spooled(*data()) as rows:
         model = network()
         model.fit(rows, epochs=1, batch_size=BATCH, seed=3)
@@ -188,16 +189,15 @@ def test_a_training_that_is_resumed_within_an_epoch_ends_with_the_same_bits(
     with spooled(X, y) as rows:
         whole = network()
         whole.fit(rows, epochs=2, batch_size=BATCH, seed=3, engine=engine)
-        genuine, calls = Spool._chunk, []
+        genuine = Order.chunk
 
-        def failing(self: Spool, order: Order, epoch: int, number: int) -> Any:
-            calls.append(number)
-            if epoch == 1 and number == order.chunks - 1:
+        def failing(self: Order, epoch: int, number: int, shards: Any) -> Any:
+            if epoch == 1 and number == self.chunks - 1:
                 raise KeyboardInterrupt
-            return genuine(self, order, epoch, number)
+            return genuine(self, epoch, number, shards)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Spool, "_chunk", failing)
+            patch.setattr(Order, "chunk", failing)
             first = network()
             history = first.fit(
                 rows, epochs=2, batch_size=BATCH, seed=3, engine=engine, checkpoints=kept
@@ -208,6 +208,20 @@ def test_a_training_that_is_resumed_within_an_epoch_ends_with_the_same_bits(
         model = network()
         model.fit(rows, epochs=2, batch_size=BATCH, engine=engine, checkpoints=kept, resume=True)
     assert same(model, whole)
+
+
+def test_a_source_that_ends_too_early_is_refused(window: int) -> None:
+    """Or the next epoch's rows would be taken for this one's."""
+
+    class Short(Spool):
+        def portions(self, *arguments: Any, **settings: Any) -> Any:
+            first = next(super().portions(*arguments, **settings))
+            yield first._replace(stop=1, rows=[rows[:BATCH] for rows in first.rows])
+
+    X, y = data()
+    with Short([X, y]) as rows, pytest.raises(DataError, match="ended before its steps"):
+        rows.write(shard_of(np.arange(len(X)), len(X)), [X, y])
+        network().fit(rows, epochs=2, batch_size=BATCH, seed=3)
 
 
 def test_other_rows_are_another_training(tmp_path: Any) -> None:

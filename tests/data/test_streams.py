@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,51 @@ def test_rows_of_csv_files_have_numbers_too(tmp_path: Path) -> None:
         write_csv(tmp_path / f"{part}.csv", {"n": range(10 * part, 10 * part + 10)})
     frame = whole(tmp_path, rows=range(7, 23))
     assert frame["n"].values.astype(int).tolist() == list(range(7, 23))
+
+
+def rewritten(form: str, path: Path, rows: int) -> None:
+    """A table at ``path``, as large as it was."""
+    if form == "csv":
+        write_csv(path, {"n": np.arange(1000, 1000 + rows)})
+    else:
+        parquet(path, 0, rows, 100)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize("when", ["between two passes", "while it is read"])
+def test_a_file_that_changes_is_noticed(tmp_path: Path, form: str, when: str) -> None:
+    for part in range(2):
+        rewritten(form, tmp_path / f"{part}.{form}", 1000)
+    stream = open_stream(tmp_path)
+    assert sum(len(frame) for _, frame in stream.frames()) == 2000
+    blocks = stream.frames()
+    if when == "while it is read":
+        next(blocks)
+    for part in range(2):
+        before = (tmp_path / f"{part}.{form}").stat()
+        rewritten(form, tmp_path / f"{part}.{form}", 1000)  # as large, but later
+        os.utime(tmp_path / f"{part}.{form}", ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    with pytest.raises(
+        DataError, match=rf"0\.{form}: was changed while the table was read"
+    ) as found:
+        list(blocks)
+    assert "\n" not in str(found.value)
+
+
+def test_parquet_files_whose_columns_change_are_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"a": [1, 2], "b": [3, 4]}), path)
+    stream = open_stream(path)
+    pq.write_table(pa.table({"b": [1, 2], "a": [3, 4], "c": [5, 6]}), path)
+    with pytest.raises(DataError, match=r"t\.parquet: was changed"):
+        list(stream.frames())
+
+
+@pytest.mark.parametrize("name", [".1.csv", "_SUCCESS.csv", "._0.csv"])
+def test_files_that_systems_hide_are_no_part_of_a_folder(tmp_path: Path, name: str) -> None:
+    write_csv(tmp_path / "0.csv", {"n": [1]})
+    (tmp_path / name).write_bytes(b"\0not a table")
+    assert files_of(tmp_path) == [tmp_path / "0.csv"]
 
 
 def test_files_that_do_not_go_together_are_refused(tmp_path: Path) -> None:

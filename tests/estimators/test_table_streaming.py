@@ -216,6 +216,25 @@ def test_a_target_that_is_no_number_is_refused_with_file_and_line(tmp_path: Path
         learn_stream(surveyed(tmp_path, "price"), "regression", Request(SMALL, 1))
 
 
+def test_a_target_that_is_constant_in_the_sample_only_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_survey, "SAMPLE_ROWS", 20)
+    write_csv(tmp_path / "t.csv", {"x": range(400), "price": [4] + [3] * 399})
+    with pytest.raises(DataError, match="'price' is 3 in each of 20 rows that were drawn"):
+        learn_stream(surveyed(tmp_path, "price"), "regression", Request(SMALL, 1))
+
+
+def test_a_file_that_changes_after_the_survey_is_noticed(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_survey, "REMEMBERED_BYTES", 0)
+    survey = surveyed(files)
+    write_csv(files / "1.csv", {name: x[:200] for name, x in columns().items()})
+    with pytest.raises(DataError, match=r"1\.csv: was changed while the table was read"):
+        learn_stream(survey, "classification", Request(SMALL, 1))
+
+
 def test_which_tables_are_streamed(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = files / "0.csv"
     assert is_streamed(files)

@@ -26,7 +26,7 @@ def test_variances_are_those_of_dropout(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(thinning, "PASSES", 4000)
     model, X = network(0.4), np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     outputs = np.asarray(model.predict(X))[None]
-    found = thinning.variances(outputs, X, thinning.thinned(model))
+    found = thinning.variances(outputs, X, thinning.passes_of(model))
     units = np.maximum(X @ model["linear1"].values["W"] + model["linear1"].values["b"], 0)
     weights = model["linear4"].values["W"][:, 0]
     keep = 1 - 0.4
@@ -36,7 +36,7 @@ def test_variances_are_those_of_dropout(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("model", [network(0.0), Network([Linear(3, 1)], seed=0)])
 def test_a_network_without_dropout_has_no_passes(model: Network) -> None:
-    assert thinning.thinned(model) is None
+    assert thinning.passes_of(model) is None
 
 
 def test_members_vary_by_themselves() -> None:

@@ -1,6 +1,7 @@
-"""A training in a process of its own, which a test kills: ``python -m`` FOLDER ENGINE [resume].
+"""A training in a process of its own, which a test kills.
 
-It says when the training begins, and at the end the digest of all that it leaves behind.
+Arguments: FOLDER ENGINE ROWS [resume]; ROWS are in "memory" or on "disk". It says when the training
+begins, and at the end the digest of all that it leaves behind.
 """
 
 from __future__ import annotations
@@ -8,10 +9,14 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from chainrule.data import spool
+from chainrule.data.shards import shard_of
 from chainrule.nn import Activation, BatchNorm, Dropout, Linear, Network
 from chainrule.optim import Adam
 from chainrule.optim.schedules import ReduceOnPlateau
@@ -41,12 +46,26 @@ def data() -> tuple[Any, Any]:
     return X, (np.arange(ROWS) * 7 // 3) % 3
 
 
+@contextmanager
+def given_rows(where: str) -> Iterator[dict[str, Any]]:
+    """What ``fit`` takes: all rows, or some that are read one of each shard at a time."""
+    X, y = data()
+    if where == "memory":
+        yield {"X": X, "y": y, "validation": 0.25}
+        return
+    spool.window_rows = lambda row_bytes: 1
+    arrays = [X[:90].astype(np.float32), y[:90]]
+    with spool.Spool(arrays) as rows:
+        rows.write(shard_of(np.arange(90), 90), arrays)
+        yield {"X": rows, "validation": (X[90:], y[90:])}
+
+
 def settings() -> dict[str, Any]:
     """Of a training with everything that a checkpoint must hold."""
     callbacks = [ReduceOnPlateau(factor=0.5, patience=3), EarlyStopping(40)]
     return {
-        "optimizer": Adam(0.02), "epochs": EPOCHS, "batch_size": 16, "validation": 0.25,
-        "members": 2, "seed": 5, "callbacks": callbacks,
+        "optimizer": Adam(0.02), "epochs": EPOCHS, "batch_size": 16, "members": 2, "seed": 5,
+        "callbacks": callbacks,
     }  # fmt: skip
 
 
@@ -59,12 +78,13 @@ def digest(model: Network, history: History) -> str:
     return hashlib.sha256(b"".join(content)).hexdigest()
 
 
-def main(folder: str, engine: str, *resume: str) -> None:
+def main(folder: str, engine: str, where: str, *resume: str) -> None:
     checkpoints.LEAST_PAUSE = 0  # a checkpoint after every epoch, whatever it costs
     given, model = settings(), network()
     given["callbacks"] = [*given["callbacks"], Slowly()]
     kept = Checkpoints(folder, seconds=0)
-    history = model.fit(*data(), **given, engine=engine, checkpoints=kept, resume=bool(resume))
+    with given_rows(where) as rows:
+        history = model.fit(**rows, **given, engine=engine, checkpoints=kept, resume=bool(resume))
     print(digest(model, history), flush=True)
 
 

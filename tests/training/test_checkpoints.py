@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from chainrule import persist
+from chainrule.data import spool
 from chainrule.errors import FileFormatError, ParameterError
 from chainrule.nn import Activation, Dropout, Linear, Network
 from chainrule.nn.losses import Huber
@@ -70,8 +71,8 @@ def fit(model: Network, folder: Path | None, after: int | None = None, **given: 
 # SIGKILL
 
 
-def start(folder: Path, engine: str, resume: bool) -> subprocess.Popen[str]:
-    arguments = [str(folder), engine, *(["resume"] if resume else [])]
+def start(folder: Path, engine: str, where: str, resume: bool) -> subprocess.Popen[str]:
+    arguments = [str(folder), engine, where, *(["resume"] if resume else [])]
     return subprocess.Popen(
         [sys.executable, "-m", "tests.training.killed", *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -80,11 +81,11 @@ def start(folder: Path, engine: str, resume: bool) -> subprocess.Popen[str]:
     )
 
 
-def kill_at_random(folder: Path, engine: str, kills: int, seed: int) -> str:
+def kill_at_random(folder: Path, engine: str, kills: int, seed: int, where: str = "memory") -> str:
     """What a training prints that was killed so often and resumed each time."""
     draw, resume = np.random.default_rng(seed), False
     for _ in range(kills):
-        with start(folder, engine, resume) as process:
+        with start(folder, engine, where, resume) as process:
             assert process.stdout is not None and process.stdout.readline() == "begun\n"
             time.sleep(draw.uniform(0, 0.12))
             process.kill()
@@ -92,7 +93,7 @@ def kill_at_random(folder: Path, engine: str, kills: int, seed: int) -> str:
             if (folder / name).exists():
                 persist.read_file(folder / name, kind="checkpoint")
         resume = bool(Checkpoints(folder).numbers())
-    with start(folder, engine, resume) as process:
+    with start(folder, engine, where, resume) as process:
         output = process.communicate(timeout=120)[0]
     assert process.returncode == 0 and len(Checkpoints(folder).numbers()) == 2
     assert not [each for each in os.listdir(folder) if each not in NAMES + many()]
@@ -103,15 +104,25 @@ def many() -> list[str]:
     return [f"checkpoint-{number:08d}.chainrule" for number in range(100, 20000)]
 
 
-def undisturbed(engine: str) -> str:
+def undisturbed(engine: str, where: str = "memory") -> str:
     model = killed.network()
-    history = model.fit(*killed.data(), **killed.settings(), engine=engine)
+    with killed.given_rows(where) as rows:
+        history = model.fit(**rows, **killed.settings(), engine=engine)
     return killed.digest(model, history)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_ten_kills_change_nothing(tmp_path: Path, engine: str) -> None:
     assert kill_at_random(tmp_path / "kept", engine, 10, seed=len(engine)) == undisturbed(engine)
+
+
+def test_kills_of_a_training_whose_rows_are_on_disk_change_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is killed within epochs too: there are two portions of rows in each."""
+    monkeypatch.setattr(spool, "window_rows", spool.window_rows)  # put back afterwards
+    found = kill_at_random(tmp_path / "kept", "native", 3, seed=3, where="disk")
+    assert found == undisturbed("native", "disk")
 
 
 @pytest.mark.slow

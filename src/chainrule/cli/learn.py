@@ -154,7 +154,7 @@ class Work:
         if asked.folds or asked.group or asked.time:
             raise ParameterError(
                 f"{table}: --cv, --group and --time need a table that fits into memory, and this"
-                " one is read in blocks"
+                " one is read in blocks; leave them out, or give one file with some of the rows"
             )
         share = streamed_settings(REGRESSION, 1, **asked.chosen).validation
         stream = open_stream(table, header=header)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -25,11 +25,14 @@ from chainrule.data.factored import Factored
 from chainrule.data.frames import Column, Frame
 from chainrule.data.scaling import State, scaling_of
 from chainrule.data.schema import Schema
+from chainrule.engines.processes import gathered
 from chainrule.errors import DataError, FileFormatError
 from chainrule.nn import records
 from chainrule.shapes import FLOAT32, INT64, Array
 
 MOST_COUNTED = 20 * MOST_LEVELS  # values of a column that are counted at a time
+EXACT: Final[dict[str, Callable[[list[Any]], Any]]] = {"low": min, "high": max, "indicator": any}
+"""What encoders know of all rows, and how it is put together from what is known of some each."""
 MOST_SCALED = 1e30  # float32 holds it, and its square fits into float64
 
 
@@ -117,6 +120,7 @@ class TableEncoder:
                 found[place] = each.widened(used)
                 if each.name in counts:
                     counts[each.name].add(column)
+        found = _together(found, counts)
         encoders = [
             CategoryEncoder.of_counts(e.name, *counts[e.name].sorted(), e.indicator)
             if isinstance(e, CategoryEncoder)
@@ -210,6 +214,20 @@ def _with_records(described: Mapping[str, Any]) -> dict[str, Any]:
         name: records.decode(value, RECORDS, "notation") if isinstance(value, dict) else value
         for name, value in described.items()
     }
+
+
+def _together(found: list[ColumnEncoder], counts: dict[str, _Counts]) -> list[ColumnEncoder]:
+    """The encoders when they have learned from the rows of all processes; ``counts`` too."""
+    mine = [{name: getattr(e, name) for name in EXACT if hasattr(e, name)} for e in found]
+    learned, times = zip(
+        *gathered([mine, {n: dict(c.counts) for n, c in counts.items()}]), strict=True
+    )
+    for name, each in counts.items():
+        each.counts = sum([Counter(part[name]) for part in times], Counter())
+    return [
+        replace(e, **{name: EXACT[name]([part[name] for part in parts]) for name in parts[0]})
+        for e, parts in zip(found, zip(*learned, strict=True), strict=True)
+    ]
 
 
 class _Counts:

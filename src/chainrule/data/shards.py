@@ -9,9 +9,10 @@ or many read some each.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ from chainrule.shapes import INT64, Array
 
 SHARDS = 64
 BLOCK_ROWS = 256  # that are next to each other in a shard and are read together
-BUFFER_BYTES = 2**24  # of the rows that are shuffled together, at most
+BUFFER_BYTES = 2**24  # of the rows that are shuffled together, beyond one of each shard
 
 
 def share(process: int, processes: int) -> range:
@@ -75,10 +76,13 @@ def shard_of(numbers: Array, rows: int) -> Array:
 def window_rows(row_bytes: int) -> int:
     """How many rows of each shard are shuffled together, for rows of so many bytes.
 
-    >>> window_rows(256), window_rows(2**30)
-    (1024, 256)
+    Whole blocks; of wide rows fewer than a block, and at least one.
+
+    >>> window_rows(256), window_rows(2**14), window_rows(2**30)
+    (1024, 16, 1)
     """
-    return max(1, BUFFER_BYTES // (SHARDS * BLOCK_ROWS * row_bytes)) * BLOCK_ROWS
+    rows = max(1, BUFFER_BYTES // (SHARDS * row_bytes))
+    return rows - rows % BLOCK_ROWS if rows > BLOCK_ROWS else rows
 
 
 class Window(NamedTuple):
@@ -190,18 +194,13 @@ class Order:
 
     def _shuffled(self, epoch: int, number: int, shards: Array, counts: Array) -> list[Any]:
         """Blocks and order of window ``number`` of some shards, in an epoch."""
-        stream = random.fold_in(random.key(self.seed), random.Stream.SHARDS)
-        keys = np.broadcast_to(random.fold_in(stream, epoch), (len(shards), 2))
-        keys = random.fold_in(keys, shards)
-        sizes = np.array(self.sizes)[shards]
-        orders = _permutations(random.fold_in(keys, np.zeros_like(shards)), -(-sizes // BLOCK_ROWS))
-        places = _permutations(
-            random.fold_in(keys, np.full_like(shards, number + 1)), counts[shards]
-        )
+        keys, blocks = _shuffled_blocks(self.sizes, self.seed, epoch)
+        numbers = np.full_like(shards, number + 1)
+        places = _permutations(random.fold_in(keys[shards], numbers), counts[shards])
         first = number * self.window
         return [
-            (_blocks(size, order, first, first + len(place)), place)
-            for size, order, place in zip(sizes.tolist(), orders, places, strict=True)
+            (blocks[shard].between(first, first + len(place)), place)
+            for shard, place in zip(shards.tolist(), places, strict=True)
         ]
 
 
@@ -211,18 +210,51 @@ def _permutations(keys: Array, counts: Array) -> list[Array]:
     Words are sorted together with their places: several times as fast as their stable order.
     """
     most = int(counts.max(initial=0))
-    words = random.random_bits(keys, (most,), 32).astype(np.uint64) << np.uint64(32)
-    words |= np.arange(most, dtype=np.uint64)
-    pairs = zip(words, counts.tolist(), strict=True)
-    return [(np.sort(row[:count]) & np.uint64(2**32 - 1)).astype(INT64) for row, count in pairs]
+    places = np.arange(most, dtype=np.uint64)
+    words = random.random_bits(keys, (most,), 32).astype(np.uint64) << np.uint64(32) | places
+    words[places >= counts[:, None]] = np.iinfo(np.uint64).max  # behind all others
+    words.sort(axis=1)
+    found = (words & np.uint64(2**32 - 1)).view(INT64)
+    return [row[:count] for row, count in zip(found, counts.tolist(), strict=True)]
 
 
-def _blocks(size: int, order: Array, first: int, stop: int) -> Array:
-    """What lies between two places of a shard whose blocks are in this order: (m, 2) int64."""
-    starts = order * BLOCK_ROWS
-    lengths = np.minimum(BLOCK_ROWS, size - starts)
-    ends = np.cumsum(lengths)
-    begins = ends - lengths
-    low, high = starts + np.maximum(first - begins, 0), starts + np.minimum(stop - begins, lengths)
-    found: Array = np.stack([low, high], axis=1)[low < high]
-    return found
+class _Blocks(NamedTuple):
+    """The blocks of a shard in the order of an epoch.
+
+    Attributes
+    ----------
+    bounds : (n, 2) int64
+        Where they begin and end in the shard.
+    ends : list of int
+        Where they end in the order of the epoch.
+    """
+
+    bounds: Array
+    ends: list[int]
+
+    @classmethod
+    def of(cls, size: int, order: Array) -> _Blocks:
+        """Of a shard with ``size`` rows."""
+        starts = order * BLOCK_ROWS
+        stops = np.minimum(starts + BLOCK_ROWS, size)
+        return cls(np.stack([starts, stops], axis=1), np.cumsum(stops - starts).tolist())
+
+    def between(self, first: int, stop: int) -> Array:
+        """Where rows begin and end in the shard that have places of the epoch: (m, 2) int64."""
+        low, high = bisect_right(self.ends, first), bisect_left(self.ends, stop)
+        found: Array = self.bounds[low : high + 1].copy()
+        found[0, 0] += first - (self.ends[low - 1] if low else 0)
+        found[-1, 1] -= self.ends[high] - stop
+        return found
+
+
+@lru_cache(2)
+def _shuffled_blocks(sizes: tuple[int, ...], seed: int, epoch: int) -> tuple[Array, list[_Blocks]]:
+    """For each shard a key, and its blocks in the order of an epoch."""
+    shards = np.arange(SHARDS)
+    stream = random.fold_in(random.key(seed), random.Stream.SHARDS)
+    keys = np.broadcast_to(random.fold_in(stream, epoch), (SHARDS, 2))
+    keys = random.fold_in(keys, shards)
+    counts = -(-np.array(sizes) // BLOCK_ROWS)
+    orders = _permutations(random.fold_in(keys, np.zeros_like(shards)), counts)
+    return keys, [_Blocks.of(size, order) for size, order in zip(sizes, orders, strict=True)]

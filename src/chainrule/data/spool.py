@@ -6,13 +6,15 @@ import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
 from chainrule.data.shards import SHARDS, Order, Window, window_rows
+from chainrule.engines.processes import gathered, place
 from chainrule.errors import DataError
-from chainrule.shapes import Array
+from chainrule.shapes import INT64, Array
+from chainrule.training.prefetch import prefetched
 from chainrule.training.streaming import Portion
 
 
@@ -22,7 +24,6 @@ class _File:
     def __init__(self, like: Array) -> None:
         self.dtype, self.row_shape = like.dtype, like.shape[1:]
         self.row_bytes = like.dtype.itemsize * int(np.prod(like.shape[1:]))
-        self.hash = hashlib.sha256()
         self._file: Any = tempfile.TemporaryFile(  # noqa: SIM115 - closed with the spool
             prefix="chainrule-", buffering=0
         )
@@ -30,14 +31,19 @@ class _File:
     def write(self, rows: Array) -> None:
         """Add rows behind the others."""
         left = np.ascontiguousarray(rows, self.dtype).reshape(-1).view(np.uint8).data
-        self.hash.update(left)
         while left:
             left = left[self._file.write(left) :]
 
-    def read(self, first: int, rows: Array) -> None:
-        """Fill ``rows`` with those from ``first`` on."""
-        self._file.seek(first * self.row_bytes)
+    def read(self, blocks: Sequence[Sequence[int]], rows: Array) -> None:
+        """Fill ``rows`` with blocks of rows, each from a number up to below another."""
         left = rows.reshape(-1).view(np.uint8).data
+        for first, stop in blocks:
+            self._file.seek(first * self.row_bytes)
+            end = (stop - first) * self.row_bytes
+            self._fill(left[:end])
+            left = left[end:]
+
+    def _fill(self, left: memoryview) -> None:
         while left:
             size = self._file.readinto(left)
             if not size:
@@ -75,7 +81,9 @@ class Spool:
     def __init__(self, sample: Sequence[Array]) -> None:
         self.sample = sample
         self._files = [_File(array) for array in sample]
+        self._hashes = [[hashlib.sha256() for _ in self._files] for _ in range(SHARDS)]
         self._counts = np.zeros(SHARDS, np.int64)
+        self._others: list[Any] = []  # counts and digests of the shards that other processes have
 
     def __enter__(self) -> Self:
         return self
@@ -85,14 +93,28 @@ class Spool:
             file.close()
 
     def __len__(self) -> int:
-        return int(self._counts.sum())
+        return int(self._sizes.sum())
+
+    def shared(self) -> None:
+        """Say what this process has written, and hear what the others have: all its rows are."""
+        mine = self._counts.tolist(), [[h.hexdigest() for h in each] for each in self._hashes]
+        self._others = gathered(mine)
+        del self._others[place()[0]]
+
+    @property
+    def _sizes(self) -> Array:
+        """Rows of each shard, whoever has them."""
+        found: Array = np.sum([self._counts, *[counts for counts, _ in self._others]], axis=0)
+        return found
 
     @property
     def digest(self) -> str:
-        """The same for the same rows in the same shards."""
-        total = hashlib.sha256(self._counts.tobytes())
-        for file in self._files:
-            total.update(file.hash.digest())
+        """The same for the same rows in the same shards, whoever has them."""
+        total = hashlib.sha256(self._sizes.tobytes())
+        for shard, own in enumerate(self._hashes):
+            there = [digests[shard] for counts, digests in self._others if counts[shard]]
+            for each in there[0] if there else [h.hexdigest() for h in own]:
+                total.update(each.encode())
         return f"{len(self)} rows on disk with SHA-256 {total.hexdigest()[:16]}"
 
     def write(self, shards: Array, arrays: Sequence[Array]) -> None:
@@ -105,13 +127,19 @@ class Spool:
         """
         self._counts += np.bincount(shards, minlength=SHARDS)
         try:
-            for file, rows in zip(self._files, arrays, strict=True):
+            for number, (file, rows) in enumerate(zip(self._files, arrays, strict=True)):
                 file.write(rows)
+                self._digest(number, shards, np.ascontiguousarray(rows, file.dtype))
         except OSError as reason:
             raise DataError(
                 f"encoded rows cannot be written to {tempfile.gettempdir()!r}"
                 f" ({reason.strerror}); set TMPDIR to a folder with more room"
             ) from None
+
+    def _digest(self, number: int, shards: Array, rows: Array) -> None:
+        present, starts = np.unique(shards, return_index=True)
+        for shard, part in zip(present.tolist(), np.split(rows, starts[1:]), strict=True):
+            self._hashes[shard][number].update(part.reshape(-1).view(np.uint8).data)
 
     @cached_property
     def _starts(self) -> Array:
@@ -123,47 +151,82 @@ class Spool:
     ) -> Iterator[Portion]:
         """The rows of the steps from ``first`` on, in portions of about one chunk."""
         window = window_rows(sum(file.row_bytes for file in self._files))
-        order = Order(tuple(self._counts.tolist()), window, seed, shuffled)
+        order = Order(tuple(self._sizes.tolist()), window, seed, shuffled)
         return self._portions(order, epoch, bounds, first)
 
     def _portions(self, order: Order, epoch: int, bounds: Array, first: int) -> Iterator[Portion]:
         """Chunks, cut where steps end; what is left goes before the next chunk."""
-        number, sample = order.chunk_of(int(bounds[first, 0])), int(bounds[first, 0])
-        left, begin = [file_rows(file, 0) for file in self._files], sample
-        while first < len(bounds):
-            chunk = self._chunk(order, epoch, number)
-            skipped = max(begin + len(left[0]) - int(order.starts[number]), 0)
-            rows = [np.concatenate([a, b[skipped:]]) for a, b in zip(left, chunk, strict=True)]
-            number += 1
-            end = begin + len(rows[0])
+        begin = int(bounds[first, 0])
+        number = order.chunk_of(begin)
+        skipped = begin - int(order.starts[number])
+        left, own = [file_rows(file, 0) for file in self._files], np.ones(0, bool)
+        for places in prefetched(lambda: self._orders(order, epoch, number)):
+            rows = [
+                self._joined(file, rows, places, skipped)
+                for file, rows in zip(self._files, left, strict=True)
+            ]
+            own = np.append(own, places.own[skipped:])
+            skipped, end = 0, begin + len(rows[0])
             stop = int(np.searchsorted(bounds[:, 1], end, side="right"))
             if stop > first:
                 cut = int(bounds[stop - 1, 1]) - begin
-                yield Portion([each[:cut] for each in rows], first, stop)
+                mine = own[:cut] if self._others else None
+                yield Portion([each[:cut] for each in rows], first, stop, mine)
                 left, begin, first = [each[cut:].copy() for each in rows], begin + cut, stop
+                own = own[cut:]
             else:
                 left = rows
 
-    def _chunk(self, order: Order, epoch: int, number: int) -> list[Array]:
-        """The rows of a chunk, in the order of the epoch."""
-        windows = order.chunk(epoch, number)
-        count = sum(len(window.order) for window in windows)
-        found = [file_rows(file, count) for file in self._files]
-        for window in windows:
-            for file, rows in zip(self._files, found, strict=True):
-                self._fill(file, rows, window)
+    def _orders(self, order: Order, epoch: int, number: int) -> Iterator[_Places]:
+        """Where the rows of the chunks lie, from one on."""
+        while number < order.chunks:
+            windows = order.chunk(epoch, number, np.flatnonzero(self._counts).tolist())
+            count = int(order.starts[number + 1] - order.starts[number])
+            yield _Places.of(windows, self._starts, count)
+            number += 1
+
+    def _joined(self, file: _File, left: Array, places: _Places, skipped: int) -> Array:
+        """Rows that are left and, behind them, those of a chunk from the row ``skipped`` on."""
+        chosen = places.chosen[skipped:]
+        found = file_rows(file, len(left) + len(chosen))
+        found[: len(left)] = left
+        read = file_rows(file, int(places.own.sum()) + 1)
+        file.read(places.blocks, read[:-1])
+        read[-1] = self.sample[self._files.index(file)][0]
+        np.take(read, chosen, axis=0, out=found[len(left) :], mode="clip")  # needs no buffer
         return found
 
-    def _fill(self, file: _File, rows: Array, window: Window) -> None:
-        """Put the rows of a window where they belong; those of a block are read at once."""
-        buffer, base, low = file_rows(file, len(window.order)), int(self._starts[window.shard]), 0
-        for first, stop in window.blocks.tolist():
-            high = low + stop - first
-            file.read(base + first, buffer[low:high])
-            low = high
-        places = np.empty_like(window.order)
-        places[window.order] = window.samples
-        rows[places] = buffer
+
+class _Places(NamedTuple):
+    """Where the rows of a chunk lie.
+
+    Attributes
+    ----------
+    blocks : list of [int, int]
+        Where rows begin and end that lie next to each other in the files.
+    chosen : (n,) int64
+        Places in all blocks, one behind the other, in the order of the epoch; the place behind
+        all of them for rows that another process has.
+    own : (n,) bool
+        Which rows this process has.
+    """
+
+    blocks: list[list[int]]
+    chosen: Array
+    own: Array
+
+    @classmethod
+    def of(cls, windows: Sequence[Window], starts: Array, count: int) -> _Places:
+        """From windows of shards, which begin at some rows of the files, in a chunk of rows."""
+        blocks = [window.blocks + starts[window.shard] for window in windows]
+        last, base = sum(len(window.order) for window in windows), 0
+        chosen = np.full(count, last, INT64)
+        for window in windows:
+            chosen[window.samples] = window.order + base
+            base += len(window.order)
+        return cls(
+            np.concatenate([np.empty((0, 2), INT64), *blocks]).tolist(), chosen, chosen < last
+        )
 
 
 def file_rows(file: _File, count: int) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
+from chainrule.data.csv import no_rows
 from chainrule.data.csv_blocks import csv_frames, form_of_file
 from chainrule.data.factored import Factored
 from chainrule.data.frames import PARQUET, Column, Frame, column_of_numbers, column_of_objects
@@ -53,6 +55,8 @@ class TableStream(Protocol):
 def files_of(data: Any) -> list[Path] | None:
     """The files that a glob pattern, a folder or a list of paths names; None for anything else.
 
+    Files of a folder whose names begin with a dot or an underscore are passed over.
+
     Raises
     ------
     DataError
@@ -63,7 +67,7 @@ def files_of(data: Any) -> list[Path] | None:
     if not _is_path(data):
         return None
     if os.path.isdir(data):
-        found = [each for each in Path(data).iterdir() if _is_table_path(each)]
+        found = [each for each in Path(data).iterdir() if _is_shown(each) and _is_table_path(each)]
         what = "folder"
     elif glob.has_magic(os.fspath(data)) and not os.path.exists(data):
         found, what = [Path(each) for each in glob.glob(os.fspath(data), recursive=True)], "pattern"
@@ -72,6 +76,11 @@ def files_of(data: Any) -> list[Path] | None:
     if not found:
         raise DataError(f"{os.fspath(data)}: this {what} names no tables")
     return sorted(found)
+
+
+def _is_shown(file: Path) -> bool:
+    """Whether a file of a folder is meant to be seen: others are notes of systems and tools."""
+    return not file.name.startswith((".", "_"))
 
 
 def _is_path(data: Any) -> bool:
@@ -137,6 +146,7 @@ class _Files:
 
     def __init__(self, source: str, files: Sequence[Path], header: bool) -> None:
         self.source, self.files, self.header = source, files, header
+        self._versions = {file: _version(file) for file in files}
         self.names = self._names(files[0])
         for file in files[1:]:
             others = self._names(file)
@@ -145,6 +155,26 @@ class _Files:
 
     def _names(self, file: Path) -> tuple[str, ...]:
         raise TypeError(f"{type(self).__name__} must define _names(file)")
+
+    @contextmanager
+    def _reading(self, file: Path) -> Iterator[None]:
+        """Files are read several times; they have to be the same before and after."""
+        self._require_unchanged(file)
+        yield
+        self._require_unchanged(file)
+
+    def _require_unchanged(self, file: Path) -> None:
+        if _version(file) != self._versions[file]:
+            raise DataError(
+                f"{file}: was changed while the table was read, which takes several passes; begin"
+                " again when nobody writes to it"
+            )
+
+
+def _version(file: Path) -> tuple[int, int, int]:
+    """What differs where the content of a file does: the file itself, its size, its time."""
+    found = file.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _difference(names: tuple[str, ...], others: tuple[str, ...]) -> str:
@@ -181,13 +211,14 @@ class CsvStream(_Files):
         """The rows, or those with some numbers, in blocks."""
         first = 0
         for file in self.files:
-            for frame in csv_frames(file, self.header, self._forms[file]):
-                yield from _within(first, frame, rows)
-                first += len(frame)
-                if rows is not None and first >= rows.stop:
-                    return
+            with self._reading(file):
+                for frame in csv_frames(file, self.header, self._forms[file]):
+                    yield from _within(first, frame, rows)
+                    first += len(frame)
+                    if rows is not None and first >= rows.stop:
+                        return
         if not first:
-            raise DataError(f"{self.source}: holds a header but no rows")
+            raise no_rows(self.source)
 
 
 def _text_bytes(file: Path) -> int:
@@ -268,7 +299,7 @@ class ParquetStream(_Files):
             first += sum(groups)
 
     def _read(self, file: Path, groups: list[int], number: int) -> Iterator[tuple[int, Frame]]:
-        with open_regular(file) as binary:
+        with self._reading(file), open_regular(file) as binary:
             opened = self._opened(file, binary)
             try:
                 for batch in opened.iter_batches(READ_ROWS, row_groups=groups):

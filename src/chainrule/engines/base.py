@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from threading import Lock
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -18,6 +17,7 @@ import numpy as np
 
 from chainrule.errors import DtypeError, ParameterError, ShapeError
 from chainrule.graph.graph import Graph
+from chainrule.records import dataclass
 from chainrule.shapes import ROWS, Array, TensorType
 
 Executable = Callable[[Sequence[Array]], list[Array]]
@@ -72,6 +72,9 @@ class Program:
         The steps of each epoch that are run; all of them if None.
     before : int
         How many steps of the epoch were run on other rows: those that are given follow them.
+    donated : int
+        How many of the carried values, the last ones, the caller gives away: an engine may put
+        the next ones in their place.
     single : Graph or None
         Where the step is that of many members, whose axis comes first in all that is carried and
         recorded: the step of one of them, with a key of its own (``random.split``).
@@ -86,6 +89,7 @@ class Program:
     replacement: bool = False
     steps: range | None = None
     before: int = 0
+    donated: int = 0
     single: Graph | None = None
 
     @property

@@ -12,7 +12,7 @@ import math
 import operator
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property, partial
 from itertools import accumulate, count
 from operator import itemgetter
@@ -25,6 +25,7 @@ from chainrule.errors import MissingInputError
 from chainrule.graph.graph import Graph, is_free
 from chainrule.graph.node import Node
 from chainrule.graph.op import Kind
+from chainrule.records import dataclass
 from chainrule.shapes import INT64, ROWS, Array, Dtype, bind_rows, fixed_shape
 
 ALIGNMENT: Final = 64  # bytes: a line of the processor's cache

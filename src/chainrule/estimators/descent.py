@@ -14,9 +14,9 @@ from chainrule.engines.base import Engine, Outcome
 from chainrule.engines.reference import row_order
 from chainrule.engines.registry import get_engine
 from chainrule.errors import DataError
-from chainrule.estimators.machine import WARM_UP_SECONDS, Machine, snapshot_from
+from chainrule.estimators.machine import WARM_UP_SECONDS, Machine, first_state, snapshot_from
 from chainrule.estimators.sparse import SparseRows
-from chainrule.graph.tree import flatten, unflatten
+from chainrule.graph.tree import flatten, map_tree, unflatten
 from chainrule.optim import Optimizer
 from chainrule.shapes import Array
 from chainrule.training.methods import CALL_SECONDS
@@ -48,9 +48,11 @@ class Memory:
     epochs: int = 0
     seconds: float = 0.0
 
-    def copy(self) -> Memory:
-        """Another one, so that a training that fails leaves this one as it was."""
-        return replace(self)
+    def for_network(self, network: Snapshot) -> Memory:
+        """Another one, in the network's types; a training that fails leaves this one as it was."""
+        like = first_state(self.rule, network)
+        state = map_tree(lambda old, new: old.astype(new.dtype, copy=False), self.state, like)
+        return replace(self, state=state)
 
 
 class Epochs(NamedTuple):
@@ -75,8 +77,9 @@ class Descent:
     """Epochs of mini-batch steps.
 
     A training begins on the reference engine, which starts at once, and changes to the one asked
-    for after WARM_UP_SECONDS of estimated work, unless no more than that can be left. The estimate
-    knows shapes only, no clock: the same training always changes at the same epoch.
+    for after WARM_UP_SECONDS of estimated work, unless no more than that can be left. One that is
+    sure to take longer begins on the one asked for. The estimate knows shapes only, no clock: the
+    same training always changes at the same epoch.
 
     Parameters
     ----------
@@ -93,8 +96,8 @@ class Descent:
     engine : str or None
     units : float
         How many of the loss's units are one of scikit-learn's.
-    most : int
-        Epochs there can be.
+    least, most : int
+        Epochs that there will be unless something stops them, and that there can be.
     """
 
     def __init__(
@@ -109,6 +112,7 @@ class Descent:
         members: int | None,
         engine: str | None,
         units: float,
+        least: int,
         most: int,
     ) -> None:
         self.rows, self.memory, self.members, self.units = rows, memory, members, units
@@ -117,8 +121,11 @@ class Descent:
         self.program = replace(made, shuffled=shuffle and batch < len(rows[0]))
         self._estimate = machine.epoch_seconds(self.program, len(rows[0]))
         self._wanted = engine
-        all_of_it = most * self._estimate <= 2 * WARM_UP_SECONDS
-        self._warm_up = (2 if all_of_it else 1) * WARM_UP_SECONDS
+        self._warm_up = WARM_UP_SECONDS
+        if most * self._estimate <= 2 * WARM_UP_SECONDS:
+            self._warm_up *= 2
+        elif least * self._estimate > 2 * WARM_UP_SECONDS:
+            self._warm_up = 0.0
 
     @property
     def snapshot(self) -> Snapshot:
@@ -136,14 +143,14 @@ class Descent:
 
     def run(self, most: int) -> Epochs:
         """Run some epochs, at least one and at most ``most``."""
-        count = max(1, min(most, self._warm_up_left or int(CALL_SECONDS / self._estimate)))
-        count = 1 if self._sparse else count
-        memory = self.memory
+        engine, memory = get_engine(self.engine), self.memory
+        fitting = int(CALL_SECONDS * engine.speed / self._estimate)
+        count = 1 if self._sparse else max(1, min(most, self._warm_up_left or fitting))
         scale = np.full_like(memory.state["scale"], memory.learning_rate)
         self.carried["optimizer"] = {**memory.state, "scale": scale}
         epochs = range(memory.epochs, memory.epochs + count)
         run = self._in_parts if self._sparse else self._whole
-        outcome = run(get_engine(self.engine), epochs)
+        outcome = run(engine, epochs)
         self.carried = unflatten(self.carried, outcome.carried)
         memory.state = self.carried["optimizer"]
         memory.epochs += count

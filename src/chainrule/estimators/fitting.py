@@ -22,16 +22,15 @@ from chainrule.estimators.machine import (
     first_state,
     snapshot_from,
 )
+from chainrule.estimators.precision import BATCH
 from chainrule.estimators.reporting import Reporter
 from chainrule.estimators.rules import RateInVelocity, UncorrectedEpsilonAdam
 from chainrule.estimators.scores import scorer_for
 from chainrule.graph.tree import map_tree
 from chainrule.optim import Optimizer
 from chainrule.optim.schedules import Schedule
-from chainrule.shapes import Array
+from chainrule.shapes import Array, Dtype
 from chainrule.training.snapshot import Snapshot
-
-BATCH = 200  # rows, where batch_size is "auto"
 
 
 class Job(NamedTuple):
@@ -48,6 +47,8 @@ class Job(NamedTuple):
     reporter : Reporter
     first : bool
         Whether it goes on from no earlier call.
+    dtype : element type
+        Of the attributes; the machine may compute in another.
     ends : float
         When the time is up, by :func:`time.monotonic`.
     """
@@ -58,11 +59,12 @@ class Job(NamedTuple):
     network: Snapshot
     reporter: Reporter
     first: bool
+    dtype: Dtype
     ends: float = math.inf
 
     def attributes(self, network: Snapshot) -> dict[str, Any]:
         """What makes an estimator ready to predict."""
-        found = layout.attributes_of(self.machine.architecture, network)
+        found = layout.attributes_of(self.machine.architecture, network, self.dtype)
         return {
             **found,
             "n_layers_": len(found["coefs_"]) + 1,
@@ -116,6 +118,7 @@ def descend(
         members=network.members,
         engine=estimator.engine,
         units=job.goal.units,
+        least=1 if once else min(estimator.max_iter, record.patience.least),
         most=estimator.max_iter,
     )
     score = None if held_out is None else scorer_for(estimator, held_out, job.machine)
@@ -185,7 +188,7 @@ def _memory(
 ) -> Memory:
     """A new optimizer, or the one that ``partial_fit`` goes on with."""
     if goes_on and hasattr(estimator, "_optimizer"):
-        return cast("Memory", estimator._optimizer).copy()
+        return cast("Memory", estimator._optimizer).for_network(network)
     rule = rule_of(estimator).bind(steps, steps * estimator.max_iter)
     own_rate = isinstance(estimator.solver, Optimizer) or isinstance(rule.learning_rate, Schedule)
     rate = 1.0 if own_rate else float(estimator.learning_rate_init)

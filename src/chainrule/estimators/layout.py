@@ -15,6 +15,7 @@ from chainrule.engines.base import BoundedCache
 from chainrule.errors import ParameterError
 from chainrule.estimators.machine import KEPT, Blueprint, Machine, Template, machine_for
 from chainrule.estimators.risk import Mirrored, Monotonic, Risk
+from chainrule.graph.tree import map_tree
 from chainrule.networks import Network
 from chainrule.networks.architecture import Architecture
 from chainrule.nn import activations
@@ -307,16 +308,27 @@ def drawn_many(machine: Machine, generator: np.random.RandomState, count: int) -
     return singles[0] if count == 1 else Snapshot.of_members(singles)
 
 
-def attributes_of(architecture: Architecture, snapshot: Snapshot) -> dict[str, Any]:
+def attributes_of(architecture: Architecture, snapshot: Snapshot, dtype: Dtype) -> dict[str, Any]:
     """``coefs_``, ``intercepts_``, and in ``other_arrays_`` what other layers own or carry."""
     linear = [str(layer.name) for layer in linear_layers(architecture)]
-    own = [snapshot.parameters[name] for name in linear]
-    rest = {name: part for name, part in snapshot.parameters.items() if name not in linear and part}
+    parameters, states = (_floats_as(dtype, tree) for tree in snapshot[:2])
+    own = [parameters[name] for name in linear]
+    rest = {name: part for name, part in parameters.items() if name not in linear and part}
     return {
         "coefs_": [part["W"] for part in own],
         "intercepts_": [part["b"] for part in own if "b" in part],
-        "other_arrays_": {"parameters": rest, "states": _filled(snapshot.states)},
+        "other_arrays_": {"parameters": rest, "states": _filled(states)},
     }
+
+
+def _floats_as(dtype: Dtype, tree: Tree) -> Tree:
+    """The tree with its floating-point arrays in another type."""
+
+    def cast(leaf: Array) -> Array:
+        return leaf.astype(dtype, copy=False) if leaf.dtype.kind == "f" else leaf
+
+    found: Tree = map_tree(cast, tree)
+    return found
 
 
 def _filled(tree: Tree) -> Tree:
@@ -328,13 +340,14 @@ def snapshot_of(architecture: Architecture, estimator: Any, members: int | None)
     coefs, intercepts = iter(estimator.coefs_), iter(estimator.intercepts_)
     others = getattr(estimator, "other_arrays_", {"parameters": {}, "states": {}})
     empty: Tree = {str(layer.name): {} for layer in architecture.layers}
-    parameters: Tree = {**empty, **others["parameters"]}
+    dtype = architecture.dtype
+    parameters = {**empty, **_floats_as(dtype, others["parameters"])}
     for layer in linear_layers(architecture):
-        own = {"W": _typed(next(coefs), architecture.dtype)}
+        own = {"W": _typed(next(coefs), dtype)}
         if layer.bias:
-            own["b"] = _typed(next(intercepts), architecture.dtype)
+            own["b"] = _typed(next(intercepts), dtype)
         parameters[str(layer.name)] = own
-    return Snapshot(parameters, {**empty, **others["states"]}, members)
+    return Snapshot(parameters, {**empty, **_floats_as(dtype, others["states"])}, members)
 
 
 def _typed(array: Any, dtype: Dtype) -> Array:

@@ -210,6 +210,7 @@ class LinearRegression(RegressorMixin, BaseEstimator):
             members=None,
             engine=self.engine,
             units=float(rows.y.shape[1]),
+            least=1,
             most=self.max_iter,
         )
         losses = descent.until(self.tol, self.max_iter)

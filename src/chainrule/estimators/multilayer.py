@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
 from chainrule.errors import DataError, ParameterError
-from chainrule.estimators import fitting, layout
+from chainrule.estimators import fitting, layout, precision
 from chainrule.estimators.kinds import (
     COUNT_OR_INFINITY,
     VERBOSITY,
@@ -137,7 +137,9 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
         given, targets = self._validated(X, y, first, incremental)
         generator = generator_from(self.random_state)
         goal = self._goal(self._count_outputs(targets))
-        machine = layout.machine_of(self, goal, given.shape[1], as_dtype(self.dtype or given.dtype))
+        dtype = as_dtype(self.dtype or given.dtype)
+        computed = dtype if incremental else precision.of_training(self, given, targets, dtype)
+        machine = layout.machine_of(self, goal, given.shape[1], computed)
         rows = self._rows(given, targets, sample_weight, machine, labels=y)
         network = (
             layout.drawn_many(machine, generator, max(self.members, self.restarts))
@@ -146,7 +148,7 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
         )
         extra = {} if sample_weight is None else {"sample_weight": sample_weight}
         reporter = Reporter(self, X, y, extra, self._most_iterations)
-        job = fitting.Job(self, machine, goal, network, reporter, first, ends)
+        job = fitting.Job(self, machine, goal, network, reporter, first, dtype, ends)
         if self.solver == "lbfgs":
             found = fitting.search(job, rows)
         else:

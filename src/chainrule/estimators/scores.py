@@ -51,7 +51,8 @@ def scorer_for(estimator: Any, rows: list[Array], machine: Machine) -> Score:
     def chosen(network: Snapshot, engine: str | None) -> Array:
         ready = copy.copy(estimator)
         ready.__dict__.pop("feature_names_in_", None)  # the copy is given arrays
-        ready.__dict__.update(layout.attributes_of(machine.architecture, network))
+        architecture = machine.architecture
+        ready.__dict__.update(layout.attributes_of(architecture, network, architecture.dtype))
         ready.__dict__.update(n_outputs_=y.shape[1] if y.ndim == 2 else len(estimator.classes_))
         return np.full(network.members or 1, scorer(ready, given_rows, labels, **weighted))
 

@@ -101,7 +101,7 @@ class _TableEstimator(BaseEstimator):
         if not isinstance(y, (str, int)) or sample_weight is not None:
             raise ParameterError(
                 f"{type(self).__name__} reads this table in blocks: y must name a column of it, and"
-                " sample_weight is not supported"
+                " rows cannot be weighted; for weights give a data frame of the rows"
             )
         request = self._request()
         share = streamed_settings(self._task, 1, **request.chosen).validation

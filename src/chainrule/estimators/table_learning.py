@@ -33,7 +33,7 @@ from chainrule.estimators.table_trust import (
     best_threshold,
     tempered,
 )
-from chainrule.estimators.thinning import thinned, variances
+from chainrule.estimators.thinning import passes_of, variances
 from chainrule.networks import Network
 from chainrule.nn.dropout import Dropout
 from chainrule.nn.layers import Activation, Linear
@@ -500,7 +500,7 @@ def _trust(
     outputs = outputs.reshape(settings.members, len(data.held), -1)
     if isinstance(target, NumberTarget):
         errors = target.encode(data.held_target)[:, 0] - outputs.mean(axis=0)[:, 0]
-        spread = variances(outputs, data.held, thinned(network))
+        spread = variances(outputs, data.held, passes_of(network))
         return Trust(1.0, 0.5, Deviation.fit(errors, spread), near)
     p = outputs.mean(axis=0)
     temperature = best_temperature(p, data.held_target) if settings.calibrate else 1.0

@@ -28,7 +28,7 @@ from chainrule.estimators.table_trust import (
     log_loss,
     tempered,
 )
-from chainrule.estimators.thinning import thinned, variances
+from chainrule.estimators.thinning import passes_of, variances
 from chainrule.networks import Network
 from chainrule.networks.contents import Contents, packed, unpacked
 from chainrule.shapes import FLOAT64, Array
@@ -149,7 +149,7 @@ class TableModel:
     @cached_property
     def thinned(self) -> Network | None:
         """The network with units dropped, many times, if it is one and has dropout."""
-        return thinned(self.network)
+        return passes_of(self.network)
 
     def predict(self, table: Any) -> Predicted:
         """What it says of the rows of a table that has its columns.

@@ -20,6 +20,7 @@ from chainrule.data.notation import NumberNotation, number_notation
 from chainrule.data.shards import shard_of
 from chainrule.data.spool import Spool
 from chainrule.data.streams import files_of, open_stream
+from chainrule.engines.processes import gathered
 from chainrule.errors import DataError, ParameterError
 from chainrule.estimators.table_learning import (
     Data,
@@ -45,7 +46,9 @@ def is_streamed(table: Any) -> bool:
     Raises
     ------
     DataError
-        If a folder or a pattern names no files.
+        If a folder or a pattern names no files, or a CSV file is empty or not text.
+    MissingExtraError
+        If a Parquet file cannot be read because pyarrow is not installed.
     """
     if files_of(table) is not None:
         return True
@@ -75,7 +78,9 @@ def learn_stream(survey: Survey, task: str, request: Request) -> TableModel:
     if not len(y):
         raise DataError(f"{survey.stream.source}: no row is left to train on")
     if read.classes is None and y.min() == y.max():
-        raise DataError(f"the target {survey.target!r} is {y[0]:g} in every row")
+        everywhere = len(survey.labels) == 1
+        where = "every row" if everywhere else f"each of {len(y):,} rows that were drawn"
+        raise DataError(f"the target {survey.target!r} is {y[0]:g} in {where}")
     encoder = encoder_of(sample, request, settings.scaling)
     if survey.learned_from > len(sample):
         encoder = encoder.refined(frame for _, frame in survey.training_frames())
@@ -102,7 +107,8 @@ def _require_streamable(request: Request) -> None:
     for name, given in needs.items():
         if given:
             raise ParameterError(
-                f"{name} needs a table that fits into memory, and this one is read in blocks"
+                f"{name} needs a table that fits into memory, and this one is read in blocks; leave"
+                f" {name} out, or give a data frame of the rows, or of some of them"
             )
 
 
@@ -174,6 +180,9 @@ def _write(
     for shards, X, y in prefetched(encoded):
         twins.look(X)
         spool.write(shards, [X, y])
+    if survey.stream.is_part:
+        spool.shared()
+        twins.shared()
 
 
 class _Twins:
@@ -199,6 +208,12 @@ class _Twins:
     def look(self, X: Array) -> None:
         """Compare with further rows that are trained on."""
         self._found |= np.isin(self._held, self._digests(X))
+
+    def shared(self) -> None:
+        """Also count those that other processes have found."""
+        self._found[
+            np.concatenate(gathered(np.flatnonzero(self._found).tolist())).astype(INT64)
+        ] = True
 
     @property
     def count(self) -> int:

@@ -7,19 +7,22 @@ is drawn depends on no other row, so that any number of processes would draw the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from chainrule.data.factored import Factored, column_bytes, joined, smaller
 from chainrule.data.frames import Column, Frame
+from chainrule.data.gathering import packed_frame, unpacked_frame
+from chainrule.data.shards import rows_of, share
 from chainrule.data.streams import TableStream
+from chainrule.engines.processes import gathered, place
 from chainrule.errors import DataError, ParameterError, unknown_name
 from chainrule.estimators.table_target import MOST_CLASSES
 from chainrule.ops import random
-from chainrule.shapes import Array
+from chainrule.shapes import INT64, Array
 from chainrule.training.prefetch import prefetched
 
 SAMPLE_ROWS: Final = 2**16  # quantiles of so many are right to 0.2 % of the rows
@@ -41,16 +44,22 @@ class Remembering:
 
     def __init__(self, stream: TableStream) -> None:
         self.source, self.names, self._stream = stream.source, stream.names, stream
+        self._rows = _own(stream)
         self._blocks: list[tuple[int, Frame]] = []
         self._left: int | None = REMEMBERED_BYTES  # None where blocks have to be read
         self._complete = False
 
+    @property
+    def is_part(self) -> bool:
+        """Whether other processes read other rows."""
+        return self._rows is not None
+
     def frames(self) -> Iterator[tuple[int, Frame]]:
-        """All rows in blocks, each with its first number."""
+        """The rows of this process in blocks, each with its first number: all, if it is alone."""
         if self._complete:
             yield from self._blocks
             return
-        for number, frame in self._stream.frames():
+        for number, frame in self._stream.frames(self._rows):
             block = number, smaller(frame)
             yield block
             self._keep(*block)
@@ -63,6 +72,17 @@ class Remembering:
         self._blocks.append((number, frame))
         if self._left < 0:
             self._left, self._blocks = None, []
+
+
+def _own(stream: TableStream) -> range | None:
+    """The rows that this process reads, of several that each read some; None is all of them.
+
+    Lines of text have to be counted: every process reads all of them.
+    """
+    number, count = place()
+    if count == 1 or stream.known_rows is None:
+        return None
+    return rows_of(share(number, count), stream.known_rows)
 
 
 class Kept:
@@ -103,6 +123,22 @@ class Kept:
     def _together(self) -> tuple[Frame, Array, Array]:
         frames, draws, numbers = zip(*self._parts, strict=True)
         return joined(frames), np.concatenate(draws), np.concatenate(numbers)
+
+    def packed(self) -> list[Any]:
+        """What was kept, as JSON can say it."""
+        if not self._parts:
+            return [self.high]
+        self._prune()
+        frame, draws, numbers = self._together()
+        return [self.high, packed_frame(frame), draws.tolist(), numbers.tolist()]
+
+    def replaced(self, parts: Sequence[Sequence[Any]]) -> None:
+        """Have what all processes have kept; of each of them only what all would keep."""
+        self._parts, self.high = [], min(high for high, *_ in parts)
+        for _, *kept in parts:
+            if kept:
+                frame, draws, numbers = kept
+                self.offer(unpacked_frame(frame), np.array(draws), np.array(numbers, INT64))
 
     def rows(self, like: Frame) -> Frame:
         """What was kept, in the order of the table; no rows of ``like`` if there is nothing."""
@@ -183,6 +219,15 @@ class Survey:
             draws, usable = drawn(seed, numbers), frame.rows(there)
             for kind in kinds:
                 kind.offer(usable, draws, numbers)
+        if stream.is_part:
+            heads = [] if first is None else [packed_frame(first.rows(slice(0, 0)))]
+            mine = rows, missing, heads, labels.packed, [kind.packed() for kind in kinds]
+            counts, gone, likes, known, kept = zip(*gathered(mine), strict=True)
+            rows, missing = sum(counts), sum(gone)
+            first = next((unpacked_frame(like) for (like,) in filter(None, likes)), None)
+            labels = _Labels.together(name, known)
+            for kind, parts in zip(kinds, zip(*kept, strict=True), strict=True):
+                kind.replaced(parts)
         if first is None or rows == missing:
             raise DataError(f"{stream.source}: no row has a target in column {name!r}")
         tested, held, sample = (kind.rows(first) for kind in kinds)
@@ -233,6 +278,19 @@ class _Labels:
 
     def __init__(self, name: str) -> None:
         self.column = Column(name, np.empty(0), np.empty(0, bool))
+
+    @property
+    def packed(self) -> dict[str, Any]:
+        """The values, as JSON can say them."""
+        return packed_frame(Frame("", (self.column,)))
+
+    @classmethod
+    def together(cls, name: str, parts: Sequence[dict[str, Any]]) -> _Labels:
+        """Those of all processes."""
+        found = cls(name)
+        for part in parts:
+            found.add(unpacked_frame(part)[name])
+        return found
 
     def add(self, column: Column) -> None:
         """Look at further rows."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from chainrule.errors import ParameterError
 from chainrule.explain.chart import Chart
 from chainrule.explain.marks import Panel, Points
 from chainrule.ops import random
@@ -66,7 +67,7 @@ def dropout_members(
     Parameters
     ----------
     model : Network
-        With Dropout layers; the others are evaluated as in ``predict``.
+        With Dropout layers in front of Linear ones; the others are evaluated as in ``predict``.
     X : (n, ...) float
     members : int
         How many masks are drawn.
@@ -75,6 +76,11 @@ def dropout_members(
     Returns
     -------
     (members, n, ...) float64
+
+    Raises
+    ------
+    ParameterError
+        If the network drops no units, or others than a Linear layer takes.
 
     Examples
     --------
@@ -87,22 +93,9 @@ def dropout_members(
     ----------
     Y. Gal and Z. Ghahramani 2016, Dropout as a Bayesian approximation.
     """
-    draw = np.random.default_rng(seed)
-    return np.stack([_thinned(model, np.asarray(X, model.dtype), draw) for _ in range(members)])
+    from chainrule.networks.thinning import thinned
 
-
-def _thinned(
-    model: Network, rows: npt.NDArray[np.float64], draw: np.random.Generator
-) -> npt.NDArray[np.float64]:
-    """The output with one mask for each Dropout layer."""
-    from chainrule.nn import Dropout
-    from chainrule.nn.base import Mode
-
-    parameters, states, x = model.parameters, model.states, rows
-    for layer in model.layers:
-        name = str(layer.name)
-        if isinstance(layer, Dropout):
-            x = x * (draw.random(x.shape[1:]) < layer.keep) / layer.keep
-        else:
-            x, _ = layer.forward(x, parameters.get(name, {}), states.get(name, {}), Mode(False))
-    return np.asarray(x, dtype=np.float64)
+    found = thinned(model, members, seed)
+    if found is None:
+        raise ParameterError("the network drops no units; put a Dropout layer in front of a Linear")
+    return np.asarray(found.predict(X, members="all"), np.float64)

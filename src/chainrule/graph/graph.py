@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from chainrule.errors import GraphError
 from chainrule.graph.node import Node
 from chainrule.graph.op import Kind
 from chainrule.graph.walk import topological_order
+from chainrule.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ operations, so that every order of derivative exists), its algebra, and where te
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Flag, StrEnum, auto
 from typing import Any, Final, TypeAlias
 
 from chainrule.errors import GraphError
+from chainrule.records import dataclass
 from chainrule.shapes import Dtype, TensorType
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -20,6 +19,7 @@ from chainrule.nn.base import Parameter
 from chainrule.nn.initializers import Constant
 from chainrule.ops.functions import SELU_SCALE
 from chainrule.optim.settings import COUNT, FROM_ZERO, POSITIVE, Choice, Range, Settings, setting
+from chainrule.records import dataclass
 
 AXIS = Range(-64, 64, whole=True)  # as many axes as NumPy's arrays may have
 

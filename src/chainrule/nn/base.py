@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from types import MappingProxyType
 from typing import Any, ClassVar, Protocol, TypeAlias
 
@@ -18,6 +18,7 @@ import numpy as np
 from chainrule.errors import DtypeError, ParameterError, ShapeError, unknown_name
 from chainrule.nn import records
 from chainrule.optim.settings import Optional, check, setting
+from chainrule.records import dataclass
 from chainrule.shapes import Array, Dtype, as_array
 
 InputShape: TypeAlias = "tuple[int, ...] | None"

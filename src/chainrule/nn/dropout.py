@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from chainrule import ops
 from chainrule.errors import ParameterError
 from chainrule.nn.base import Layer, Mode
 from chainrule.optim.settings import BELOW_ONE, setting
+from chainrule.records import dataclass
 
 DRAWS = 2**16  # as finely as random.bernoulli tells probabilities apart
 

@@ -7,7 +7,6 @@ everywhere. A weight matrix has shape (n_in, n_out).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +17,7 @@ from chainrule.nn import records
 from chainrule.nn.base import Initializer
 from chainrule.ops import random
 from chainrule.optim.settings import FROM_ZERO, POSITIVE, Choice, Range, Settings, setting
+from chainrule.records import dataclass
 from chainrule.shapes import Array, Dtype
 
 NUMBER = Range(-math.inf)

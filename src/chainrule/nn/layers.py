@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from chainrule.nn.activations import ActivationFunction
 from chainrule.nn.base import InputShape, Layer, Mode, Parameter, last_extent
 from chainrule.nn.initializers import VarianceScaling, glorot_uniform, standard_normal, zeros
 from chainrule.optim.settings import COUNT, FLAG, setting
+from chainrule.records import dataclass
 from chainrule.shapes import INT64, ROWS, Array
 
 

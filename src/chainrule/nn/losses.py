@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -21,6 +20,7 @@ from chainrule.nn import records, targets
 from chainrule.nn.activations import ActivationFunction, Identity, Sigmoid, Softmax
 from chainrule.nn.targets import NONNEGATIVE, POSITIVES, PROBABILITIES, REALS, Domain
 from chainrule.optim.settings import FRACTION, POSITIVE, Settings, setting
+from chainrule.records import dataclass
 from chainrule.shapes import INT64, Array, Dtype, as_array
 
 

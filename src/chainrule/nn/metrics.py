@@ -7,12 +7,12 @@ Labels are whole numbers (n,) or one-hot rows; one output column stands for two 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from chainrule.errors import DataError, ParameterError, ShapeError, unknown_name
+from chainrule.records import dataclass
 from chainrule.shapes import FLOAT64, INT64, Array, as_array
 
 Measure = Callable[[Array, Array, Array], Any]

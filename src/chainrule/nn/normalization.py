@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +13,7 @@ from chainrule.nn.base import InputShape, Layer, Mode, Parameter, last_extent
 from chainrule.nn.initializers import Constant, zeros
 from chainrule.ops.functions import count
 from chainrule.optim.settings import COUNT, FLAG, POSITIVE, UNIT, setting
+from chainrule.records import dataclass
 from chainrule.shapes import Array
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import combinations, combinations_with_replacement
 from typing import Any, ClassVar
 
@@ -21,6 +20,7 @@ from chainrule.engines.blas import one_blas_thread
 from chainrule.errors import DataError, NotFittedError, ParameterError, ShapeError
 from chainrule.nn.base import InputShape, Layer, Mode
 from chainrule.optim.settings import COUNT, FLAG, Choice, Optional, Range, setting
+from chainrule.records import dataclass
 from chainrule.shapes import FLOAT64, Array, as_array
 
 NUMBER = Range(-math.inf)

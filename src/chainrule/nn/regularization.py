@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Final
 
 from chainrule import ops
 from chainrule.nn import records
 from chainrule.optim.settings import FROM_ZERO, POSITIVE, Settings, setting
+from chainrule.records import dataclass
 
 
 @dataclass(frozen=True)

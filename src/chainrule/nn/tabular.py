@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +14,7 @@ from chainrule.nn.base import InputShape, Layer, Mode, Parameter, last_extent
 from chainrule.nn.dropout import DRAWS
 from chainrule.nn.initializers import Normal
 from chainrule.optim.settings import BELOW_ONE, COUNT_FROM_ZERO, setting
+from chainrule.records import dataclass
 from chainrule.shapes import FLOAT64, INT64, Array
 
 _VECTORS = Normal(1.0)

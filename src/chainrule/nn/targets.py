@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from chainrule.errors import DataError, ShapeError
+from chainrule.records import dataclass
 from chainrule.shapes import INT64, Array, Dtype, as_array
 
 SUM_TOLERANCE = 1e-4  # rows of float32 probabilities, summed, are this close to 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from chainrule import ops
 from chainrule.optim.base import Optimizer, Slots, average, scaled
 from chainrule.optim.schedules import RATE, Schedule
 from chainrule.optim.settings import BELOW_ONE, FLAG, FROM_ZERO, Pair, setting
+from chainrule.records import dataclass
 
 BETAS = Pair(BELOW_ONE, BELOW_ONE)
 

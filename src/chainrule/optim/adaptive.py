@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any
 
 from chainrule import ops
 from chainrule.optim.base import Optimizer, Slots, average, scaled
 from chainrule.optim.schedules import RATE, Schedule
 from chainrule.optim.settings import FLAG, FROM_ZERO, UNIT, setting
+from chainrule.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any, Self
 
 import numpy as np
@@ -26,6 +26,7 @@ from chainrule.optim import schedules
 from chainrule.optim.clipping import clip_by_global_norm, clip_by_value
 from chainrule.optim.schedules import RATE, Schedule
 from chainrule.optim.settings import COUNT, FLAG, FROM_ZERO, POSITIVE, Optional, Settings, setting
+from chainrule.records import dataclass
 from chainrule.shapes import FLOAT64, as_array, is_float
 
 Slots = Mapping[str, Any]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any
 
 from chainrule import ops
@@ -18,6 +18,7 @@ from chainrule.optim.settings import (
     Pair,
     setting,
 )
+from chainrule.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from chainrule.errors import DivergenceError, ParameterError, missing_extra
 from chainrule.optim.settings import COUNT, FROM_ZERO, Settings, setting
+from chainrule.records import dataclass
 from chainrule.shapes import Array
 
 ValueAndGradient = Callable[[Array], tuple[float, Array]]

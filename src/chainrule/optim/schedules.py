@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, replace
 from typing import Any, NamedTuple, Self
 
 from chainrule import ops
@@ -32,6 +32,7 @@ from chainrule.optim.settings import (
     Settings,
     setting,
 )
+from chainrule.records import dataclass
 from chainrule.shapes import FLOAT64
 
 PER = Choice(("epoch", "step"))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Protocol
 
 import numpy as np
 
 from chainrule.errors import ParameterError
+from chainrule.records import dataclass
 
 
 class Kind(Protocol):

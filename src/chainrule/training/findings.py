@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from chainrule.records import dataclass
 
 CONSTANT_TARGET: Final = "constant target"
 LEAKING_TARGET: Final = "leaking target"

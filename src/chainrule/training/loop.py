@@ -231,11 +231,11 @@ class Training:
         usable = _usable(records["loss"], outcome.finite, at_end)
         seconds = (time.perf_counter() - began) / len(records["loss"])
         columns = self._columns(records)
-        for index, finite in enumerate(usable):
+        for index, (finite, losses) in enumerate(zip(usable, records["loss"], strict=False)):
             row = {name: column[index] for name, column in columns.items()}
             row = {**row, "seconds": seconds}
-            losses = records["loss"][index]
-            self._record(row, losses, finite, again if len(records["loss"]) > 1 else None)
+            inside = index + 1 < len(records["loss"])  # its arrays are not those at the end
+            self._record(row, losses, finite, again if inside else None)
         if len(usable) and not usable[-1].any():
             self._diverged(f"the parameters were not finite after epoch {self.epoch + 1}")
         elif not outcome.finite:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -72,10 +72,12 @@ class Steps(Method):
         self.engine = get_engine(self.plan.engine)
         seconds = epoch_seconds(self.program, training.task.n_rows) / self.engine.speed
         fitting = 0 if training.task.stream else int(CALL_SECONDS / seconds)
-        self.several = fitting > 0 and not training.watched
+        self.several = fitting > 1 and not training.watched
         self.chunk = fitting if self.several else 1
         long = self.engine.splits_epochs and seconds > PART_SECONDS
         self.part = max(1, int(steps * PART_SECONDS / seconds)) if long else steps
+        if not self.several and training.keeper is None:  # else older optimizer states are kept
+            self.program = replace(self.program, donated=len(flatten(state)))
         return state
 
     def _first_state(self, snapshot: Snapshot) -> Any:
@@ -91,43 +93,43 @@ class Steps(Method):
         Of an epoch that takes long, a call runs some of the steps.
         """
         going = training.epoch + 1 < self.plan.epochs
-        while going:
-            first = training.epoch + 1
-            epochs = range(first, min(first + self.chunk, self.plan.epochs))
-            began = time.perf_counter()
-            if training.step or self.part < self.steps or training.task.stream:
-                epochs = range(first, first + 1)
-                outcome = self._in_parts(training, epochs)
-            else:
-                outcome = self._outcome(flatten(training.carried), epochs)
-            if self.several:
-                self._fit_chunk((time.perf_counter() - began) / len(epochs))
-            going = training.take_in(outcome, began) and epochs.stop < self.plan.epochs
+        with closing(self._portions(training)) as portions:
+            while going:
+                first = training.epoch + 1
+                epochs = range(first, min(first + self.chunk, self.plan.epochs))
+                began = time.perf_counter()
+                if training.step or self.part < self.steps or training.task.stream:
+                    epochs = range(first, first + 1)
+                    outcome = self._in_parts(training, epochs, portions)
+                else:
+                    outcome = self._outcome(flatten(training.carried), epochs)
+                if self.several:
+                    self._fit_chunk((time.perf_counter() - began) / len(epochs))
+                going = training.take_in(outcome, began) and epochs.stop < self.plan.epochs
 
-    def _in_parts(self, training: Training, epoch: range) -> Outcome:
+    def _in_parts(self, training: Training, epoch: range, portions: Iterator[Portion]) -> Outcome:
         """One epoch in several calls, between which Ctrl-C is heard and checkpoints are written.
 
         What the parts are depends on the clock; what they give does not.
         """
-        with closing(self._portions(training, epoch.start)) as portions:
-            for portion in portions:
-                while training.step < portion.stop:
-                    outcome = self._part(training, epoch, portion)
-                    records = _joined(training.records, outcome.records)
-                    if not outcome.finite or records[0].shape[1] == self.steps:
-                        return replace(outcome, records=records)
-                    training.take_part(outcome.carried, records)
-        raise DataError("the rows of an epoch ended before its steps did")
+        while True:
+            portion = next(portions)
+            while training.step < portion.stop:
+                outcome = self._part(training, epoch, portion)
+                records = _joined(training.records, outcome.records)
+                if not outcome.finite or records[0].shape[1] == self.steps:
+                    return replace(outcome, records=records)
+                training.take_part(outcome.carried, records)
 
-    def _portions(self, training: Training, epoch: int) -> Generator[Portion, None, None]:
-        """The rows of an epoch that are still to come: all that there are, or as they are read."""
+    def _portions(self, training: Training) -> Generator[Portion, None, None]:
+        """The rows that are still to come: all that there are, again and again, or as read."""
         stream, plan = training.task.stream, self.plan
-        if stream is None:
+        while stream is None:
             yield Portion(self.rows, 0, self.steps)
-        else:
-            yield from stream.portions(
-                epoch, self.bounds, training.step, seed=plan.seed, shuffled=plan.shuffle
-            )
+        epochs = range(training.epoch + 1, plan.epochs)
+        yield from stream.portions(
+            epochs, self.bounds, training.step, seed=plan.seed, shuffled=plan.shuffle
+        )
 
     def _part(self, training: Training, epoch: range, portion: Portion) -> Outcome:
         """Some steps, all of them in one portion."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from dataclasses import dataclass
 
 import numpy as np
 
 from chainrule.engines.base import EngineChoice
 from chainrule.errors import ParameterError
 from chainrule.optim.settings import COUNT, COUNT_FROM_ZERO, FLAG, Optional, check, setting
+from chainrule.records import dataclass
 
 
 @dataclass(frozen=True)

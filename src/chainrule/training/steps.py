@@ -8,7 +8,6 @@ whether one network is trained or many at once: the axis of the members is added
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from typing import Any, NamedTuple, Protocol
 
@@ -20,6 +19,7 @@ from chainrule.nn.base import Mode
 from chainrule.nn.losses import Loss
 from chainrule.nn.regularization import L1, L2, MaxNorm, Penalty
 from chainrule.optim.base import Optimizer
+from chainrule.records import dataclass
 from chainrule.shapes import FLOAT64, ROWS, UINT32, Array, TensorType
 from chainrule.training.snapshot import Snapshot
 from chainrule.transforms import batch, gradient, simplify

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from chainrule.errors import ParameterError
+from chainrule.engines.processes import Spread
+from chainrule.errors import DataError, ParameterError
 from chainrule.nn.losses import Loss
+from chainrule.records import dataclass
 from chainrule.shapes import Array
 from chainrule.training.prefetch import prefetched
 
@@ -21,11 +23,14 @@ class Portion(NamedTuple):
         Features, targets, and weights if there are any.
     first, stop : int
         The first of the steps, and the one behind the last.
+    own : (n,) bool, optional
+        Which rows this process has read, where several read some each; others stand for the rest.
     """
 
     rows: Sequence[Array]
     first: int
     stop: int
+    own: Array | None = None
 
 
 @runtime_checkable
@@ -88,14 +93,33 @@ class Streamed:
         return cls(source, architecture.as_rows, lambda y: loss.prepare(y, n_out, dtype))
 
     def portions(
-        self, epoch: int, bounds: Array, first: int, *, seed: int, shuffled: bool
+        self, epochs: range, bounds: Array, first: int, *, seed: int, shuffled: bool
     ) -> Generator[Portion, None, None]:
-        """What the source gives, prepared; a thread does that while the engine computes."""
+        """What the source gives, prepared: of the first epoch from the step ``first`` on.
+
+        A thread does that while the engine computes, from one epoch into the next.
+
+        Raises
+        ------
+        DataError
+            If the source gives fewer rows than it said.
+        """
+        starts = chain([first], repeat(0))
 
         def prepared() -> Iterator[Portion]:
-            for portion in self.source.portions(epoch, bounds, first, seed=seed, shuffled=shuffled):
-                X, y, *weights = portion.rows
-                yield portion._replace(rows=[self.features(X), self.targets(y), *weights])
+            for epoch, start in zip(epochs, starts, strict=False):
+                done = start
+                for portion in self.source.portions(
+                    epoch, bounds, start, seed=seed, shuffled=shuffled
+                ):
+                    X, y, *weights = portion.rows
+                    done = portion.stop
+                    rows = [self.features(X), self.targets(y), *weights]
+                    if portion.own is not None:
+                        rows = [Spread.of(each, portion.own) for each in rows]
+                    yield portion._replace(rows=rows)
+                if done < len(bounds):
+                    raise DataError("the rows of an epoch ended before its steps did")
 
         return prefetched(prepared)
 

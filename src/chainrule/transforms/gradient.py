@@ -8,7 +8,6 @@ path that leads nowhere is an :class:`Absence` with a reason, never a silent zer
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from chainrule.errors import DisconnectedError, NotDifferentiableError, ShapeError
@@ -19,6 +18,7 @@ from chainrule.ops import elementwise as ew
 from chainrule.ops.build import cast
 from chainrule.ops.movement import ones_like, reshape, zeros_like
 from chainrule.ops.reduce import sum as reduce_sum
+from chainrule.records import dataclass
 from chainrule.shapes import Shape, is_float
 from chainrule.transforms.passes import graph_pass
 

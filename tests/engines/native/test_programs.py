@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -160,6 +161,75 @@ def test_rows_and_carried_values_of_other_shapes_are_refused() -> None:
     for carried, rows in (([np.ones(1)], given[1]), (given[0], [np.ones((8, 2)), np.ones(5)])):
         with pytest.raises(ShapeError):
             NativeEngine().run(program, carried, rows, seed=0, epochs=range(1))
+
+
+def counting(donated: int) -> tuple[Program, list[Any]]:
+    """A program that adds the rows' mean to two carried values, and its rows."""
+    a, b, x, key = cr.input((3,)), cr.input((3,)), cr.input((cr.ROWS,)), cr.input((2,), "uint32")
+    step = Graph((a, b, x, key), (a + cr.mean(x), b + cr.mean(x), cr.mean(x)))
+    rows = [np.arange(8, dtype=np.float64)]
+    return Program(step, carried=2, batch=4, donated=donated), rows
+
+
+def test_what_a_call_gave_stays_as_it_is_unless_it_is_donated() -> None:
+    engine, (program, rows) = NativeEngine(), counting(donated=1)
+    start = [np.zeros(3), np.zeros(3)]
+    first = engine.run(program, start, rows, seed=0, epochs=range(1)).carried
+    assert not np.any(start)
+    kept, given = first
+    second = engine.run(program, first, rows, seed=0, epochs=range(1, 2)).carried
+    assert np.array_equal(kept, np.full(3, 7.0))
+    assert second[1] is given
+    assert np.array_equal(second, np.full((2, 3), 14.0))
+    other = [second[1], second[0]]  # not in the place where it was handed out
+    third = engine.run(program, other, rows, seed=0, epochs=range(2, 3)).carried
+    assert np.array_equal(second, np.full((2, 3), 14.0))
+    assert np.array_equal(third, np.full((2, 3), 21.0))
+
+
+def test_calls_share_their_work_space_while_the_program_lives() -> None:
+    engine, (program, rows) = NativeEngine(), counting(donated=0)
+    carried = [np.zeros(3), np.zeros(3)]
+    engine.run(program, carried, rows, seed=0, epochs=range(1))
+    (compiled,) = engine._programs._items.values()
+    space = compiled._idle
+    engine.run(program, carried, rows, seed=0, epochs=range(1))
+    assert compiled._idle is space is not None
+    engine.run(program, carried, [np.arange(12.0)], seed=0, epochs=range(1))
+    assert compiled._idle.rows == 12
+    del program, space
+    assert compiled._idle is None
+
+
+def test_a_graph_that_is_built_anew_finds_its_code() -> None:
+    """A second training of the same layers, as in a search: what differs is in its tables."""
+    engine = NativeEngine()
+    for number in (2.0, 3.0):
+        factors = np.full(100, number)  # too large to be part of the printed graph
+        a, x, key = cr.input(()), cr.input((cr.ROWS,)), cr.input((2,), "uint32")
+        step = Graph((a, x, key), (a, cr.sum(cr.constant(factors)) * cr.sum(x)))
+        rows = [np.ones(8)]
+        outcome = engine.run(Program(step, 1, 8), [np.zeros(())], rows, seed=0, epochs=range(1))
+        assert outcome.records[0] == 800 * number
+    first, second = engine._programs._items.values()
+    assert first.call.code is second.call.code
+
+
+def test_two_threads_can_run_one_program_at_a_time_each_with_its_own_space() -> None:
+    engine, (program, rows) = NativeEngine(), counting(donated=0)
+    carried, found = [np.zeros(3), np.zeros(3)], []
+
+    def run() -> None:
+        for _ in range(30):
+            found.append(engine.run(program, carried, rows, seed=0, epochs=range(5)).carried)
+
+    threads = [Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 90
+    assert all(np.array_equal(each, np.full((2, 3), 35.0)) for each in found)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 100, 4095, 4096, 70_000, 300_000])

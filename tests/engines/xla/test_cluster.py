@@ -50,11 +50,11 @@ def free_port() -> int:
     raise AssertionError("no two free ports next to each other")
 
 
-def run(numbers: Sequence[int], count: int, *fault: str) -> list[Ended]:
+def run(numbers: Sequence[int], count: int, *fault: str, worker: str = "worker") -> list[Ended]:
     """Start some of ``count`` processes, and wait for the end of all of them."""
     port, began = free_port(), time.monotonic()
     environment = {**os.environ, "XLA_FLAGS": "", "PYTHONPATH": str(ROOT / "src")}
-    command = [sys.executable, "-m", "tests.engines.xla.worker"]
+    command = [sys.executable, "-m", f"tests.engines.xla.{worker}"]
     started = [
         subprocess.Popen(
             [*command, str(number), str(count), str(port), *fault],
@@ -119,7 +119,7 @@ def test_a_process_that_is_through_before_the_others_is_noticed() -> None:
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        ("other data", "process 1 has another data set than process 0 (203 x 6 float64 and"),
+        ("other data", "process 1 has another data set than process 0 (203 x 6 float64, checksum"),
         pytest.param("another program", "another program than", marks=pytest.mark.slow),
     ],
 )

@@ -10,10 +10,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chainrule.engines.base import Program
+from chainrule.engines.base import BoundedCache, Program
 from chainrule.engines.native.cache import cached_object
 from chainrule.engines.native.jit import Code, to_object
-from chainrule.engines.native.layout import Layout, packed, unpacked
+from chainrule.engines.native.layout import Layout, object_code, packed, unpacked
 from chainrule.engines.native.sizes import shape_size
 from chainrule.engines.native.target import Target
 from chainrule.graph.graph import Graph
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 DUMP = "CHAINRULE_DUMP"  # of the environment: a folder for what each pass gives
 MOST_BYTES = 2**47  # what x86 and Arm processors address
+KEPT = 128  # programs whose code stays in memory, for graphs that are built anew but are the same
+
+_loaded: BoundedCache[tuple[str, Target], tuple[bytes, Code]] = BoundedCache(KEPT)
 
 
 def program_kind(program: Program) -> tuple[int, int, bool, bool]:
@@ -54,8 +57,15 @@ def build(graph: Graph, target: Target, program: Program | None = None) -> tuple
         from chainrule.engines.native.stages import dump
 
         dump(Path(folder), graph, kind, _write(graph, target, program), target)
-    layout, code = unpacked(cached_object(printed, target, make), graph)
-    return layout, Code(code, target)
+    content, code = _loaded.get(
+        (printed, target), lambda: _load(cached_object(printed, target, make), target)
+    )
+    return unpacked(content, graph), code
+
+
+def _load(content: bytes, target: Target) -> tuple[bytes, Code]:
+    """An entry of the cache, and its code in memory."""
+    return content, Code(object_code(content), target)
 
 
 def _write(graph: Graph, target: Target, program: Program | None) -> Written:

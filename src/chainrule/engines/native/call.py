@@ -15,7 +15,6 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
 from typing import Any
@@ -25,6 +24,7 @@ from chainrule.engines.native.jit import Code, load_own, provide
 from chainrule.engines.native.structured import I64, Part, Structured, functions
 from chainrule.engines.native.target import Target, host
 from chainrule.errors import ChainruleError, DataError, ShapeError
+from chainrule.records import dataclass
 
 ROW_STEP = 64  # work space grows by this many rows at a time
 ALIGNMENT = 64  # of work space, in bytes

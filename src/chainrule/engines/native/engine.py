@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -218,6 +220,8 @@ class CompiledProgram:
         self.records = [node.type for node in step.outputs[carried:]]
         self.fed = [node.type for node in step.inputs[carried:-1]]
         self.call = code.function(RUNNER, None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+        self._idle: _Space | None = None
+        self._lock = RLock()  # a garbage collection may call `release` anywhere
 
     def run(
         self,
@@ -235,65 +239,104 @@ class CompiledProgram:
             If a computed index was outside its axis.
         """
         rows_of([node.type for node in self.graph.inputs[:-1]], [*carried, *rows])
-        running = _Run(self, program, carried, rows, seed)
-        outcome = running(epochs)
-        if running.status[0]:
+        space = self._taken(program, len(rows[0]))
+        outcome = _Run(self, space, program, carried, rows, seed)(epochs)
+        if space.status[0]:
             raise index_error(
                 lambda engine: engine.run(program, carried, rows, seed=seed, epochs=epochs)
             )
+        self._idle = space  # for the next call
         return outcome
 
+    def _taken(self, program: Program, rows: int) -> _Space:
+        """Work space that nobody else has: that of the last call, or new one."""
+        with self._lock:
+            idle, self._idle = self._idle, None
+        fits = idle is not None and idle.program() is program and idle.rows == rows
+        return idle if idle is not None and fits else _Space(self, program, rows)
 
-class _Run:
-    """The arrays of one call of a program.
+    def release(self, ended: object) -> None:
+        """Give memory back that was kept for a program which is no more."""
+        with self._lock:
+            if self._idle is not None and self._idle.program is ended:
+                self._idle = None
+
+
+class _Space:
+    """Memory that the calls of one program share: all that no call leaves anything in.
 
     Attributes
     ----------
+    program : weak reference
+        Where the program ends, nobody needs this any more.
     status : (3,) int64
         Index error, steps done, stopped by a loss that is not finite.
     """
 
+    def __init__(self, compiled: CompiledProgram, program: Program, rows: int) -> None:
+        heap, bounds = compiled.heap, program.bounds(rows)
+        self.program, self.rows = weakref.ref(program, compiled.release), rows
+        self.steps, self.first = len(bounds), program.first_step + 1
+        most = int((bounds[:, 1] - bounds[:, 0]).max())
+        self.batch = [heap.array(type_, most) for type_ in compiled.fed]
+        self.once = [heap.array(type_) for type_ in compiled.records]
+        self.work = [heap.empty(size) for size in compiled.layout.arena(most)]
+        self.scratch = compiled.layout.scratch(compiled.target, most)
+        self.scratches = heap.empty(0)
+        self.status = heap.filled(0, (3,), INT64)
+        self.fields = {
+            "step_key": heap.filled(0, (2,), UINT32),
+            "bounds": heap.given(bounds, INT64),
+            "order": heap.filled(0, (rows,), INT64),
+            "sorting": heap.empty(sorting_bytes(rows)),
+            "status": self.status,
+        }
+        self.handed_out: list[weakref.ref[Array]] = []  # the carried values after the last call
+
+    def given_back(self, carried: Sequence[Array], donated: int) -> list[bool]:
+        """Which carried values are those of the last call, and nobody else's any more."""
+        last = [reference() for reference in self.handed_out] or [None] * len(carried)
+        kept = len(carried) - donated
+        return [i >= kept and carried[i] is last[i] for i in range(len(carried))]
+
+
+class _Run:
+    """The arrays of one call of a program."""
+
     def __init__(
         self,
         compiled: CompiledProgram,
+        space: _Space,
         program: Program,
         carried: Sequence[Array],
         rows: Sequence[Array],
         seed: int,
     ) -> None:
-        self.compiled, heap = compiled, compiled.heap
-        bounds = program.bounds(len(rows[0]))
-        self.count, self.steps, self.first = len(rows[0]), len(bounds), program.first_step + 1
-        most = int((bounds[:, 1] - bounds[:, 0]).max())
+        self.compiled, self.space, heap = compiled, space, compiled.heap
         given = zip(rows, compiled.fed, strict=True)
         self.data = [heap.given(array, type_.dtype) for array, type_ in given]
-        self.batch = [heap.array(type_, most) for type_ in compiled.fed]
-        self.carried = [heap.array(type_) for type_ in compiled.carried]
-        for target, value in zip(self.carried, carried, strict=True):
-            np.copyto(target, np.moveaxis(value, 0, -1) if compiled.interleaved else value)
-        self.once = [heap.array(type_) for type_ in compiled.records]
-        self.work = [heap.empty(size) for size in compiled.layout.arena(most)]
-        self.scratch = compiled.layout.scratch(compiled.target, most)
-        self.status = heap.filled(0, (3,), INT64)
-        self.fields = {
-            "seed": heap.given(random.key(seed), UINT32),
-            "step_key": heap.filled(0, (2,), UINT32),
-            "bounds": heap.given(bounds, INT64),
-            "order": heap.filled(0, (self.count,), INT64),
-            "sorting": heap.empty(sorting_bytes(self.count)),
-            "status": self.status,
-        }
+        given_back = space.given_back(carried, program.donated)
+        if compiled.interleaved:
+            carried = [np.moveaxis(array, 0, -1) for array in carried]
+        self.carried = [
+            array if back else heap.copied(array)
+            for array, back in zip(carried, given_back, strict=True)
+        ]
+        space.handed_out = [weakref.ref(array) for array in self.carried]
+        self.fields = {**space.fields, "seed": heap.given(random.key(seed), UINT32)}
+        space.status.fill(0)
 
     def __call__(self, epochs: range) -> Outcome:
         """Run them."""
-        kept = [self._kept(array, len(epochs)) for array in self.once]
+        status = self.space.status
+        kept = [self._kept(array, len(epochs)) for array in self.space.once]
         with self._team() as control:
             table = self._table(control)
             places = self._places(table, kept)
             self.compiled.call(places.ctypes.data, epochs.start, len(epochs))
         self.compiled.heap.check()
-        done, stopped = int(self.status[1]), bool(self.status[2])
-        ran = done // self.steps + stopped  # epochs that were begun
+        done, stopped = int(status[1]), bool(status[2])
+        ran = done // self.space.steps + stopped  # epochs that were begun
         carried, records = self.carried, [x[:ran] for x in kept]
         if self.compiled.interleaved:  # behind the axes of epochs and steps come the members
             carried = [np.ascontiguousarray(np.moveaxis(x, -1, 0)) for x in carried]
@@ -307,27 +350,29 @@ class _Run:
     def _kept(self, array: Array, epochs: int) -> Array:
         """Where each step's record goes; steps that do not run leave NaN or 0."""
         nothing = np.nan if array.dtype.kind == "f" else 0
-        shape = (epochs, self.steps, *array.shape)
+        shape = (epochs, self.space.steps, *array.shape)
         return self.compiled.heap.filled(nothing, shape, array.dtype)
 
     def _table(self, control: Control | None) -> Array:
         """What a step reads; the next carried values lie where the old ones do."""
+        space = self.space
         threads, address = (control.slots, control.address) if control else (1, 0)
-        self.spaces = self.compiled.heap.empty(self.scratch * threads)
-        inputs = [*self.carried, *self.batch, self.fields["step_key"]]
-        outputs = [*self.carried, *self.once]
-        arrays = [*inputs, *self.compiled.constants, *outputs, *self.work, self.spaces]
-        return self._words([*_places(arrays), self.scratch, address])
+        if space.scratches.nbytes < space.scratch * threads:
+            space.scratches = self.compiled.heap.empty(space.scratch * threads)
+        inputs = [*self.carried, *space.batch, self.fields["step_key"]]
+        outputs = [*self.carried, *space.once]
+        arrays = [*inputs, *self.compiled.constants, *outputs, *space.work, space.scratches]
+        return self._words([*_places(arrays), space.scratch, address])
 
     def _words(self, words: Sequence[int]) -> Array:
         return self.compiled.heap.given(np.array(words, ADDRESS), ADDRESS)
 
     def _places(self, table: Array, kept: Sequence[Array]) -> Array:
         """What ``run`` reads: its fields, then a source and a target for each copy."""
-        arrays = {**self.fields, "table": table}
+        space, arrays = self.space, {**self.fields, "table": table}
         words = {name: array.ctypes.data for name, array in arrays.items()}
-        words |= {"rows": self.count, "steps": self.steps, "first_step": self.first}
-        copies = [*zip(self.data, self.batch, strict=True), *zip(self.once, kept, strict=True)]
+        words |= {"rows": space.rows, "steps": space.steps, "first_step": space.first}
+        copies = [*zip(self.data, space.batch, strict=True), *zip(space.once, kept, strict=True)]
         pairs = _places([array for copy in copies for array in copy])
         return self._words([*[words[name] for name in self.compiled.layout.fields], *pairs])
 

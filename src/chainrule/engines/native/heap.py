@@ -50,6 +50,12 @@ class Heap:
         fits = array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned
         return array if fits else array.astype(dtype, "C")
 
+    def copied(self, array: Array) -> Array:
+        """A copy that compiled code may write to."""
+        copy = self.array(TensorType(array.dtype, array.shape))
+        np.copyto(copy, array)
+        return copy
+
     def function(
         self, code: Code, name: str, entries: Sequence[Entry], *, releases_gil: bool = False
     ) -> Function:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from chainrule.engines.native.call import ROW_STEP
 from chainrule.engines.native.target import Target
 from chainrule.engines.native.tiling import ProductSpec, scratch_bytes
 from chainrule.graph.graph import Graph
+from chainrule.records import dataclass
 from chainrule.shapes import Array
 
 FUNCTION, RUNNER = "compute", "run"  # names of what is called: of a graph, of a program
@@ -74,16 +75,25 @@ def packed(layout: Layout, graph: Graph, code: bytes) -> bytes:
     return len(text).to_bytes(LENGTH_BYTES, "little") + text + code
 
 
-def unpacked(content: bytes, graph: Graph) -> tuple[Layout, bytes]:
-    """The layout, with the graph's constants in it, and the object code."""
-    end = LENGTH_BYTES + int.from_bytes(content[:LENGTH_BYTES], "little")
-    fields = json.loads(content[LENGTH_BYTES:end])
+def object_code(content: bytes) -> bytes:
+    """What follows the layout."""
+    return content[_end(content) :]
+
+
+def unpacked(content: bytes, graph: Graph) -> Layout:
+    """The layout, with the graph's constants in it."""
+    fields = json.loads(content[LENGTH_BYTES : _end(content)])
     given = _payloads(graph)
     constants = [given[x] if isinstance(x, int) else _read(*x) for x in fields.pop("constants")]
     products = [
         ProductSpec(**{**each, "dtype": np.dtype(each["dtype"])}) for each in fields.pop("products")
     ]
-    return Layout(constants, products=products, **fields), content[end:]
+    return Layout(constants, products=products, **fields)
+
+
+def _end(content: bytes) -> int:
+    """Where the layout ends."""
+    return LENGTH_BYTES + int.from_bytes(content[:LENGTH_BYTES], "little")
 
 
 def _payloads(graph: Graph) -> list[Array]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
 from chainrule.engines.native.llvm import bindings
+from chainrule.records import dataclass
 from chainrule.shapes import Dtype
 
 

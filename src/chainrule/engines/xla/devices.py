@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -83,7 +84,7 @@ class Devices:
         """One that belongs to this process."""
         return self.mesh.local_devices[0]
 
-    def _sharding(self, *axes: str | None) -> Any:
+    def _sharding(self, *axes: Any) -> Any:
         return jax.sharding.NamedSharding(self.mesh, jax.sharding.PartitionSpec(*axes))
 
     @property
@@ -111,6 +112,20 @@ class Devices:
             for x, way in pairs  # of x itself a processor would use the memory
         ]
 
+    def together(self, arrays: Sequence[Array]) -> list[Any]:
+        """Sums over the processes on every device: one device of each gives what it has."""
+        first = list(self.mesh.devices.flat).index(self.local)
+        parted = self._sharding(self.mesh.axis_names)
+
+        def given(part: tuple[slice, ...], array: Array) -> Array:
+            return np.array(array[None]) if part[0].start == first else np.zeros_like(array)[None]
+
+        parts = [
+            jax.make_array_from_callback((self.count, *x.shape), parted, partial(given, array=x))
+            for x in arrays
+        ]
+        return list(jax.jit(_summed, out_shardings=self.everywhere)(parts))
+
     def fetch(self, arrays: Sequence[Any]) -> list[Array]:
         """The values of arrays, in every process."""
         if not all(array.is_fully_replicated for array in arrays):
@@ -121,3 +136,7 @@ class Devices:
         """How large data sets may be on each device; infinite where nothing limits them."""
         limit: float = (self.local.memory_stats() or {}).get("bytes_limit", np.inf)
         return limit * RESIDENT_SHARE
+
+
+def _summed(parts: list[Any]) -> list[Any]:
+    return [each.sum(axis=0, dtype=each.dtype) for each in parts]

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 
 from chainrule.engines.base import BoundedCache, Executable, Outcome, Program, rows_of
-from chainrule.engines.processes import await_verdict, current, results_only
+from chainrule.engines.processes import Spread, await_verdict, current, results_only
 from chainrule.engines.reference import row_order
 from chainrule.engines.xla.cluster import facts
 from chainrule.engines.xla.devices import PLATFORMS, PRECISIONS, Devices
@@ -246,6 +246,8 @@ class XlaEngine:
         )
 
     def _everywhere(self, arrays: Sequence[Array]) -> list[Any]:
+        if any(isinstance(array, Spread) for array in arrays):
+            return self.devices.together(arrays)
         return self.devices.put(arrays, [self.devices.everywhere] * len(arrays))
 
     def _on_devices(self, array: Array) -> Any:
