@@ -27,7 +27,6 @@ from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, intern
 from chainrule.graph.op import Kind, Op
 from chainrule.shapes import ROWS, Array, Shape, TensorType, bind_rows, size_of
-from chainrule.transforms import simplify
 from chainrule.transforms.batch import Case
 
 GAIN = 1.05  # by how much fewer lanes must stand idle
@@ -134,7 +133,7 @@ def _step(single: Graph, carried: int, members: int) -> Graph | None:
             return None
         done[node] = found, True
     outputs = [_spread(*done[x], members) for x in single.outputs]
-    return Graph((*many.values(), *rows, key), tuple(simplify(outputs)))
+    return Graph((*many.values(), *rows, key), tuple(outputs))
 
 
 def _interleaved(case: Case) -> Node | None:
