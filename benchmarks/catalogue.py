@@ -218,7 +218,7 @@ def grid() -> Work:
             ),
         ],
         rounds=5,
-        seconds=0.1,
+        seconds=0.3,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Barrier
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -47,6 +47,40 @@ def test_they_agree_share_and_part() -> None:
         return cluster.number, shared
 
     assert each(task, 3) == [(0, {"seed": 0}), (1, {"seed": 0}), (2, {"seed": 0})]
+
+
+def test_what_each_has_is_heard_by_all_however_long_it_is() -> None:
+    port = free_port()
+
+    def task(number: int) -> Any:
+        cluster = meet("127.0.0.1", port, number, 3, "v1")
+        found = [cluster.gather([number, "é" * 10**6]), cluster.gather(number)]
+        cluster.leave()
+        return found
+
+    words = [[number, "é" * 10**6] for number in range(3)]
+    assert each(task, 3) == [[words, [0, 1, 2]]] * 3
+
+
+def test_time_in_which_the_whole_machine_stands_still_is_not_silence() -> None:
+    """It is over at once for everybody who waits, however long it was."""
+    one, other = socket.socketpair()
+    link = processes.Link(one, 5.0)
+    pieces = [TimeoutError, TimeoutError, b'{"alive": true}\n']
+
+    class Standing:
+        def recv(self, _: int) -> bytes:
+            piece = pieces.pop(0)
+            if isinstance(piece, bytes):
+                return piece
+            raise piece
+
+    link._connection = cast(Any, Standing())
+    assert link.receive() == {"alive": True}
+    pieces[:] = [TimeoutError] * processes.PIECES
+    assert link.receive() is None
+    for each in (link._out, one, other):
+        each.close()
 
 
 def test_what_differs_is_said_in_all_of_them() -> None:

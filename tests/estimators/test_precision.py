@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.sparse
+from sklearn.base import clone
 
 from chainrule.estimators import MLPClassifier, MLPRegressor, precision
 from chainrule.shapes import FLOAT32, FLOAT64
@@ -25,7 +26,7 @@ def regressor(**settings: Any) -> MLPRegressor:
 
 
 def computed_in(rows: Any = X, targets: Any = T, **settings: Any) -> Any:
-    return precision.of_training(regressor(**settings), rows, targets, FLOAT64)
+    return precision.of_training(regressor(**settings), [rows, targets], FLOAT64, False)
 
 
 def test_rows_that_are_shuffled_into_batches_are_learned_in_float32() -> None:
@@ -45,6 +46,12 @@ def test_rows_that_are_shuffled_into_batches_are_learned_in_float32() -> None:
         {"rows": X + 2e6},
         {"rows": scipy.sparse.csr_array(-1e7 * X)},
         {"targets": T - 2e6},
+        {"rows": 1e-9 * X},
+        {"targets": 1e-200 * T},
+        {"learning_rate_init": 1e-9},
+        {"learning_rate_init": 1e60},
+        {"alpha": 1e60},
+        {"epsilon": 1e-50},
     ],
     ids=str,
 )
@@ -73,14 +80,59 @@ def test_the_bits_are_those_of_float32_rows(settings: dict[str, Any]) -> None:
     assert one.loss_curve_ == other.loss_curve_
 
 
-def test_a_training_goes_on_in_another_type() -> None:
-    """``partial_fit`` after ``fit``: the optimizer's moments come along."""
-    one = MLPClassifier(max_iter=3, random_state=0).fit(X, Y)
+@pytest.mark.parametrize("size", [1e37, 1e-40])
+def test_weights_count_as_numbers_do(size: float) -> None:
+    """Sums of such weights overflow float32, or vanish there."""
+    weights = np.full(len(X), size)
+    one = regressor(alpha=0.0).fit(X, T, sample_weight=weights)
+    other = regressor(alpha=0.0, dtype="float64").fit(X, T, sample_weight=weights)
+    assert one.training_dtype_ == FLOAT64
+    assert one.loss_curve_ == other.loss_curve_
+    factors = {0: 1e38, 1: 1.0}
+    assert MLPClassifier(max_iter=1, class_weight=factors).fit(X, Y).training_dtype_ == FLOAT64
+
+
+def test_validation_rows_count_too() -> None:
+    large = X.copy()
+    large[0, 0] = 1e39  # infinite in float32
+    model = regressor().fit(X, T, X_val=large, y_val=T)
+    assert model.training_dtype_ == FLOAT64
+    assert np.isfinite(model.validation_scores_).all()
+
+
+def test_a_column_of_zeros_with_a_tiny_epsilon() -> None:
+    """Adam divides its moments, 0, by epsilon, which float32 would take for 0."""
+    rows = np.where(np.arange(5) == 1, 0.0, X)
+    model = regressor(alpha=0.0, epsilon=1e-50).fit(rows, T)
+    assert all(np.isfinite(array).all() for array in model.coefs_)
+
+
+def test_what_goes_on_stays_in_its_type() -> None:
+    """By ``partial_fit`` and by ``warm_start``, however many rows come, however it was stored."""
+    model = MLPClassifier(max_iter=2, random_state=0, warm_start=True).fit(X, Y)
+    assert model.training_dtype_ == FLOAT32
+    for go_on in (
+        lambda: model.partial_fit(X[:20], Y[:20]),
+        lambda: model.fit(X[:500], Y[:500]),
+        lambda: pickle.loads(pickle.dumps(model)).fit(X[:500], Y[:500]),
+    ):
+        assert go_on().training_dtype_ == FLOAT32
+        assert model.coefs_[0].dtype == FLOAT64
+    assert model.partial_fit(1e7 * X[:20], Y[:20]).training_dtype_ == FLOAT64
+    assert model.fit(X, Y).training_dtype_ == FLOAT64, "it keeps the digits that it needed once"
+    model.set_params(warm_start=False)
+    assert model.fit(X, Y).training_dtype_ == FLOAT32, "another training"
+    small = MLPClassifier(max_iter=2, random_state=0, warm_start=True).fit(X[:500], Y[:500])
+    assert small.fit(X, Y).training_dtype_ == FLOAT64
+    assert clone(small).fit(X, Y).training_dtype_ == FLOAT32
+
+
+def test_moments_come_along_into_another_type() -> None:
+    """Where a type is asked for between two calls: ``partial_fit`` goes on all the same."""
+    one = MLPClassifier(max_iter=3, random_state=0).fit(X, Y).set_params(dtype="float64")
     other = MLPClassifier(max_iter=3, random_state=0, dtype="float64").fit(X, Y)
     for model in (one, other):
         assert model.partial_fit(X, Y).t_ == 4 * len(X)
     for a, b in zip(one.coefs_, other.coefs_, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
         assert (a != a.astype(np.float32)).any()
-    one.set_params(warm_start=True).fit(X, Y)
-    assert (one.coefs_[0] == one.coefs_[0].astype(np.float32)).all()

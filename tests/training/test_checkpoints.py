@@ -489,13 +489,13 @@ def test_a_search_has_no_checkpoints(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send SIGTERM")
 def test_a_termination_leaves_a_checkpoint_and_ends_the_process(tmp_path: Path) -> None:
-    with start(tmp_path / "kept", "reference", False) as process:
+    with start(tmp_path / "kept", "reference", "memory", resume=False) as process:
         assert process.stdout is not None and process.stdout.readline() == "begun\n"
         time.sleep(0.1)
         process.terminate()
         process.wait(timeout=60)
     assert process.returncode == -signal.SIGTERM
-    with start(tmp_path / "kept", "reference", True) as process:
+    with start(tmp_path / "kept", "reference", "memory", resume=True) as process:
         output = process.communicate(timeout=120)[0]
     assert output.splitlines()[-1] == undisturbed("reference")
 

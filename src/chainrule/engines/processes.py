@@ -10,18 +10,21 @@ connects by mistake is refused: by what it says, its length, and a token where o
 from __future__ import annotations
 
 import atexit
+import hashlib
 import hmac
 import json
+import math
 import os
 import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, Final, NoReturn
+from zlib import crc32
 
 import numpy as np
 
@@ -31,6 +34,8 @@ from chainrule.shapes import Array
 MEETING: Final = 45.0  # seconds in which all processes arrive
 SILENCE: Final = 20.0  # seconds without a sign of life after which a process counts as ended
 KNOCKING: Final = 2.0  # seconds for somebody who connects to say who it is
+PIECES: Final = 10  # that silence is counted in
+AS_LONG_AS_IT_TAKES: Final = 3600.0  # seconds to send a message; who is gone is noticed by reading
 BEAT: Final = 4.0  # seconds between two signs of life
 LONGEST: Final = 2**16  # bytes of a message of somebody who is not known yet
 TOKEN: Final = "CHAINRULE_CLUSTER_TOKEN"  # where all processes have the same word, if they have one
@@ -47,36 +52,60 @@ class Link:
     """A connection to another process; a message is a line of JSON."""
 
     def __init__(self, connection: socket.socket, patience: float) -> None:
-        connection.settimeout(patience)
-        self._connection, self._lines = connection, connection.makefile("rb")
-        self._sending, self._longest = threading.Lock(), LONGEST
+        self._connection, self._sending, self._left = connection, threading.Lock(), b""
+        self._out = connection.dup()  # with a patience of its own, as messages may be long
+        self._out.settimeout(AS_LONG_AS_IT_TAKES)
+        self._bear(patience, LONGEST)
         self.heard: Queue[Any] = Queue()
         self.finished = threading.Event()
+
+    def _bear(self, silence: float, longest: float) -> None:
+        self._connection.settimeout(silence / PIECES)
+        self._longest = longest
+
+    def trust(self, patience: float) -> None:
+        """Bear silence for so long, and messages of any length: it is one of ours."""
+        self._bear(patience, math.inf)
 
     def send(self, **message: Any) -> None:
         """Send; a connection that is gone is noticed by who reads from it."""
         with suppress(OSError), self._sending:
-            self._connection.sendall(json.dumps(message).encode() + b"\n")
+            self._out.sendall(json.dumps(message).encode() + b"\n")
 
     def receive(self) -> dict[str, Any] | None:
         """The next message; None if none will come, or it is no message of ours."""
         try:
-            line = self._lines.readline(self._longest)
-            return dict(json.loads(line)) if line.endswith(b"\n") else None
+            line = self._line()
+            return None if line is None else dict(json.loads(line))
         except (OSError, ValueError, TypeError):
             return None
 
-    def trust(self, patience: float) -> None:
-        """Bear silence for so long, and messages of any length: it is one of ours."""
-        self._connection.settimeout(patience)
-        self._longest = -1
+    def _line(self) -> bytes | None:
+        parts, length = [self._left], 0
+        while b"\n" not in parts[-1]:
+            parts.append(self._more())
+            length += len(parts[-1])
+            if not parts[-1] or length > self._longest:
+                return None
+        line, _, self._left = b"".join(parts).partition(b"\n")
+        return line
+
+    def _more(self) -> bytes:
+        """What comes next; nothing if it was silent for too long, or is gone.
+
+        Silence is counted in pieces: where the whole machine stands still, one of them is over.
+        """
+        for _ in range(PIECES):
+            with suppress(TimeoutError):
+                return self._connection.recv(LONGEST)
+        return b""
 
     def close(self) -> None:
         """Break the connection, also for a thread that reads from it."""
         with suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
-        self._lines.close()
         self._connection.close()
+        self._out.close()
 
 
 class Cluster:
@@ -243,6 +272,32 @@ class Spread(np.ndarray[Any, Any]):
         found = rows.copy()
         found[~own] = 0
         return found.view(cls)
+
+
+def facts(
+    signature: str, carried: Sequence[Array], rows: Sequence[Array], seed: int
+) -> dict[str, str]:
+    """What the processes of a training must agree on before its first step."""
+    return {
+        "program": digest([np.array(signature)]),
+        "seed": str(seed),
+        "data set": " and ".join(_described(x) for x in rows if not isinstance(x, Spread)),
+        "starting point": digest(carried),
+    }
+
+
+def _described(rows: Array) -> str:
+    """Rows in a few words, with the checksum that is found quickest."""
+    shape, checksum = " x ".join(map(str, rows.shape)), crc32(np.ascontiguousarray(rows).data)
+    return f"{shape} {rows.dtype}, checksum {checksum:08x}"
+
+
+def digest(arrays: Iterable[Array]) -> str:
+    """Sixteen digits that are the same for the same numbers."""
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()[:16]
 
 
 def writes() -> bool:

@@ -70,6 +70,7 @@ class Job(NamedTuple):
             "n_layers_": len(found["coefs_"]) + 1,
             "n_outputs_": outputs_of(self.goal),
             "out_activation_": self.goal.activation,
+            "training_dtype_": self.machine.architecture.dtype,
         }
 
 

@@ -113,9 +113,11 @@ class MLPClassifier(ClassifierMixin, Multilayer):
         Networks trained at once, of which the best by score, or else by loss, is kept.
     dtype : {"float32", "float64"}, optional
         What is computed in, and the type of the attributes. By default the element type of ``X``,
-        but 1,000 float64 rows or more that are shuffled into batches are learned in float32, unless
-        a number in them exceeds a million: in half the time, and no less accurate. Attributes and
-        predictions have the type of ``X`` all the same.
+        but 1,000 float64 rows or more that are shuffled into batches are learned in float32 (see
+        ``training_dtype_``), in half the time, and no less accurate; not where numbers in them are
+        beyond a million or all below a millionth, or a setting is. What goes on, by ``warm_start``
+        or ``partial_fit``, stays in its type. Attributes and predictions have the type of ``X``
+        all the same.
     engine : {"native", "reference"}, optional
     class_weight : dict, "balanced" or None
         Factors on the weights of rows by their class; "balanced" gives classes equal sums.
@@ -140,6 +142,8 @@ class MLPClassifier(ClassifierMixin, Multilayer):
     n_layers_, n_outputs_, n_features_in_ : int
     feature_names_in_ : array of str
     out_activation_ : str
+    training_dtype_ : dtype
+        What weights were moved in; see ``dtype``.
     other_arrays_ : dict
         What layers other than linear ones own or carry, such as batch norm's.
     network_ : chainrule.Network
@@ -406,9 +410,11 @@ class MLPRegressor(RegressorMixin, Multilayer):
         Networks trained at once, of which the best by score, or else by loss, is kept.
     dtype : {"float32", "float64"}, optional
         What is computed in, and the type of the attributes. By default the element type of ``X``,
-        but 1,000 float64 rows or more that are shuffled into batches are learned in float32, unless
-        a number in them exceeds a million: in half the time, and no less accurate. Attributes and
-        predictions have the type of ``X`` all the same.
+        but 1,000 float64 rows or more that are shuffled into batches are learned in float32 (see
+        ``training_dtype_``), in half the time, and no less accurate; not where numbers in them are
+        beyond a million or all below a millionth, or a setting is. What goes on, by ``warm_start``
+        or ``partial_fit``, stays in its type. Attributes and predictions have the type of ``X``
+        all the same.
     engine : {"native", "reference"}, optional
     quantile : float in (0, 1), or a rising sequence
         For ``loss="quantile"``; several are learned together, never cross, and are predicted as
@@ -433,6 +439,8 @@ class MLPRegressor(RegressorMixin, Multilayer):
     n_layers_, n_outputs_, n_features_in_ : int
     feature_names_in_ : array of str
     out_activation_ : str
+    training_dtype_ : dtype
+        What weights were moved in; see ``dtype``.
     other_arrays_ : dict
         What layers other than linear ones own or carry, such as batch norm's.
     network_ : chainrule.Network

@@ -39,7 +39,7 @@ from chainrule.optim.settings import (
     Optional,
     setting,
 )
-from chainrule.shapes import Array, as_dtype
+from chainrule.shapes import Array, Dtype, as_dtype
 from chainrule.training.snapshot import Snapshot
 
 SOLVER = Either(Choice(("lbfgs", "sgd", "adam")), InstanceOf(Optimizer))
@@ -138,9 +138,12 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
         generator = generator_from(self.random_state)
         goal = self._goal(self._count_outputs(targets))
         dtype = as_dtype(self.dtype or given.dtype)
-        computed = dtype if incremental else precision.of_training(self, given, targets, dtype)
+        rows = self._weighted(given, targets, sample_weight, dtype, labels=y)
+        held_out = self._held_out(*validation, dtype)
+        begins = first and incremental  # with the first of many parts, step by step as scikit-learn
+        looked_at = [*rows, *(held_out or ())]
+        computed = dtype if begins else precision.of_training(self, looked_at, dtype, not first)
         machine = layout.machine_of(self, goal, given.shape[1], computed)
-        rows = self._rows(given, targets, sample_weight, machine, labels=y)
         network = (
             layout.drawn_many(machine, generator, max(self.members, self.restarts))
             if first
@@ -150,10 +153,10 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
         reporter = Reporter(self, X, y, extra, self._most_iterations)
         job = fitting.Job(self, machine, goal, network, reporter, first, dtype, ends)
         if self.solver == "lbfgs":
-            found = fitting.search(job, rows)
+            found = fitting.search(job, _cast(rows, computed))
         else:
-            held_out = self._held_out(*validation, machine)
-            found = fitting.descend(job, rows, held_out, generator, once=incremental)
+            held = None if held_out is None else _cast(held_out, computed)
+            found = fitting.descend(job, _cast(rows, computed), held, generator, once=incremental)
         self.__dict__.update(found)
         job.reporter.end(lambda: found)
         return self
@@ -186,28 +189,26 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
     def _count_outputs(self, targets: Array) -> int:
         return targets.shape[1] if targets.ndim == 2 else len(self.classes_)
 
-    def _rows(
-        self, X: Any, y: Array, sample_weight: Any, machine: Machine, labels: Any = None
-    ) -> list[Array]:
-        """Features, targets, and weights if there are any, as the graph takes them.
+    def _weighted(
+        self, X: Any, y: Array, sample_weight: Any, dtype: Dtype, labels: Any = None
+    ) -> list[Any]:
+        """Features, targets, and weights if there are any.
 
         Classes have weights of their own if ``labels`` say which they are.
         """
-        dtype = machine.architecture.dtype
-        rows = [features(X, dtype), y if y.ndim == 1 else y.astype(dtype, copy=False)]
         given = None if sample_weight is None else weights_from(sample_weight, len(y), dtype)
         factors = None if labels is None else self._factors(labels, given)
         weights = weighted(given, factors)
-        return rows if weights is None else [*rows, weights.astype(dtype)]
+        return [X, y] if weights is None else [X, y, weights]
 
-    def _held_out(self, X: Any, y: Any, weights: Any, machine: Machine) -> list[Array] | None:
+    def _held_out(self, X: Any, y: Any, weights: Any, dtype: Dtype) -> list[Any] | None:
         """Validation rows of the user's own."""
         if X is None:
             return None
         if y is None:
             raise DataError("X_val was given without y_val; give both, or neither")
         X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=FLOATS, reset=False)
-        return self._rows(X, self._encoded(y), weights, machine)
+        return self._weighted(X, self._encoded(y), weights, dtype)
 
     def _drawn(self, machine: Machine, generator: np.random.RandomState) -> Snapshot:
         """The network, or the networks, that a training starts from."""
@@ -246,6 +247,13 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _cast(rows: list[Any], dtype: Dtype) -> list[Array]:
+    """Features, targets or labels, and weights if there are any, as the graph takes them."""
+    X, y, *weights = rows
+    targets = y if y.ndim == 1 else y.astype(dtype, copy=False)
+    return [features(X, dtype), targets, *[each.astype(dtype, copy=False) for each in weights]]
 
 
 def generator_from(random_state: Any) -> np.random.RandomState:

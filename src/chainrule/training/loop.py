@@ -230,12 +230,13 @@ class Training:
         at_end = finite_members(self.snapshot.leaves, self.members)
         usable = _usable(records["loss"], outcome.finite, at_end)
         seconds = (time.perf_counter() - began) / len(records["loss"])
-        columns = self._columns(records)
-        for index, (finite, losses) in enumerate(zip(usable, records["loss"], strict=False)):
-            row = {name: column[index] for name, column in columns.items()}
-            row = {**row, "seconds": seconds}
+        columns = {**self._columns(records), "seconds": np.full(len(usable), seconds)}
+        latest = self._latest(columns, usable)
+        means = {name: _means(column) for name, column in columns.items()}
+        for index in range(len(usable)):
+            row = {name: mean[index] for name, mean in means.items()}
             inside = index + 1 < len(records["loss"])  # its arrays are not those at the end
-            self._record(row, losses, finite, again if inside else None)
+            self._record(row, records["loss"][index], latest[index], again if inside else None)
         if len(usable) and not usable[-1].any():
             self._diverged(f"the parameters were not finite after epoch {self.epoch + 1}")
         elif not outcome.finite:
@@ -263,19 +264,24 @@ class Training:
         if self.keeper is not None:
             self.keeper.take(_moment(self))
 
+    def _latest(self, columns: Mapping[str, Array], usable: Array) -> Array:
+        """The monitored numbers, smaller is better: (epochs, members); infinity if not usable."""
+        found = columns[self.history.monitor][: len(usable)].reshape(usable.shape)
+        monitored = self.sign(self.history.monitor) * found
+        return np.where(usable & np.isfinite(monitored), monitored, np.inf)
+
     def _record(
         self,
-        row: Mapping[str, Any],
+        row: Mapping[str, float],
         losses: Array,
-        usable: Any,
+        latest: Array,
         again: tuple[int, Leaves] | None,
     ) -> None:
         """Add an epoch to the history, and keep its parameters if they are the best."""
-        monitored = self.sign(self.history.monitor) * np.atleast_1d(row[self.history.monitor])
-        self.latest = np.where(usable & np.isfinite(monitored), monitored, np.inf)
-        self.history.append({name: _mean(value) for name, value in row.items()}, losses)
+        self.latest = latest
+        self.history.append(row, losses)
         start, leaves = again or (self.epoch + 1, self._kept())
-        self.best = self.best.offered(self.latest, self.epoch, start, leaves)
+        self.best = self.best.offered(latest, self.epoch, start, leaves)
 
     def _columns(self, records: Mapping[str, Array]) -> dict[str, Array]:
         """The columns of the epochs of a call: (epochs,), or (epochs, members)."""
@@ -473,9 +479,11 @@ def _alive(losses: Array) -> Array:
     return np.asarray(np.isfinite(losses.reshape(len(losses), -1)).any(axis=1))
 
 
-def _mean(value: Any) -> float:
-    """The mean over members that are still finite."""
-    if np.ndim(value) == 0:
-        return float(value)
-    finite = value[np.isfinite(value)].astype(np.float64)
-    return float(finite.mean()) if finite.size else float("nan")
+def _means(column: Array) -> list[float]:
+    """Of each epoch, the mean over members that are still finite."""
+    if column.ndim == 1:
+        return [float(value) for value in column]
+    finite = np.isfinite(column)
+    counts = finite.sum(axis=1)
+    totals = np.where(finite, column, 0).astype(np.float64).sum(axis=1)
+    return [float(x) for x in np.where(counts, totals / np.maximum(counts, 1), np.nan)]

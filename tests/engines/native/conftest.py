@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from chainrule.engines.base import BoundedCache
+from chainrule.engines.native import build
 from chainrule.engines.native.cache import VARIABLE
 
 
@@ -18,3 +20,10 @@ def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     del os.environ[VARIABLE]
     if before is not None:
         os.environ[VARIABLE] = before
+
+
+@pytest.fixture
+def no_old_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was generated before a test changes the generator is not found."""
+    monkeypatch.setenv(VARIABLE, "off")
+    monkeypatch.setattr(build, "_loaded", BoundedCache(build.KEPT))

@@ -83,9 +83,10 @@ def test_a_label_outside_the_classes_is_an_error(label: int) -> None:
         NativeEngine().compile(graph)([np.array([0, label])])
 
 
-def test_a_wrong_row_of_the_table_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_row_of_the_table_is_caught(
+    monkeypatch: pytest.MonkeyPatch, no_old_code: None
+) -> None:
     table = {**lowering.ROWS_OF_TABLE, "cos": lowering.ROWS_OF_TABLE["sin"]}
     monkeypatch.setattr(lowering, "ROWS_OF_TABLE", table)
-    monkeypatch.setenv("CHAINRULE_CACHE", "off")  # which has the right code
     with pytest.raises(AssertionError, match="native"):
         check_operation(NativeEngine(), "cos", FLOAT64)

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -192,7 +193,7 @@ def test_products_of_a_module_share_their_kernels() -> None:
         set(re.findall(r"define internal void @(\w+)", text))
         for text in (product_text(x, TARGETS["avx512"], False) for x in (forward, backward))
     ]
-    assert names[0] & names[1] == {"kernel_v16f32_12x2", "pack_lanes_v16f32"}
+    assert names[0] & names[1] == {"kernel_v16f32_12x2of2", "pack_lanes_v16f32"}
 
 
 # nothing outside the buffers: every test above runs on guarded buffers; here a crash is an answer
@@ -243,6 +244,35 @@ def test_nothing_outside_the_buffers_is_touched(target_name: str) -> None:
 def test_a_product_that_reads_too_far_is_caught(field: str) -> None:
     done = run(PLANTED.format(field=field))
     assert done.returncode < 0 and done.stdout == "begun\n"
+
+
+@pytest.mark.parametrize("kind", ["NN", "NT", "TN"])
+@pytest.mark.parametrize("few", [1, 3, 8])
+def test_few_rows_read_large_matrices_as_they_lie(few: int, kind: str, target_name: str) -> None:
+    """Right for any number of rows, and a row alone has the bits that it has among others."""
+    target = target_named(target_name)
+    for n, k in ((200, 300), (257, 129)):
+        spec = replace(spec_of("float32", 0, n, k, kind, "m"), few=few)
+        fits = (k if kind == "NT" else n) % target.lanes(spec.dtype) == 0
+        assert plan(spec, target).streamed == (target.masks or fits)
+        product = Product(spec, target, looped=few == 3)
+        for m in (0, 1, few, 2 * few + 3):
+            a, b = random_operands(spec, m, k)
+            c = product(a, b, m)
+            assert error_in_eps(spec, a, b, c) <= k
+            if m and kind != "TN":
+                np.testing.assert_array_equal(product(a[-1:].copy(), b, 1), c[-1:])
+
+
+def test_few_rows_can_be_split_by_columns(target_name: str) -> None:
+    target = target_named(target_name)
+    for kind in ("NN", "NT"):
+        spec = replace(spec_of("float32", 0, 300, 200, kind, "m"), few=4)
+        a, b = random_operands(spec, 4, 200)
+        product, count = Product(spec, target, bounded=True), panel_count(spec, target)
+        parts = [(0, count // 2), (count // 2, count)]
+        total = sum(product(a, b, 4, (0, 4), part) for part in parts)
+        np.testing.assert_array_equal(total, Product(spec, target)(a, b, 4))
 
 
 DEFECTS = {

@@ -71,9 +71,10 @@ def test_groups_read_through_different_views() -> None:
     check_engines(graph, *values(graph), engine=NativeEngine())
 
 
-def test_a_key_that_forgets_numbers_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_that_forgets_numbers_is_caught(
+    monkeypatch: pytest.MonkeyPatch, no_old_code: None
+) -> None:
     """The planted defect: layers that differ in a factor share code."""
-    monkeypatch.setenv("CHAINRULE_CACHE", "off")
     whole = repeats.Pattern._operand_key
     monkeypatch.setattr(repeats.Pattern, "_operand_key", lambda self, x: whole(self, x)[:-1])
     graph = deep(8, (2.0, 3.0))

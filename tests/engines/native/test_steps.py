@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -100,8 +99,9 @@ def test_a_value_is_written_over_only_when_nobody_needs_it(name: str) -> None:
     check_case(name)
 
 
-def test_writing_over_too_early_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path))
+def test_writing_over_too_early_is_caught(
+    monkeypatch: pytest.MonkeyPatch, no_old_code: None
+) -> None:
     monkeypatch.setattr(function, "waiting", lambda *_: [])
     with pytest.raises(AssertionError):
         for name in CASES:
@@ -178,23 +178,25 @@ def outcomes(
 
 
 def test_any_number_of_threads_gives_the_same_bits(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     given = programs()
     alone = {name: outcomes(monkeypatch, 1, each) for name, each in given.items()}
     monkeypatch.setattr(sharing, "WORTH", 1)  # whatever can be shared is
-    monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path))
+    request.getfixturevalue("no_old_code")
     for (name, each), threads in product(given.items(), (1, 2, 3)):
         shared = outcomes(monkeypatch, threads, each)
         for ours, theirs in zip(shared, alone[name], strict=True):
             np.testing.assert_array_equal(ours, theirs, err_msg=f"{name}, {threads} threads")
 
 
-def test_a_part_that_is_left_out_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_part_that_is_left_out_is_caught(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     given = programs()["wide"]
     alone = outcomes(monkeypatch, 1, given)
     monkeypatch.setattr(sharing, "WORTH", 1)
-    monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path))
+    request.getfixturevalue("no_old_code")
     part = sharing.Share.part
 
     def short(self: Any, emit: Any, extent: str, step: int = 1) -> tuple[str, str]:

@@ -21,7 +21,7 @@ pytest.importorskip("jax", reason="the xla engine needs JAX")
 from chainrule.engines.xla.cluster import joined
 from chainrule.errors import ParameterError
 from tests.engines.xla.test_devices import trained
-from tests.engines.xla.worker import LIMIT
+from tests.engines.xla.worker import ALONE, LIMIT
 
 ROOT = Path(__file__).resolve().parents[3]
 SECONDS = 120  # for slow machines; what is promised is asserted by `after`
@@ -134,7 +134,7 @@ def test_processes_that_would_train_something_else_are_refused(fault: str, said:
     [(0, "process 1, 2 of 3 did not arrive in 10 s"), (1, "process 0 cannot be reached")],
 )
 def test_a_process_that_never_arrives_is_not_waited_for(number: int, said: str) -> None:
-    (ended,) = run([number], 3)
+    (ended,) = run([number], 3, ALONE)
     check_said(ended, said)
     assert ended.after > LIMIT
 

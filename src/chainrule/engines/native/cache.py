@@ -30,6 +30,7 @@ LIMIT = 256 * 2**20  # bytes; the entries used longest ago are removed
 TEMPORARY = ".tmp"
 LONGEST_WRITE = 3600  # seconds; an older temporary file is what a killed process left
 KEPT = 0.75  # of the limit once it is exceeded, so that not every write has to tidy up
+UNSEEN = 1 / 64  # of the limit: so much is written before the folder is looked through again
 
 # What makes code of a printed graph: its language, and this engine.
 SOURCES = ("shapes.py", "graph/*.py", "ops/*.py", "engines/base.py", "engines/native/*.py")
@@ -63,6 +64,7 @@ class ObjectCache:
         self.folder = folder
         self.limit = limit
         self._warned = False
+        self._written = limit  # bytes since the folder was last looked through
 
     def get(self, key: str, make: Callable[[], bytes]) -> bytes:
         """The object code under ``key``, from ``make`` if the folder does not have it."""
@@ -113,7 +115,10 @@ class ObjectCache:
                 raise
         finally:
             temporary.unlink(missing_ok=True)
-        self._tidy()
+        self._written += len(code)
+        if self._written > self.limit * UNSEEN:
+            self._written = 0
+            self._tidy()
 
     def _path(self, key: str) -> Path:
         """Where an entry lies, in a folder that has just been looked at."""

@@ -14,7 +14,7 @@ from chainrule.engines.native.schedule import Group, is_long
 from chainrule.engines.native.sharing import ROW_TILES
 from chainrule.engines.native.sizes import ONE, ZERO, Size, extent_size
 from chainrule.engines.native.target import Target
-from chainrule.engines.native.tiling import ALIGNMENT, ProductSpec, panel_count, plan
+from chainrule.engines.native.tiling import ALIGNMENT, FEW_ROWS, ProductSpec, panel_count, plan
 from chainrule.engines.native.values import (
     Scope,
     combine,
@@ -194,6 +194,7 @@ class _ProductWriter:
             None if inner.of_rows else inner.number,
             flags["transpose_a"],
             flags["transpose_b"],
+            few=self._few(),
         )
         self.scope.products.append(spec)
 
@@ -221,6 +222,11 @@ class _ProductWriter:
             looped=epilogue.looped,
             ahead=ahead if epilogue.looped and epilogue.streams else None,
         )
+
+    def _few(self) -> int:
+        """The usual number of rows, if it is known and small."""
+        usual = self.scope.rows or 0
+        return usual if usual <= FEW_ROWS else 0
 
     def _part(self, spec: ProductSpec) -> tuple[Bounds, Bounds]:
         """The rows and panels that are this thread's."""

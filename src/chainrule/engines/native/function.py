@@ -172,7 +172,7 @@ class _Writer:
         }
         starts = {number: shared_from(group, rows) for number, group in enumerate(self.groups)}
         self.shared = {number: start for number, start in starts.items() if start is not None}
-        self.rows = rows or USUAL_ROWS
+        self.batch, self.rows = rows, rows or USUAL_ROWS
         self.products: list[ProductSpec] = []
         self.functions: list[str] = []
         self.names: dict[Hashable, str] = {}  # of functions of groups, by pattern
@@ -342,7 +342,9 @@ class _Writer:
     def _scope(self, emit: Emitter, pointers: dict[Node, str], share: Share | None = None) -> Scope:
         """The scope of a group's own function, from where its arrays lie."""
         accesses = {node: Access.contiguous(name, node) for node, name in pointers.items()}
-        return Scope(emit, lambda node: through_views(node, accesses), self.products, share)
+        return Scope(
+            emit, lambda node: through_views(node, accesses), self.products, self.batch, share
+        )
 
     def _end(self, name: str, parameters: Sequence[str], emit: Emitter) -> None:
         emit.do("ret void")
@@ -364,7 +366,7 @@ class _Frame:
         }
         self._read_arena(writer.memory)
         emit.do(f"%scratch = load ptr, ptr {self.entry_place(SCRATCH)}")
-        self.scope = Scope(emit, self.access, writer.products)
+        self.scope = Scope(emit, self.access, writer.products, writer.batch)
 
     def entry(self, place: int) -> str:
         """An address in the table."""

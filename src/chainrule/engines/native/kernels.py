@@ -128,6 +128,7 @@ def call_kernel(
     sizes: tuple[str, str],
     sums: str,
     resumed: str,
+    vectors: int,
 ) -> None:
     """Add A B to a strip of C in memory, by a function that all products of a module share.
 
@@ -144,10 +145,12 @@ def call_kernel(
         The strip in memory: ptr to (rows, tile.columns).
     resumed : str
         i64 1 if the strip holds sums already, 0 if it is to be begun.
+    vectors : int
+        How many of the tile's there are columns for.
     """
-    name = f"kernel_{tile.type.suffix}_{tile.rows}x{tile.vectors}"
+    name = f"kernel_{tile.type.suffix}_{tile.rows}x{vectors}of{tile.vectors}"
     if name not in emit.declarations:
-        _define_kernel(emit, name, tile)
+        _define_kernel(emit, name, tile, vectors)
     (base, stride), (rows, inner) = panels, sizes
     emit.do(
         f"call void @{name}(i64 {rows}, i64 {inner}, ptr {base}, i64 {stride}, "
@@ -161,7 +164,7 @@ KERNEL_PARAMETERS = (
 )
 
 
-def _define_kernel(emit: Emitter, name: str, tile: Tile) -> None:
+def _define_kernel(emit: Emitter, name: str, tile: Tile, vectors: int) -> None:
     body, element, width = Emitter(emit.target), tile.type.element, str(tile.rows)
     b = Matrix("%b", str(tile.columns), "1")
     for start, stop, rows in row_blocks(body, "0", "%rows", heights(tile.rows)):
@@ -170,25 +173,103 @@ def _define_kernel(emit: Emitter, name: str, tile: Tile) -> None:
             lane = body.integer("srem", row.index, width) if rows < tile.rows else "0"
             a = Matrix(body.pointer("%a", body.integer("add", panel, lane), element), "1", width)
             offset = body.integer("mul", row.index, str(tile.columns))
-            part = Tile(tile.type, rows, tile.vectors)
-            _resume(body, part, a, b, body.pointer("%sums", offset, element))
+            part = Tile(tile.type, rows, vectors)
+            whole: list[str | None] = [None] * vectors
+            place = body.pointer("%sums", offset, element)
+            resume(body, part, a, b, (place, tile.columns), ("%inner", "%resumed"), whole)
     body.do("ret void")
     emit.declarations.update(body.declarations)
     emit.declare(name, function(name, KERNEL_PARAMETERS, body, linkage="internal"))
 
 
-def _resume(emit: Emitter, tile: Tile, a: Matrix, b: Matrix, place: str) -> None:
-    """Take the sums of a tile from memory if there are any, add A B, put them back."""
-    type_ = tile.type
-    places = [emit.pointer(place, str(i * type_.lanes), type_.element) for i in range(tile.size)]
+def resume(
+    emit: Emitter,
+    tile: Tile,
+    a: Matrix,
+    b: Matrix,
+    sums: tuple[str, int],
+    sizes: tuple[str, str],
+    masks: Sequence[str | None],
+) -> None:
+    """Take the sums of a tile from memory if there are any, add A B, put them back.
+
+    Parameters
+    ----------
+    sums : (str, int)
+        ptr to the sums; elements from row to row.
+    sizes : (str, str)
+        Length of the inner axis; 1 if there are sums already, else 0; i64.
+    """
+    type_, (inner, resumed) = tile.type, sizes
+    place, stride = sums
+    offsets = [
+        row * stride + vector * type_.lanes
+        for row in range(tile.rows)
+        for vector in range(tile.vectors)
+    ]
+    places = [emit.pointer(place, str(offset), type_.element) for offset in offsets]
     # no turn or one: a branch whose results come together again
     carried = [(type_, zero) for zero in tile.zeros()]
-    with emit.loop("0", "%resumed", 1, carried) as loop:
+    with emit.loop("0", resumed, 1, carried) as loop:
         loop.following = [emit.load(type_, pointer) for pointer in places]
-    whole: list[str | None] = [None] * tile.vectors
-    sums = multiply(emit, tile, a, b, "%inner", loop.values, whole)
-    for pointer, value in zip(places, sums, strict=True):
+    found = multiply(emit, tile, a, b, inner, loop.values, masks)
+    for pointer, value in zip(places, found, strict=True):
         emit.store(type_, value, pointer)
+
+
+def dots(
+    emit: Emitter, type_: Vector, lines: tuple[Sequence[str], Sequence[str]], inner: int
+) -> list[str]:
+    """The sums of products of lines with lines, each along a vector of partial sums.
+
+    Parameters
+    ----------
+    type_ : Vector
+        Of the partial sums.
+    lines : (sequence of str, sequence of str)
+        ptr to lines of ``inner`` elements: each of the first with each of the second.
+    inner : int
+
+    Returns
+    -------
+    list of str
+        Scalars, for each of the first lines those with the second.
+    """
+    rest = inner % type_.lanes
+    zeros = [(type_, type_.constant(0)) for _ in lines[0] for _ in lines[1]]
+    with emit.loop("0", str(inner - rest), type_.lanes, zeros) as loop:
+        loop.following = _added(emit, type_, lines, loop.index, None, loop.values)
+    sums = loop.values
+    if rest:
+        sums = _added(emit, type_, lines, str(inner - rest), type_.first(rest), sums)
+    return [_lane_sum(emit, type_, each) for each in sums]
+
+
+def _lane_sum(emit: Emitter, type_: Vector, value: str) -> str:
+    """The sum of a vector's elements."""
+    if type_.lanes == 1:
+        return value
+    name, scalar = f"llvm.vector.reduce.fadd.{type_.suffix}", Vector(type_.element, 1)
+    emit.declare(name, f"declare {scalar} @{name}({scalar}, {type_})")
+    zero = f"{scalar} {scalar.constant(-0.0)}"
+    return emit.let(f"call reassoc {scalar} @{name}({zero}, {type_} {value})")
+
+
+def _added(
+    emit: Emitter,
+    type_: Vector,
+    lines: tuple[Sequence[str], Sequence[str]],
+    place: str,
+    mask: str | None,
+    sums: Sequence[str],
+) -> list[str]:
+    """One more vector of each line."""
+    firsts, seconds = (
+        [emit.masked_load(type_, emit.pointer(line, place, type_.element), mask) for line in side]
+        for side in lines
+    )
+    pairs = [(x, y) for x in firsts for y in seconds]
+    return [emit.multiply_add(type_, x, y, s) for (x, y), s in zip(pairs, sums, strict=True)]
 
 
 def heights(rows: int) -> list[int]:

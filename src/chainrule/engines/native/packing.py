@@ -7,10 +7,15 @@ the last panel hold anything finite or not, and nobody looks at what is computed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from chainrule.engines.native.emitter import Emitter, Vector, function
+from chainrule.engines.native.emitter import Emitter, Vector, function, prefetch
 
+RUN = 8  # steps that are packed together, where lines are steps
+AHEAD = 16  # steps from the one that is packed to the one that is asked for
+LINE_BITS = 512  # that caches move at a time
+WIDEST = 64  # lanes of a panel, at most
 PARAMETERS = (
     "ptr noalias %source, i64 %stride, i64 %extent, i64 %inner, ptr noalias %panels, "
     "i64 %width, i64 %panel_stride"
@@ -76,25 +81,41 @@ def call_packing(
 
 
 def _write_steps(emit: Emitter, type_: Vector, width: int) -> None:
-    """Lines are steps: each is cut into pieces as wide as a panel."""
+    """Lines are steps: each is cut into pieces as wide as a panel, a few steps at a time.
+
+    So a panel is written in runs, and the lines that are read stay in the nearest cache.
+    """
     vectors = -(-width // type_.lanes)
     reach = vectors * type_.lanes  # how far a panel's last vector is read
     fitting = emit.integer("sdiv", emit.integer("sub", "%extent", str(reach - width)), str(width))
     whole = emit.integer("smax", fitting, "0")
     panels = _rounded_up(emit, "%extent", str(width))
-    with emit.loop("0", "%inner") as step:
-        line = emit.pointer("%source", emit.integer("mul", step.index, "%stride"), type_.element)
-        place = emit.pointer("%panels", emit.integer("mul", step.index, str(width)), type_.element)
+    with emit.loop("0", "%inner", RUN) as run:
+        end = emit.integer("smin", emit.integer("add", run.index, str(RUN)), "%inner")
         for start, stop, masked in (("0", whole, False), (whole, panels, True)):
-            with emit.loop(start, stop) as panel:
+            with emit.loop(start, stop) as panel, emit.loop(run.index, end) as step:
                 lane = emit.integer("mul", panel.index, str(width))
-                offset = emit.integer("mul", panel.index, "%panel_stride")
                 left = emit.integer("sub", "%extent", lane)
+                offset = emit.integer(
+                    "add",
+                    emit.integer("mul", panel.index, "%panel_stride"),
+                    emit.integer("mul", step.index, str(width)),
+                )
+                line = emit.integer("add", emit.integer("mul", step.index, "%stride"), lane)
+                _fetch(emit, type_, width, line)
                 _copy(
                     emit, type_, vectors, left if masked else None,
-                    emit.pointer(line, lane, type_.element),
-                    emit.pointer(place, offset, type_.element),
+                    emit.pointer("%source", line, type_.element),
+                    emit.pointer("%panels", offset, type_.element),
                 )  # fmt: skip
+
+
+def _fetch(emit: Emitter, type_: Vector, width: int, line: str) -> None:
+    """Ask for the piece that comes AHEAD steps later: no processor sees that it will be read."""
+    later = emit.integer("add", line, emit.integer("mul", str(AHEAD), "%stride"))
+    for offset in range(0, width, LINE_BITS // type_.bits):
+        place = emit.integer("add", later, str(offset))
+        prefetch(emit, emit.pointer("%source", place, type_.element))
 
 
 def _copy(
@@ -116,28 +137,45 @@ def _copy(
 
 
 def _write_lanes(emit: Emitter, type_: Vector) -> None:
-    """Lines are lanes: blocks of as many lanes as a vector has are transposed in registers.
+    """Lines are lanes: square blocks, as many steps as a vector has lanes, change in registers.
+
+    A line is read a whole vector at a time: lines that lie a power of two apart share places in
+    the caches, and would drive each other out before they are read again.
 
     A vector may reach over the panel's end into the next step's first lanes. So steps go upwards,
     and the groups of lanes downwards: what was hurt is written afterwards.
     """
-    lanes, steps = type_.lanes, steps_per_block(type_)
-    table = emit.let(f"alloca ptr, i64 {lanes}", "table")
+    table = emit.let(f"alloca ptr, i64 {WIDEST}", "table")
     panels = _rounded_up(emit, "%extent", "%width")
-    groups = _rounded_up(emit, "%width", str(lanes))
-    enough = emit.let(f"icmp sge i64 %inner, {steps}")
-    whole = emit.let(f"select i1 {enough}, i64 %inner, i64 0")
-    with emit.loop("0", panels) as panel, emit.loop("0", groups) as turn:
-        group = emit.integer("sub", emit.integer("sub", groups, "1"), turn.index)
-        lane = emit.integer("mul", group, str(lanes))
-        first = emit.integer("add", emit.integer("mul", panel.index, "%width"), lane)
-        place = emit.integer("add", emit.integer("mul", panel.index, "%panel_stride"), lane)
+    groups = _rounded_up(emit, "%width", str(type_.lanes))
+    with emit.loop("0", panels) as panel:
+        first = emit.integer("mul", panel.index, "%width")
+        _note_lines(emit, type_, first, groups, table)
+        place = emit.integer("mul", panel.index, "%panel_stride")
         target = emit.pointer("%panels", place, type_.element)
-        _note_lines(emit, type_, first, table)
-        with emit.loop("0", whole, steps) as block:
-            _transpose_block(emit, type_, table, block.index, target)
-        with emit.loop(whole, "%inner") as step:
-            _collect_step(emit, type_, table, step.index, target)
+        done = "0"
+        for steps in sorted({type_.lanes, steps_of_few(type_)}, reverse=True):
+            enough = emit.let(f"icmp sge i64 %inner, {steps}")
+            open_ = emit.let(f"icmp eq i64 {done}, 0")
+            chosen = emit.let(f"and i1 {enough}, {open_}")
+            end = emit.let(f"select i1 {chosen}, i64 %inner, i64 0")
+            with emit.loop("0", end, steps) as block, _downwards(emit, type_, groups) as lane:
+                lines = emit.pointer(table, lane, "ptr")
+                at_lane = emit.pointer(target, lane, type_.element)
+                _transpose_block(emit, type_, steps, lines, block.index, at_lane)
+            done = emit.integer("smax", done, end)
+        with emit.loop(done, "%inner") as step, _downwards(emit, type_, groups) as lane:
+            lines = emit.pointer(table, lane, "ptr")
+            at_lane = emit.pointer(target, lane, type_.element)
+            _collect_step(emit, type_, lines, step.index, at_lane)
+
+
+@contextmanager
+def _downwards(emit: Emitter, type_: Vector, groups: str) -> Iterator[str]:
+    """The first lane of each group of a panel, the last one first."""
+    with emit.loop("0", groups) as turn:
+        group = emit.integer("sub", emit.integer("sub", groups, "1"), turn.index)
+        yield emit.integer("mul", group, str(type_.lanes))
 
 
 def _rounded_up(emit: Emitter, x: str, y: str) -> str:
@@ -146,19 +184,19 @@ def _rounded_up(emit: Emitter, x: str, y: str) -> str:
     return emit.integer("sdiv", above, y)
 
 
-def steps_per_block(type_: Vector) -> int:
-    """As many as 16 bytes hold: what one instruction reads, whatever the vector's width."""
+def steps_of_few(type_: Vector) -> int:
+    """Steps of a block where there are not enough for a square one: what 16 bytes hold."""
     return min(type_.lanes, 128 // type_.bits)
 
 
-def _note_lines(emit: Emitter, type_: Vector, first: str, table: str) -> None:
-    """Where the lines of a group begin; lines that do not exist are replaced by the last one.
+def _note_lines(emit: Emitter, type_: Vector, first: str, groups: str, table: str) -> None:
+    """Where the lines of a panel begin; lines that do not exist are replaced by the last one.
 
     They are kept in memory: sixteen pointers do not fit into the registers, and cost the code
     generator more time than all the rest.
     """
     last = emit.integer("sub", "%extent", "1")
-    with emit.loop("0", str(type_.lanes)) as lane:
+    with emit.loop("0", emit.integer("mul", groups, str(type_.lanes))) as lane:
         line = emit.integer("smin", emit.integer("add", first, lane.index), last)
         offset = emit.integer("mul", line, "%stride")
         start = emit.pointer("%source", offset, type_.element)
@@ -180,12 +218,13 @@ def _collect_step(emit: Emitter, type_: Vector, table: str, step: str, target: s
         emit.store(scalar, value, emit.pointer(place, lane.index, type_.element))
 
 
-def _transpose_block(emit: Emitter, type_: Vector, table: str, step: str, target: str) -> None:
-    """A few steps of every line, read along the lines and written as vectors of lanes.
+def _transpose_block(
+    emit: Emitter, type_: Vector, steps: int, table: str, step: str, target: str
+) -> None:
+    """Some steps of every line, read along the lines and written as vectors of lanes.
 
     The last block begins early enough to be whole, and writes some steps again.
     """
-    steps = steps_per_block(type_)
     start = emit.integer("smin", step, emit.integer("sub", "%inner", str(steps)))
     piece = Vector(type_.element, steps)
     pieces = [

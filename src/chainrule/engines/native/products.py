@@ -20,13 +20,16 @@ from chainrule.engines.native.kernels import (
     Matrix,
     Tile,
     call_kernel,
+    dots,
     multiply,
+    resume,
     row_blocks,
 )
 from chainrule.engines.native.packing import call_packing, panel_stride
 from chainrule.engines.native.tiling import (
     BLOCK_INNER,
     GROUP_PANELS,
+    STREAMED_STEPS,
     ProductSpec,
     block_rows,
     ceil_div,
@@ -35,6 +38,7 @@ from chainrule.engines.native.tiling import (
     tile_bytes,
 )
 
+LINES = 4  # of B at a time, where they are multiplied with lines of A
 Store: TypeAlias = Callable[[Emitter, Vector, str, str, str, "str | None"], Any]
 Ahead: TypeAlias = Callable[[Emitter, str, str], Any]
 Bounds: TypeAlias = "tuple[str, str] | None"
@@ -81,7 +85,8 @@ def write_product(
         computed, what ``store`` will read for the vector at this place.
     """
     bounds = rows, panels
-    writer = _Small if plan(spec, emit.target).small else _Blocked
+    chosen = plan(spec, emit.target)
+    writer = _Small if chosen.small else _Streamed if chosen.streamed else _Blocked
     writer(emit, spec, (a, b), size, scratch, (store, looped, ahead), bounds).write()
 
 
@@ -172,6 +177,27 @@ class _Writer:
         values = [emit.load(self.type, place) for place in places]
         self._hand_over(values, row, column, masks)
 
+    def _finish(self, sums: str, step: str, row: str, panels: tuple[str, str]) -> None:
+        """Hand over one row of a group of panels."""
+        emit, (first, last) = self.emit, panels
+        for begin, end, masks in self._strips():
+            low = emit.integer("smax", first, str(begin))
+            with emit.loop(low, emit.integer("smin", last, str(end))) as panel:
+                column = emit.integer("mul", panel.index, str(self.tile.columns))
+                number = emit.integer("sub", panel.index, first)
+                self._hand_over_line(self._at(sums, (number, step)), row, column, masks)
+
+    def _whether(self, relation: str, x: str, y: str) -> str:
+        """A comparison as an i64: 1 or 0."""
+        return self.emit.let(f"zext i1 {self.emit.let(f'icmp {relation} i64 {x}, {y}')} to i64")
+
+    def _heights(self) -> list[int]:
+        """Two heights cover any number of rows, and keep the code short."""
+        m = self.spec.m
+        if m is None or self.rows != ("0", self.m):
+            return sorted({self.tile.rows, 1}, reverse=True)
+        return [height for height in (self.tile.rows, m % self.tile.rows) if height]
+
 
 class _Small(_Writer):
     """From memory as it is, tile by tile."""
@@ -230,12 +256,67 @@ class _Small(_Writer):
             line = self._at(self.scratch, (row.index, str(self.tile.columns)))
             self._hand_over_line(line, emit.integer("add", first, row.index), column, masks)
 
-    def _heights(self) -> list[int]:
-        """Two heights cover any number of rows, and keep the code short."""
-        m = self.spec.m
-        if m is None or self.rows != ("0", self.m):
-            return sorted({self.tile.rows, 1}, reverse=True)
-        return [height for height in (self.tile.rows, m % self.tile.rows) if height]
+
+class _Streamed(_Writer):
+    """A few rows of A, and B as it lies: read once, in the order in which it lies."""
+
+    def write(self) -> None:
+        """A few rows after the other; usually that is all of them."""
+        emit, columns = self.emit, self.tile.columns
+        for begin, end, height in row_blocks(emit, *self.rows, self._heights()):
+            with emit.loop(begin, end, height) as row:
+                if self.spec.transpose_b:
+                    self._write_dots(row.index, height)
+                else:
+                    self._write_stretches(row.index, height)
+                with emit.loop("0", str(height)) as line:
+                    at_row = emit.integer("add", row.index, line.index)
+                    here = self._at(self.scratch, (line.index, str(columns)))
+                    self._finish(here, str(height * columns), at_row, self.panels)
+
+    def _write_stretches(self, row: str, height: int) -> None:
+        """Some steps of the inner axis after the other, for all columns."""
+        emit, element = self.emit, self.type.element
+        with emit.loop("0", emit.integer("smax", self.k, "1"), STREAMED_STEPS) as stretch:
+            left = emit.integer("sub", self.k, stretch.index)
+            inner = emit.integer("smin", left, str(STREAMED_STEPS))
+            resumed = self._whether("sgt", stretch.index, "0")
+            a = self.a.at(emit, element, row, stretch.index)
+            for first, last, masks in self._strips():
+                with emit.loop(*self._within(first, last)) as panel:
+                    column = emit.integer("mul", panel.index, str(self.tile.columns))
+                    b = self.b.at(emit, element, stretch.index, column)
+                    tile = Tile(self.type, height, len(masks))
+                    sums = self._tile(panel.index, height), self.tile.columns
+                    resume(emit, tile, a, b, sums, (inner, resumed), masks)
+
+    def _tile(self, panel: str, height: int) -> str:
+        """Where the sums of a panel lie."""
+        number = self.emit.integer("sub", panel, self.panels[0])
+        return self._at(self.scratch, (number, str(height * self.tile.columns)))
+
+    def _write_dots(self, row: str, height: int) -> None:
+        """Lines of A with lines of B, some of B's at a time."""
+        emit, element = self.emit, self.type.element
+        begin, end = (emit.integer("mul", panel, str(self.tile.columns)) for panel in self.panels)
+        end = emit.integer("smin", end, str(self.spec.n))
+        for first, last, count in row_blocks(emit, begin, end, [LINES, 1]):
+            with emit.loop(first, last, count) as column:
+                rows = [emit.integer("add", row, str(i)) for i in range(height)]
+                columns = [emit.integer("add", column.index, str(j)) for j in range(count)]
+                a = [self.a.at(emit, element, each, "0").base for each in rows]
+                b = [self.b.at(emit, element, "0", each).base for each in columns]
+                for number, value in enumerate(dots(emit, self.type, (a, b), self.spec.k or 0)):
+                    line, beside = divmod(number, count)
+                    place = self._element(line, columns[beside], height)
+                    emit.store(Vector(element, 1), value, place)
+
+    def _element(self, line: int, column: str, height: int) -> str:
+        """Where one sum lies."""
+        emit, columns = self.emit, str(self.tile.columns)
+        tile = self._tile(emit.integer("sdiv", column, columns), height)
+        lane = emit.integer("srem", column, columns)
+        return self._at(tile, (str(line), columns), (lane, "1"))
 
 
 class _Blocked(_Writer):
@@ -255,10 +336,6 @@ class _Blocked(_Writer):
             height = emit.integer("smin", left, str(self.block_rows))
             with emit.loop("0", emit.integer("smax", self.k, "1"), BLOCK_INNER) as stretch:
                 self._write_stretch(block.index, height, stretch.index)
-
-    def _whether(self, relation: str, x: str, y: str) -> str:
-        """A comparison as an i64: 1 or 0."""
-        return self.emit.let(f"zext i1 {self.emit.let(f'icmp {relation} i64 {x}, {y}')} to i64")
 
     def _write_stretch(self, block: str, height: str, stretch: str) -> None:
         """Panels of A, then group by group those of B, and what needs both."""
@@ -295,12 +372,17 @@ class _Blocked(_Writer):
         panel_a = self._at(self.panels_a, (number, between))
         resumed = self._whether("sgt", stretch, "0")
         sums, step = self._sums(first, row)
-        with emit.loop(first, last) as panel:
-            self._fetch(emit.integer("add", block, row), count, panel.index)
-            number = emit.integer("sub", panel.index, first)
-            b = self._packed_b(self.panels_b, number, length)
-            place = self._at(sums, (number, step))
-            call_kernel(emit, tile, (panel_a, between), b.base, (count, length), place, resumed)
+        for begin, end, masks in self._strips():
+            low = emit.integer("smax", first, str(begin))
+            with emit.loop(low, emit.integer("smin", last, str(end))) as panel:
+                self._fetch(emit.integer("add", block, row), count, panel.index)
+                number = emit.integer("sub", panel.index, first)
+                b = self._packed_b(self.panels_b, number, length)
+                place = self._at(sums, (number, step))
+                sizes = count, length
+                call_kernel(
+                    emit, tile, (panel_a, between), b.base, sizes, place, resumed, len(masks)
+                )
         finished = emit.let(f"icmp sge i64 {emit.integer('add', stretch, length)}, {self.k}")
         with emit.when(finished), emit.loop("0", count) as line:
             at_row = emit.integer("add", emit.integer("add", block, row), line.index)
@@ -330,16 +412,6 @@ class _Blocked(_Writer):
         line = emit.let(f"select i1 {several}, i64 {kept}, i64 0")
         lines = emit.let(f"select i1 {several}, i64 {tallest}, i64 {self.tile.rows}")
         return self._at(self.strips, (line, columns)), emit.integer("mul", lines, columns)
-
-    def _finish(self, sums: str, step: str, row: str, panels: tuple[str, str]) -> None:
-        """Hand over one row of a group of panels."""
-        emit, (first, last) = self.emit, panels
-        for begin, end, masks in self._strips():
-            low = emit.integer("smax", first, str(begin))
-            with emit.loop(low, emit.integer("smin", last, str(end))) as panel:
-                column = emit.integer("mul", panel.index, str(self.tile.columns))
-                number = emit.integer("sub", panel.index, first)
-                self._hand_over_line(self._at(sums, (number, step)), row, column, masks)
 
 
 def _matrix(base: str, stride: str, transposed: bool) -> Matrix:

@@ -28,7 +28,7 @@ from chainrule.shapes import Array
 
 VARIABLE = "CHAINRULE_THREADS"
 MOST = 256
-PATIENCE = 100_000  # nanoseconds
+PATIENCE = 500_000  # nanoseconds
 REST, LONGEST_REST = 20_000_000, 400_000_000  # nanoseconds
 
 _ALIGNMENT = 128  # bytes: processors fetch cache lines in pairs

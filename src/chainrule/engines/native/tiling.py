@@ -22,6 +22,9 @@ ALIGNMENT = 64  # bytes
 BLOCK_BYTES = 258 * 4  # of a column of A in a block: with BLOCK_INNER, half a MiB of cache
 BLOCK_INNER = 512
 GROUP_PANELS = 4  # panels of B that are packed together
+FEW_ROWS = 8  # of A: so few do not pay for laying B out
+WIDEST_STREAM = 8  # vectors of a tile, where B is read as it lies
+STREAMED_STEPS = 16  # of the inner axis at a time: as many streams as processors foresee
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class ProductSpec:
         Whether B lies as (n, k) instead of (k, n).
     lda, ldb : int or None
         Elements from one stored row to the next; None if the rows follow each other.
+    few : int >= 0
+        The usual number of rows of A, if it is known at run time and small; else 0.
     """
 
     dtype: Dtype
@@ -54,6 +59,7 @@ class ProductSpec:
     transpose_b: bool = False
     lda: int | None = None
     ldb: int | None = None
+    few: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,11 +74,14 @@ class Plan:
         Whether it runs from memory as it is, tile by tile.
     pack_b : bool
         Whether B is laid out in panels; blocks always pack A.
+    streamed : bool
+        Whether B is large and read once, as it lies, for a few rows of A.
     """
 
     tile: Tile
     small: bool
     pack_b: bool
+    streamed: bool = False
 
 
 @lru_cache(maxsize=1024)
@@ -88,6 +97,8 @@ def plan(spec: ProductSpec, target: Target) -> Plan:
     """
     type_ = Vector.of(spec.dtype, target.lanes(spec.dtype))
     small = _is_small(spec)
+    if not small and spec.few and _can_stream(spec, target, type_):
+        return Plan(_streaming_tile(spec, target, type_), False, False, streamed=True)
     tile = _small_tile(spec, target, type_) if small else _block_tile(spec, target, type_)
     lacks_masks = spec.n % type_.lanes != 0 and not target.masks
     return Plan(tile, small, not small or spec.transpose_b or lacks_masks)
@@ -98,6 +109,20 @@ def _is_small(spec: ProductSpec) -> bool:
         few = spec.m is not None and spec.m * spec.n <= SMALL_ELEMENTS
         return few and not spec.transpose_b
     return spec.n * spec.k * spec.dtype.itemsize <= SMALL_BYTES
+
+
+def _can_stream(spec: ProductSpec, target: Target, type_: Vector) -> bool:
+    """Whether B can be read as it lies, and what does not fill a vector too."""
+    if spec.k is None or (spec.transpose_a and spec.transpose_b):
+        return False
+    along = spec.k if spec.transpose_b else spec.n
+    return along % type_.lanes == 0 or target.masks
+
+
+def _streaming_tile(spec: ProductSpec, target: Target, type_: Vector) -> Tile:
+    """As wide as the registers allow, so that memory is read in long runs."""
+    vectors = max(1, min(accumulator_budget(target) // spec.few, WIDEST_STREAM))
+    return Tile(type_, spec.few, vectors)
 
 
 def _block_tile(spec: ProductSpec, target: Target, type_: Vector) -> Tile:
@@ -146,6 +171,8 @@ def scratch_bytes(spec: ProductSpec, target: Target, largest_size: int) -> int:
     if chosen.small:
         packed = panel_elements(chosen.tile.type, chosen.tile.columns, spec.n, k)
         return tile_bytes(chosen.tile) + (_aligned(chosen.tile, packed) if chosen.pack_b else 0)
+    if chosen.streamed:
+        return ceil_div(spec.n, chosen.tile.columns) * tile_bytes(chosen.tile)
     lines = chosen.tile.rows * GROUP_PANELS
     if k > BLOCK_INNER:
         strips = ceil_div(spec.n, chosen.tile.columns)

@@ -24,6 +24,8 @@ class Scope:
         ``access(node)``: the node's :class:`Access`.
     products : list of ProductSpec
         The matrix products that need scratch memory at ``%scratch``.
+    rows : int or None
+        Of a usual batch; None if not known.
     share : Share or None
         The part of the work that the function does; None for all.
     """
@@ -33,9 +35,11 @@ class Scope:
         emit: Emitter,
         access: Callable[[Node], Access],
         products: list[ProductSpec],
+        rows: int | None = None,
         share: Share | None = None,
     ) -> None:
-        self.emit, self.access, self.products, self.share = emit, access, products, share
+        self.emit, self.access, self.products = emit, access, products
+        self.rows, self.share = rows, share
 
 
 def is_immediate(node: Node) -> bool:

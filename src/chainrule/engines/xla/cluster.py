@@ -6,50 +6,18 @@ JAX alone would wait for minutes for a process that is missing, and end with a s
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
-from zlib import crc32
 
-import numpy as np
-
-from chainrule.engines.processes import (
-    MEETING,
-    SILENCE,
-    Cluster,
-    Spread,
-    belonging,
-    calm_listeners,
-    check_place,
-    interface_of,
-    meet,
-    one_core,
-)  # fmt: skip
+from chainrule.engines import processes as group
+from chainrule.engines.processes import Cluster
 from chainrule.engines.xla.library import clusters, first_sentence, jax
-from chainrule.engines.xla.program import digest
 from chainrule.errors import EngineError, ParameterError
-from chainrule.shapes import Array
 
+LONGER: Final = 15  # times as patient is JAX, which cannot tell a machine that stood still
 TWO_THREADS: Final = "PJRT_NPROC", "2"
 """On one core: products by two threads that share it take a seventh less time than by one."""
-
-
-def facts(
-    signature: str, carried: Sequence[Array], rows: Sequence[Array], seed: int
-) -> dict[str, str]:
-    """What the processes of a training must agree on before its first step."""
-    return {
-        "program": digest([np.array(signature)]),
-        "seed": str(seed),
-        "data set": " and ".join(_described(x) for x in rows if not isinstance(x, Spread)),
-        "starting point": digest(carried),
-    }
-
-
-def _described(rows: Array) -> str:
-    """Rows in a few words, with the checksum that is found quickest."""
-    shape, checksum = " x ".join(map(str, rows.shape)), crc32(np.ascontiguousarray(rows).data)
-    return f"{shape} {rows.dtype}, checksum {checksum:08x}"
 
 
 @contextmanager
@@ -75,8 +43,8 @@ def joined(
     """
     address, number, count, local = _place(coordinator, process_id, processes)
     host, port = address.rsplit(":", 1)
-    cluster = meet(host, int(port) + 1, number, count, f"JAX {jax.__version__}")
-    with belonging(cluster):
+    cluster = group.meet(host, int(port) + 1, number, count, f"JAX {jax.__version__}")
+    with group.belonging(cluster):
         _initialize(address, count, number, local)
         yield cluster
     jax.distributed.shutdown()
@@ -84,16 +52,17 @@ def joined(
 
 def _initialize(address: str, count: int, number: int, local: Any) -> None:
     """Hand the processes to JAX, whose patience ends after that of the cluster."""
-    if one_core():
+    if group.one_core():
         os.environ.setdefault(*TWO_THREADS)
-    bound = address if interface_of(address.rsplit(":", 1)[0]) else None
+    bound = address if group.interface_of(address.rsplit(":", 1)[0]) else None
     try:
         jax.distributed.initialize(
             address, count, number, local, coordinator_bind_address=bound,
-            initialization_timeout=int(MEETING),
-            heartbeat_timeout_seconds=int(2 * SILENCE), shutdown_timeout_seconds=int(SILENCE),
+            initialization_timeout=int(group.MEETING),
+            heartbeat_timeout_seconds=int(LONGER * group.SILENCE),
+            shutdown_timeout_seconds=int(group.SILENCE),
         )  # fmt: skip
-        with calm_listeners():
+        with group.calm_listeners():
             jax.devices("cpu")
     except RuntimeError as reason:
         raise EngineError(f"JAX cannot join the cluster: {first_sentence(reason)}") from reason
@@ -107,7 +76,7 @@ def _place(
     if coordinator is None or process_id is None or processes is None:
         coordinator, processes, process_id, local = (
             clusters.ClusterEnv.auto_detect_unset_distributed_params(
-                coordinator, processes, process_id, None, None, int(MEETING)
+                coordinator, processes, process_id, None, None, int(group.MEETING)
             )
         )
     if coordinator is None or process_id is None or processes is None:
@@ -115,5 +84,5 @@ def _place(
             "no job of Slurm, MPI or Kubernetes was found; name --coordinator HOST:PORT,"
             " --process-id I and --processes N"
         )
-    check_place(coordinator, process_id, processes)
+    group.check_place(coordinator, process_id, processes)
     return coordinator, process_id, processes, local

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -114,14 +113,14 @@ class Devices:
 
     def together(self, arrays: Sequence[Array]) -> list[Any]:
         """Sums over the processes on every device: one device of each gives what it has."""
-        first = list(self.mesh.devices.flat).index(self.local)
-        parted = self._sharding(self.mesh.axis_names)
-
-        def given(part: tuple[slice, ...], array: Array) -> Array:
-            return np.array(array[None]) if part[0].start == first else np.zeros_like(array)[None]
-
+        first, ways = (
+            list(self.mesh.devices.flat).index(self.local),
+            self._sharding(("rows", "units")),
+        )
         parts = [
-            jax.make_array_from_callback((self.count, *x.shape), parted, partial(given, array=x))
+            jax.make_array_from_callback(
+                (self.count, *x.shape), ways, lambda part, x=x: x[None] * (part[0].start == first)
+            )
             for x in arrays
         ]
         return list(jax.jit(_summed, out_shardings=self.everywhere)(parts))

@@ -12,9 +12,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 
 from chainrule.engines.base import BoundedCache, Executable, Outcome, Program, rows_of
-from chainrule.engines.processes import Spread, await_verdict, current, results_only
+from chainrule.engines.processes import Spread, await_verdict, current, facts, results_only
 from chainrule.engines.reference import row_order
-from chainrule.engines.xla.cluster import facts
 from chainrule.engines.xla.devices import PLATFORMS, PRECISIONS, Devices
 from chainrule.engines.xla.function import traceable
 from chainrule.engines.xla.library import first_sentence, jax, wide

@@ -7,13 +7,13 @@ rows come in the order they are needed.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
 from chainrule.engines.base import Program
+from chainrule.engines.processes import digest
 from chainrule.engines.xla.devices import Devices
 from chainrule.engines.xla.function import traceable
 from chainrule.engines.xla.library import jax, jnp, lax
@@ -58,14 +58,6 @@ def signature(program: Program) -> str:
     """The same for programs whose steps do the same, whichever nodes they are made of."""
     text, constants = print_graph(program.step)
     return f"{[getattr(program, name) for name in ITERATED]}\n{text}\n{digest(constants)}"
-
-
-def digest(arrays: Iterable[Array]) -> str:
-    """Sixteen digits that are the same for the same numbers."""
-    found = hashlib.sha256()
-    for array in arrays:
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()[:16]
 
 
 def row_order(program: Program, epoch_key: Any, rows: int) -> Any:
