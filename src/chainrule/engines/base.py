@@ -75,6 +75,9 @@ class Program:
     donated : int
         How many of the carried values, the last ones, the caller gives away: an engine may put
         the next ones in their place.
+    single : Graph or None
+        Where the step is that of many members, whose axis comes first in all that is carried and
+        recorded: the step of one of them, with a key of its own (``random.split``).
     """
 
     step: Graph
@@ -87,6 +90,7 @@ class Program:
     steps: range | None = None
     before: int = 0
     donated: int = 0
+    single: Graph | None = None
 
     @property
     def first_step(self) -> int:

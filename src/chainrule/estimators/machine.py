@@ -26,7 +26,7 @@ from chainrule.shapes import Array, Dtype
 from chainrule.training.evaluation import Evaluator
 from chainrule.training.methods import epoch_seconds
 from chainrule.training.snapshot import Snapshot
-from chainrule.training.steps import Rows, differentiated, placeholders, step_graph, types_of
+from chainrule.training.steps import Rows, differentiated, placeholders, step_graphs, types_of
 from chainrule.transforms import simplify
 
 KEPT = 64
@@ -110,8 +110,13 @@ class Machine:
 
         def make() -> Program:
             placed = Rows.like(rows)
-            graph = step_graph(self._model, self.risk, rule, carried, placed, members)
-            return Program(graph, len(flatten(carried)), batch, merge_single_row=self.in_pairs)
+            graphs = step_graphs(self._model, self.risk, rule, carried, placed, members)
+            return Program(
+                **graphs._asdict(),
+                carried=len(flatten(carried)),
+                batch=batch,
+                merge_single_row=self.in_pairs,
+            )
 
         made = self._programs.get((rule, types_of(rows), members), make)
         return replace(made, batch=batch)

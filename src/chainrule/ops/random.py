@@ -19,6 +19,7 @@ from chainrule.errors import ParameterError, ShapeError
 from chainrule.graph.op import Kind, Op, register
 from chainrule.ops import elementwise as ew
 from chainrule.ops.build import apply, cast
+from chainrule.ops.movement import broadcast_to
 from chainrule.ops.reduce import argsort
 from chainrule.shapes import UINT32, Array, Dtype, Shape, TensorType, as_dtype, as_shape
 
@@ -148,6 +149,17 @@ def fold_in(key: Any, number: Any) -> Any:
     False
     """
     return apply(FOLD_IN, key, number)
+
+
+def split(key: Any, count: int) -> Any:
+    """As many keys as ``count``, one below the other: each a stream of its own.
+
+    Examples
+    --------
+    >>> split(key(7), 3).shape
+    (3, 2)
+    """
+    return fold_in(broadcast_to(key, (count, 2)), np.arange(count, dtype=np.uint32))
 
 
 def random_bits(key: Any, shape: Any = (), width: int = 32) -> Any:

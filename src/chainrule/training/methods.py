@@ -23,7 +23,7 @@ from chainrule.shapes import Array
 from chainrule.training.best import Leaves
 from chainrule.training.loop import Method, Training
 from chainrule.training.snapshot import Snapshot
-from chainrule.training.steps import Rows, differentiated, placeholders, step_graph
+from chainrule.training.steps import Rows, differentiated, placeholders, step_graphs
 from chainrule.training.streaming import Portion
 from chainrule.transforms import simplify
 
@@ -60,7 +60,7 @@ class Steps(Method):
         self.optimizer = self.optimizer.bind(steps, max(1, steps * self.plan.epochs))
         state = self._first_state(training.snapshot)
         carried = {**training.carried, "optimizer": state}
-        graph = step_graph(
+        graphs = step_graphs(
             training.model.architecture,
             training.task.objective,
             self.optimizer,
@@ -68,7 +68,7 @@ class Steps(Method):
             Rows.like(self.rows),
             training.members,
         )
-        self.program = replace(order, step=graph, carried=len(flatten(carried)))
+        self.program = replace(order, **graphs._asdict(), carried=len(flatten(carried)))
         self.engine = get_engine(self.plan.engine)
         seconds = epoch_seconds(self.program, training.task.n_rows) / self.engine.speed
         fitting = 0 if training.task.stream else int(CALL_SECONDS / seconds)

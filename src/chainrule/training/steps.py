@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-
 from chainrule import ops
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
@@ -167,14 +165,21 @@ def differentiated(
     return [loss, ops.zeros_like(loss) if penalty is None else penalty], slopes, states
 
 
-def step_graph(
+class StepGraphs(NamedTuple):
+    """A training step, and where it is that of many members the step of one of them."""
+
+    step: Graph
+    single: Graph | None
+
+
+def step_graphs(
     model: Builder,
     objective: Objective,
     optimizer: Optimizer,
     carried: Any,
     rows: Rows,
     members: int | None,
-) -> Graph:
+) -> StepGraphs:
     """One training step.
 
     Parameters
@@ -184,7 +189,7 @@ def step_graph(
 
     Returns
     -------
-    Graph
+    StepGraphs
         Inputs: the leaves of ``carried``, the rows, a key. Outputs: the leaves anew, then
         :data:`RECORDS`.
     """
@@ -201,11 +206,11 @@ def step_graph(
     records = [loss, weight, penalty, norm(slopes), optimizer.rate(inputs["optimizer"])]
     outputs = simplify([*flatten(match_form(anew, inputs)), *map(ops.as_node, records)])
     leaves = flatten(inputs)
+    single = Graph((*leaves, *rows.nodes, key), tuple(outputs))
     if not members:
-        return Graph((*leaves, *rows.nodes, key), tuple(outputs))
-    numbers = ops.constant(np.arange(members, dtype=np.uint32))
-    keys = ops.random.fold_in(ops.broadcast_to(key, (members, 2)), numbers)
-    return _for_members(outputs, leaves, members, rows, {key: keys})
+        return StepGraphs(single, None)
+    keys = {key: ops.random.split(key, members)}
+    return StepGraphs(_for_members(outputs, leaves, members, rows, keys), single)
 
 
 def norm(slopes: Sequence[Node]) -> Node:

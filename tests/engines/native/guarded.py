@@ -36,6 +36,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
     "tails": {"batch_size": 17, "epochs": 1},
     "members": {"members": 3, "epochs": 1},
+    "members side by side": {"members": 11, "epochs": 1},
     "replacement": {"replacement": True, "epochs": 1},
     "one row": {"batch_size": 1, "epochs": 1, "shuffle": False},
 }

@@ -16,6 +16,7 @@ from chainrule.engines.native.build import build, program_kind
 from chainrule.engines.native.call import ArrayArgument, Entry, Fixed, Number, Work
 from chainrule.engines.native.guard import default_heap
 from chainrule.engines.native.heap import Heap
+from chainrule.engines.native.interleaving import interleaved
 from chainrule.engines.native.layout import FUNCTION, RUNNER, sorting_bytes
 from chainrule.engines.native.runtime import prepare
 from chainrule.engines.native.sizes import shape_size
@@ -212,6 +213,8 @@ class CompiledProgram:
 
     def __init__(self, program: Program, target: Target, heap: Heap) -> None:
         self.graph, self.target, self.heap = program.step, target, heap
+        program = interleaved(program, target)
+        self.interleaved = program.step is not self.graph
         self.layout, code = build(program.step, target, program)
         self.constants = [heap.given(array, array.dtype) for array in self.layout.constants]
         step, carried = program.step, program.carried
@@ -315,6 +318,8 @@ class _Run:
         given = zip(rows, compiled.fed, strict=True)
         self.data = [heap.given(array, type_.dtype) for array, type_ in given]
         given_back = space.given_back(carried, program.donated)
+        if compiled.interleaved:
+            carried = [np.moveaxis(array, 0, -1) for array in carried]
         self.carried = [
             array if back else heap.copied(array)
             for array, back in zip(carried, given_back, strict=True)
@@ -334,7 +339,11 @@ class _Run:
         self.compiled.heap.check()
         done, stopped = int(status[1]), bool(status[2])
         ran = done // self.space.steps + stopped  # epochs that were begun
-        return Outcome(self.carried, [x[:ran] for x in kept], finite=not stopped)
+        carried, records = self.carried, [x[:ran] for x in kept]
+        if self.compiled.interleaved:  # behind the axes of epochs and steps come the members
+            carried = [np.ascontiguousarray(np.moveaxis(x, -1, 0)) for x in carried]
+            records = [np.moveaxis(x, -1, 2) for x in records]
+        return Outcome(carried, records, finite=not stopped)
 
     def _team(self) -> AbstractContextManager[Control | None]:
         """Threads, where they share some of the work."""

@@ -9,9 +9,8 @@ from chainrule.engines.native.access import Access
 from chainrule.engines.native.axes import pieces
 from chainrule.engines.native.emitter import Emitter, Vector, prefetch
 from chainrule.engines.native.lowering import lower, register_type
-from chainrule.engines.native.mathematics import FUNCTIONS
 from chainrule.engines.native.products import Bounds, write_product
-from chainrule.engines.native.schedule import INLINE_NODES, Group
+from chainrule.engines.native.schedule import Group, is_long
 from chainrule.engines.native.sharing import ROW_TILES
 from chainrule.engines.native.sizes import ONE, ZERO, Size, extent_size
 from chainrule.engines.native.target import Target
@@ -35,7 +34,7 @@ def write_product_group(scope: Scope, group: Group, stored: dict[Node, bool]) ->
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """Where a vector of results belongs.
 
     Attributes
@@ -49,14 +48,23 @@ class _Place:
 
     indices: list[str]
     lanes: int
-    mask: str | None
+    mask: str | None = None
 
 
-class _ProductWriter:
-    """Writes one product group."""
+class Epilogue:
+    """What is done with the results of a product, a vector at a time.
+
+    Attributes
+    ----------
+    product : Node
+    after : list of Node
+        The elementwise nodes that follow it.
+    sums : list of Node
+        What is summed over all of it.
+    """
 
     def __init__(self, scope: Scope, group: Group, stored: dict[Node, bool]) -> None:
-        self.scope, self.emit, self.group = scope, scope.emit, group
+        self.emit, self.space = scope.emit, group.space
         self.product, *after = group.nodes
         self.after = [node for node in after if node.op.kind is not Kind.REDUCTION]
         self.sums = row_sums(group)
@@ -69,6 +77,84 @@ class _ProductWriter:
             for operand in node.operands:
                 if operand not in self.inside and not is_immediate(operand):
                     self.accesses[operand] = scope.access(operand)
+
+    @property
+    def looped(self) -> bool:
+        """Whether its code is so long that it should stand once, in a loop."""
+        return is_long(self.after) or bool(self.sums)
+
+    @property
+    def streams(self) -> list[Node]:
+        """Arrays of the product's shape that it reads."""
+        return [x for x in self.accesses if x not in self.inside and x.shape == self.space]
+
+    def fetch(self, place: Place) -> None:
+        """Ask for what it will read."""
+        for node in self.streams:
+            prefetch(self.emit, self._pointer(node, place))
+
+    def finish(self, type_: Vector, value: str, place: Place) -> None:
+        """The elementwise nodes for one vector of results."""
+        values, mask = {self.product: value}, place.mask
+        for node in self.after:
+            operands = [self._operand(x, values, place) for x in node.operands]
+            values[node] = lower(self.emit, node, operands, type_.lanes)
+        for node in self.stored:
+            to_memory(self.emit, node, values[node], self._pointer(node, place), type_.lanes, mask)
+        for node in self.sums:
+            self._add_to_row(node, type_, values[node.operands[0]], place)
+
+    def _add_to_row(self, node: Node, type_: Vector, value: str, place: Place) -> None:
+        """One more vector into the sums of a row, which begin with its first."""
+        emit, (*_, row, column) = self.emit, place.indices
+        if place.mask is not None:
+            zero = type_.constant(0)
+            value = emit.let(f"select {type_.mask} {place.mask}, {type_} {value}, {type_} {zero}")
+        sums = _sums_of_row(emit, self.accesses[node], type_, row)
+        begun = emit.let(f"icmp ne i64 {column}, 0")
+        before = emit.let(
+            f"select i1 {begun}, {type_} {emit.load(type_, sums)}, {type_} {type_.constant(0)}"
+        )
+        emit.store(type_, combine(emit, node, before, value, type_.lanes), sums)
+
+    def _pointer(self, node: Node, place: Place) -> str:
+        strides = self.accesses[node].broadcast(self.space)
+        return self.accesses[node].address(
+            self.emit, list(zip(place.indices, strides, strict=True))
+        )
+
+    def _operand(self, x: Node, values: dict[Node, str], place: Place) -> str:
+        if x not in values:
+            values[x] = self._loaded(x, place)
+        return values[x]
+
+    def _loaded(self, x: Node, place: Place) -> str:
+        emit, lanes = self.emit, place.lanes
+        if is_immediate(x):
+            return immediate(emit, x, lanes)
+        stride = self.accesses[x].broadcast(self.space)[-1]
+        pointer = self._pointer(x, place)
+        if stride == ZERO or lanes == 1:
+            return emit.splat(register_type(x.dtype, lanes), _scalar(emit, x, pointer))
+        memory = Vector.of(x.dtype, lanes)
+        if stride == ONE:
+            loaded = emit.masked_load(memory, pointer, place.mask)
+        else:
+            loaded = _gathered(emit, memory, pointer, stride, place.mask)
+        return (
+            emit.let(f"icmp ne {memory} {loaded}, {memory.constant(0)}")
+            if x.dtype.kind == "b"
+            else loaded
+        )
+
+
+class _ProductWriter:
+    """Writes one product group."""
+
+    def __init__(self, scope: Scope, group: Group, stored: dict[Node, bool]) -> None:
+        self.scope, self.emit, self.group = scope, scope.emit, group
+        self.product = group.nodes[0]
+        self.epilogue = Epilogue(scope, group, stored)
 
     def write(self, indices: list[str], leading: list[object]) -> None:
         """The loops over the leading axes."""
@@ -112,17 +198,15 @@ class _ProductWriter:
         )
         self.scope.products.append(spec)
 
+        epilogue = self.epilogue
+
         def finish(
             emit: Emitter, type_: Vector, value: str, row: str, column: str, mask: str | None
         ) -> None:
-            self._finish(indices, type_, value, row, column, mask)
-
-        # the code of a long epilogue, or of a function of many instructions, stands once, in a loop
-        functions = any(x.op.name in FUNCTIONS for x in self.after)
-        looped = len(self.after) > INLINE_NODES or functions or bool(self.sums)
+            epilogue.finish(type_, value, Place([*indices, row, column], type_.lanes, mask))
 
         def ahead(emit: Emitter, row: str, column: str) -> None:
-            self._fetch(_Place([*indices, row, column], 1, None))
+            epilogue.fetch(Place([*indices, row, column], 1))
 
         (a, b), (own_rows, own_panels) = bases, self._part(spec)
         write_product(
@@ -135,22 +219,14 @@ class _ProductWriter:
             finish,
             own_rows,
             own_panels,
-            looped=looped,
-            ahead=ahead if looped and self._streams() else None,
+            looped=epilogue.looped,
+            ahead=ahead if epilogue.looped and epilogue.streams else None,
         )
 
     def _few(self) -> int:
         """The usual number of rows, if it is known and small."""
         usual = self.scope.rows or 0
         return usual if usual <= FEW_ROWS else 0
-
-    def _streams(self) -> list[Node]:
-        """Arrays of the product's shape that the epilogue reads."""
-        return [x for x in self.accesses if x not in self.inside and x.shape == self.group.space]
-
-    def _fetch(self, place: _Place) -> None:
-        for node in self._streams():
-            prefetch(self.emit, self._pointer(node, place))
 
     def _part(self, spec: ProductSpec) -> tuple[Bounds, Bounds]:
         """The rows and panels that are this thread's."""
@@ -160,7 +236,7 @@ class _ProductWriter:
         chosen = plan(spec, emit.target)
         rows = extent_size(self.group.space[-2])
         known = share.rows if rows.of_rows else rows.number
-        if known < ROW_TILES * chosen.tile.rows and not self.sums:
+        if known < ROW_TILES * chosen.tile.rows and not self.epilogue.sums:
             return None, share.part(emit, str(panel_count(spec, emit.target)))
         return share.part(emit, rows.emit(emit), chosen.tile.rows), None
 
@@ -173,8 +249,8 @@ class _ProductWriter:
             bases,
             [access.strides[-2] for access in accesses],
             (flags["transpose_a"], flags["transpose_b"]),
-            lambda type_, value, row, column: self._finish(
-                indices, type_, value, row, column, None
+            lambda type_, value, row, column: self.epilogue.finish(
+                type_, value, Place([*indices, row, column], type_.lanes)
             ),
         )
 
@@ -187,63 +263,6 @@ class _ProductWriter:
             for index, extent, stride in zip(used, own, access.strides, strict=False)
         ]
         return access.address(self.emit, terms)
-
-    def _finish(
-        self, indices: list[str], type_: Vector, value: str, row: str, column: str, mask: str | None
-    ) -> None:
-        """The epilogue: the elementwise nodes for one vector of results."""
-        place = _Place([*indices, row, column], type_.lanes, mask)
-        values = {self.product: value}
-        for node in self.after:
-            operands = [self._operand(x, values, place) for x in node.operands]
-            values[node] = lower(self.emit, node, operands, type_.lanes)
-        for node in self.stored:
-            to_memory(self.emit, node, values[node], self._pointer(node, place), type_.lanes, mask)
-        for node in self.sums:
-            self._add_to_row(node, type_, values[node.operands[0]], place)
-
-    def _add_to_row(self, node: Node, type_: Vector, value: str, place: _Place) -> None:
-        """One more vector into the sums of a row, which begin with its first."""
-        emit, (*_, row, column) = self.emit, place.indices
-        if place.mask is not None:
-            zero = type_.constant(0)
-            value = emit.let(f"select {type_.mask} {place.mask}, {type_} {value}, {type_} {zero}")
-        sums = _sums_of_row(emit, self.accesses[node], type_, row)
-        begun = emit.let(f"icmp ne i64 {column}, 0")
-        before = emit.let(
-            f"select i1 {begun}, {type_} {emit.load(type_, sums)}, {type_} {type_.constant(0)}"
-        )
-        emit.store(type_, combine(emit, node, before, value, type_.lanes), sums)
-
-    def _pointer(self, node: Node, place: _Place) -> str:
-        strides = self.accesses[node].broadcast(self.group.space)
-        return self.accesses[node].address(
-            self.emit, list(zip(place.indices, strides, strict=True))
-        )
-
-    def _operand(self, x: Node, values: dict[Node, str], place: _Place) -> str:
-        if x not in values:
-            values[x] = self._loaded(x, place)
-        return values[x]
-
-    def _loaded(self, x: Node, place: _Place) -> str:
-        emit, lanes = self.emit, place.lanes
-        if is_immediate(x):
-            return immediate(emit, x, lanes)
-        stride = self.accesses[x].broadcast(self.group.space)[-1]
-        pointer = self._pointer(x, place)
-        if stride == ZERO or lanes == 1:
-            return emit.splat(register_type(x.dtype, lanes), _scalar(emit, x, pointer))
-        memory = Vector.of(x.dtype, lanes)
-        if stride == ONE:
-            loaded = emit.masked_load(memory, pointer, place.mask)
-        else:
-            loaded = _gathered(emit, memory, pointer, stride, place.mask)
-        return (
-            emit.let(f"icmp ne {memory} {loaded}, {memory.constant(0)}")
-            if x.dtype.kind == "b"
-            else loaded
-        )
 
 
 def row_sums(group: Group) -> list[Node]:

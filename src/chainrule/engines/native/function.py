@@ -27,6 +27,8 @@ from chainrule.engines.native.epilogues import (
     write_product_group,
     write_row_sums,
 )
+from chainrule.engines.native.interleaved import write_interleaved_product
+from chainrule.engines.native.interleaving import PRODUCT
 from chainrule.engines.native.loops import LoopWriter
 from chainrule.engines.native.parallel import emit_parallel, emit_threads
 from chainrule.engines.native.repeats import FEWEST, Pattern, through_views
@@ -236,6 +238,8 @@ class _Writer:
             LoopWriter(scope, group, self.stored).write()
         elif group.kind is GroupKind.ROUTINE:
             ROUTINES[group.nodes[0].op.name](scope, group.nodes[0])
+        elif group.nodes[0].op is PRODUCT:
+            write_interleaved_product(scope, group, self.stored)
         else:
             write_product_group(scope, group, self.stored)
 

@@ -349,7 +349,16 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 def threefry(
     emit: Emitter, key: tuple[str, str], first: str, second: str, lanes: int
 ) -> tuple[str, str]:
-    """The cipher of :func:`chainrule.ops.random.threefry` on vectors of counters.
+    """The cipher of :func:`chainrule.ops.random.threefry`, by one key on vectors of counters."""
+    word = Vector("i32", lanes)
+    keys = emit.splat(word, key[0]), emit.splat(word, key[1])
+    return threefry_of_each(emit, keys, first, second, lanes)
+
+
+def threefry_of_each(
+    emit: Emitter, keys: tuple[str, str], first: str, second: str, lanes: int
+) -> tuple[str, str]:
+    """The same by a key for each lane.
 
     It is one function of the module: there are many places that need it, and it is long.
     """
@@ -361,20 +370,20 @@ def threefry(
         half = body.let(f"insertvalue {pair} poison, {word} {x}, 0")
         body.do(f"ret {pair} {body.let(f'insertvalue {pair} {half}, {word} {y}, 1')}")
         emit.declarations.update(body.declarations)
-        parameters = f"i32 %key0, i32 %key1, {word} %first, {word} %second"
+        names = ("%key0", "%key1", "%first", "%second")
+        parameters = ", ".join(f"{word} {name}" for name in names)
         emit.declare(name, function(name, parameters, body, pair, "internal"))
-    given = f"i32 {key[0]}, i32 {key[1]}, {word} {first}, {word} {second}"
+    given = ", ".join(f"{word} {each}" for each in (*keys, first, second))
     found = emit.let(f"call {pair} @{name}({given})")
     return emit.let(f"extractvalue {pair} {found}, 0"), emit.let(f"extractvalue {pair} {found}, 1")
 
 
 def _rounds(
-    emit: Emitter, key: tuple[str, str], first: str, second: str, lanes: int
+    emit: Emitter, keys: tuple[str, str], first: str, second: str, lanes: int
 ) -> tuple[str, str]:
     word = Vector("i32", lanes)
-    one = Vector("i32", 1)
-    mixed = emit.let(f"xor {one} {emit.let(f'xor {one} {key[0]}, {key[1]}')}, {0x1BD11BDA}")
-    words = [emit.splat(word, each) for each in (*key, mixed)]
+    both = emit.let(f"xor {word} {keys[0]}, {keys[1]}")
+    words = [*keys, emit.let(f"xor {word} {both}, {word.constant(0x1BD11BDA)}")]
     x, y = emit.let(f"add {word} {first}, {words[0]}"), emit.let(f"add {word} {second}, {words[1]}")
     for group in range(5):
         for rotation in _ROTATIONS[group % 2]:

@@ -19,6 +19,8 @@ import numpy as np
 
 from chainrule import ops
 from chainrule.engines.native.access import Access, view
+from chainrule.engines.native.interleaving import BITS, PRODUCT
+from chainrule.engines.native.mathematics import FUNCTIONS
 from chainrule.engines.native.sizes import is_contiguous
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, intern
@@ -29,7 +31,7 @@ from chainrule.shapes import INT64, Extent, Shape
 VIEWS = ("reshape", "permute_dims", "broadcast_to", "slice", "flip")
 ROUTINES = (
     "take", "scatter_add", "concat", "pad", "cumulative_sum", "argsort", "random_bits", "fold_in",
-    "argmax", "argmin",
+    "argmax", "argmin", BITS.name,
 )  # fmt: skip
 
 
@@ -112,7 +114,7 @@ def _legal(node: Node, operands: list[Node], layouts: _Layouts) -> Node:
     if node.op.name in DECOMPOSITIONS:
         found: Node = DECOMPOSITIONS[node.op.name](*operands, **node.attributes)
         return found
-    product = node.op.kind is Kind.CONTRACTION
+    product = node.op.name == "matmul"
     thin = _thin_product(node, *operands) if product else None
     if thin is not None:
         return thin
@@ -386,17 +388,26 @@ def _sums_rows(group: Group) -> bool:
 def _parted(group: Group) -> list[Group]:
     """A narrow product with a long epilogue as the product and a loop over whole vectors."""
     product, *rest = group.nodes
-    columns = group.space[-1] if group.kind is GroupKind.PRODUCT else None
-    if (
-        len(rest) <= INLINE_NODES
-        or not isinstance(columns, int)
-        or columns >= LONG_EPILOGUE_COLUMNS
-    ):
+    if group.kind is not GroupKind.PRODUCT or not _is_apart(product, rest):
         return [group]
     return [
         Group(GroupKind.PRODUCT, group.space, [product]),
         Group(GroupKind.LOOP, group.space, rest),
     ]
+
+
+def _is_apart(product: Node, rest: Sequence[Node]) -> bool:
+    """Whether what follows a product is better done by loops than at its results."""
+    if product.op is PRODUCT:
+        return is_long(rest)
+    columns = product.shape[-1]
+    narrow = isinstance(columns, int) and columns < LONG_EPILOGUE_COLUMNS
+    return narrow and len(rest) > INLINE_NODES
+
+
+def is_long(nodes: Sequence[Node]) -> bool:
+    """Whether the code of an epilogue is so long that it should stand once."""
+    return len(nodes) > INLINE_NODES or any(node.op.name in FUNCTIONS for node in nodes)
 
 
 def _takes_more(group: Group) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chainrule.engines.native.emitter import Emitter
+from chainrule.engines.native.interleaving import PRODUCT, interleaved_operations
 from chainrule.engines.native.schedule import Group, GroupKind
 from chainrule.graph.cost import node_operations
 from chainrule.graph.op import Kind
@@ -59,7 +60,8 @@ def work(group: Group, rows: int) -> int:
     found = 0
     for node in group.nodes:
         factor = 1 if node.op.kind is Kind.CONTRACTION else LOOP_FACTOR
-        found += factor * node_operations(node, rows)
+        count = interleaved_operations if node.op is PRODUCT else node_operations
+        found += factor * count(node, rows)
     return found
 
 
