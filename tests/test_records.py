@@ -90,6 +90,9 @@ def test_they_are_what_the_standard_library_makes() -> None:
     assert hash(Point(1.0)) == hash(Point(1.0, 2.0))
     assert dataclasses.replace(cls(1), a=5) == cls(5)
     assert inspect.signature(cls(2)) == inspect.signature(cls(2).__call__)
+    undocumented = dataclass(order=True)(type("Plain", (), {"__annotations__": {"a": int}}))
+    assert undocumented(1) < undocumented(2)
+    assert undocumented.__doc__ == "Plain(a: int)"
     assert dataclasses.fields(Point)[1].metadata == {"unit": "m"}
     with pytest.raises(FrozenInstanceError, match="cannot assign to field 'a'"):
         cls(1).a = 2
@@ -127,3 +130,20 @@ def test_threads_that_make_the_first_instances_wait_for_the_methods() -> None:
         for thread in threads:
             thread.join()
         assert made == [cls(1)] * 4
+
+
+@pytest.mark.parametrize("look", [dataclasses.fields, inspect.signature])
+def test_threads_that_look_at_a_class_wait_for_the_methods(look, monkeypatch) -> None:
+    cls, seen, threads, genuine = fresh(), [], [], dataclasses.dataclass
+
+    def seen_halfway(**options):
+        threads.append(threading.Thread(target=lambda: seen.append(look(cls))))
+        threads[-1].start()
+        threads[-1].join(0.1)  # it waits for us
+        return genuine(**options)
+
+    monkeypatch.setattr(dataclasses, "dataclass", seen_halfway)
+    cls(1)
+    for thread in threads:
+        thread.join()
+    assert seen == [look(cls)] * len(threads)

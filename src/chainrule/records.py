@@ -22,12 +22,13 @@ class _Methods:
     """The methods of one class, written once."""
 
     def __init__(self, cls: Any, options: dict[str, bool]) -> None:
-        self.cls, self.options, self.written = cls, options, False
+        self.cls, self.options = cls, options
+        self.written = self.writing = False
         for name in _TELLING:
             if name not in vars(cls):
                 setattr(cls, name, _Unwritten(self, name))
         cls.__new__ = self.make
-        cls.__signature__ = _Signature()
+        cls.__signature__ = _Signature(self)
 
     def make(self, cls: type[Any], *_: object, **__: object) -> Any:
         """A new instance, whether made or unpickled: other threads wait until all is written."""
@@ -36,14 +37,18 @@ class _Methods:
         return object.__new__(cls)
 
     def write(self) -> None:
-        """Have the standard library write them."""
+        """Have the standard library write them; it looks at the signature while it does."""
         with _lock:
-            if not self.written:
-                for name in _TELLING:
-                    if isinstance(vars(self.cls).get(name), _Unwritten):
-                        delattr(self.cls, name)
+            if self.written or self.writing:
+                return
+            if isinstance(vars(self.cls).get("__init__"), _Unwritten):
+                del self.cls.__init__  # which the library would keep
+            self.writing = True
+            try:
                 dataclasses.dataclass(**self.options)(self.cls)
-                self.written = True
+            finally:
+                self.writing = False
+            self.written = True
 
 
 class _Unwritten:
@@ -60,9 +65,13 @@ class _Unwritten:
 class _Signature:
     """What a class is called with: its ``__init__`` says so, and ``__new__`` does not."""
 
+    def __init__(self, methods: _Methods) -> None:
+        self.methods = methods
+
     def __get__(self, instance: object, cls: type[Any]) -> inspect.Signature:
         if instance is not None:
             raise AttributeError("only the class has this signature")
+        self.methods.write()
         found = inspect.signature(cls.__init__)
         return found.replace(parameters=[*found.parameters.values()][1:])
 
