@@ -13,10 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import chainrule as cr
+from chainrule.engines.base import Program
 from chainrule.engines.native import packing, products
 from chainrule.engines.native.jit import to_object
 from chainrule.engines.native.target import TARGETS
 from chainrule.engines.native.tiling import BLOCK_INNER, ProductSpec, panel_count, plan
+from chainrule.engines.native.writing import write_training
+from chainrule.graph.graph import Graph
 from tests.engines.native.multiply import (
     Product,
     as_written,
@@ -273,6 +277,16 @@ def test_few_rows_can_be_split_by_columns(target_name: str) -> None:
         parts = [(0, count // 2), (count // 2, count)]
         total = sum(product(a, b, 4, (0, 4), part) for part in parts)
         np.testing.assert_array_equal(total, Product(spec, target)(a, b, 4))
+
+
+def test_products_of_other_rows_than_the_batch_s_are_as_always() -> None:
+    """Of two weights' product in a step of four rows, each element would be read again and again."""
+    type_ = np.dtype("float32")
+    w, v, x = (cr.input(shape, type_) for shape in ((300, 200), (200, 250), (cr.ROWS, 300)))
+    loss = cr.mean(cr.tanh(cr.matmul(x, w))) + cr.mean(cr.matmul(w, v))
+    step = Graph((w, v, x, cr.input((2,), "uint32")), (w, v, loss))
+    written = write_training(Program(step, carried=2, batch=4), target_named("avx2"))
+    assert {spec.m: spec.few for spec in written.layout.products} == {None: 4, 300: 0}
 
 
 DEFECTS = {

@@ -194,7 +194,7 @@ class _ProductWriter:
             None if inner.of_rows else inner.number,
             flags["transpose_a"],
             flags["transpose_b"],
-            few=self._few(),
+            few=self._few(rows),
         )
         self.scope.products.append(spec)
 
@@ -223,9 +223,9 @@ class _ProductWriter:
             ahead=ahead if epilogue.looped and epilogue.streams else None,
         )
 
-    def _few(self) -> int:
-        """The usual number of rows, if it is known and small."""
-        usual = self.scope.rows or 0
+    def _few(self, rows: Size) -> int:
+        """The usual number of rows of a batch, if the product's are those, and known, and few."""
+        usual = (self.scope.rows or 0) if rows.of_rows else 0
         return usual if usual <= FEW_ROWS else 0
 
     def _part(self, spec: ProductSpec) -> tuple[Bounds, Bounds]:
