@@ -280,7 +280,7 @@ def test_few_rows_can_be_split_by_columns(target_name: str) -> None:
 
 
 def test_products_of_other_rows_than_the_batch_s_are_as_always() -> None:
-    """Of two weights' product in a step of four rows, each element would be read again and again."""
+    """In a step of four rows the product of two weights would read each element again and again."""
     type_ = np.dtype("float32")
     w, v, x = (cr.input(shape, type_) for shape in ((300, 200), (200, 250), (cr.ROWS, 300)))
     loss = cr.mean(cr.tanh(cr.matmul(x, w))) + cr.mean(cr.matmul(w, v))
