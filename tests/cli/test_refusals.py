@@ -40,6 +40,25 @@ BAD_TABLES: dict[str, tuple[bytes, str]] = {
 }  # fmt: skip
 
 
+BAD_TARGETS = {
+    "1e200": "the target 'kind' is 1e+200, and errors of that size have no square",
+    "-1e308": "the target 'kind' is -1e+308, and errors of that size have no square",
+    "inf": "the target 'kind' contains infinity (inf)",
+    "-Infinity": "the target 'kind' contains infinity (-inf)",
+    "1e999": "the target 'kind' contains infinity (inf)",
+    "12 kg": '"12 kg"',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("written", BAD_TARGETS)
+@pytest.mark.parametrize("given", ["t.csv", "*.csv"])
+def test_a_bad_target_is_named_by_file_and_line(written: str, given: str, tmp_path: Path) -> None:
+    numbers = [written if i == 17 else "" if i == 3 else f"{i + 0.5}" for i in range(31)]
+    write_csv(tmp_path / "t.csv", {"length": range(31), "kind": numbers})
+    said = refused("train", tmp_path / given, "--target", "kind", *FAST, "--out", tmp_path / "m")
+    assert "t.csv, line 19: " in said and BAD_TARGETS[written] in said
+
+
 @pytest.mark.parametrize("kind", BAD_TABLES)
 def test_bad_tables_are_not_trained_on(kind: str, tmp_path: Path) -> None:
     content, said = BAD_TABLES[kind]

@@ -87,9 +87,9 @@ def test_arrays_have_counted_names() -> None:
     ("values", "dtype", "present"),
     [
         ([float("nan"), 1], "float64", [1.0]),
-        ([float("inf"), -1.0], "float64", [-1.0]),
+        ([float("inf"), -1.0], "float64", [float("inf"), -1.0]),
         ([Decimal("1.5"), True], "float64", [1.5, 1.0]),
-        ([10**400, 1], "float64", [1.0]),
+        ([10**400, 1], "float64", [float("inf"), 1.0]),
         ([1, "b"], "StringDType()", ["1", "b"]),
         ([2.0, "b"], "StringDType()", ["2", "b"]),
         ([b"a\xff", "b"], "StringDType()", ["a\ufffd", "b"]),
@@ -124,6 +124,14 @@ def test_files_know_their_lines(tmp_path: Path) -> None:
     assert (frame.names, frame.decimal_comma) == (("a", "b"), True)
     assert frame["a"].missing.tolist() == [False, True]
     assert frame.place(1) == f"{path}, line 4"
+
+
+def test_rows_keep_the_number_that_they_had() -> None:
+    frame = as_frame({"a": [0, 1, 2, 3, 4]})
+    assert frame.place(2) == "the table, row 2"
+    some = frame.rows([False, True, False, True, True]).rows([2, 1])
+    assert [some.place(row) for row in range(2)] == ["the table, row 4", "the table, row 3"]
+    assert some.without("b").place(0) == "the table, row 4"
 
 
 def test_parquet(tmp_path: Path) -> None:

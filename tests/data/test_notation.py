@@ -36,6 +36,8 @@ from chainrule.data.notation import (
         (["$1,200", "-$950.50", "($3)"], [1200, -950.5, -3], ", between thousands, currency"),
         (["1,50 €", "20 EUR"], [1.5, 20], "decimal comma, currency"),
         (["\u22125", "5"], [-5, 5], ""),
+        (["1", "inf", "-Infinity", "1e999"], [1, np.inf, -np.inf, np.inf], ""),
+        (["1,5", "-inf", "2"], [1.5, -np.inf, 2], "decimal comma"),
     ],
 )
 def test_notations(texts: list[str], numbers: list[float], words: str) -> None:
@@ -61,7 +63,7 @@ def test_the_delimiter_decides_what_a_lone_comma_is() -> None:
 
 def test_later_cells_that_are_no_numbers_are_nan() -> None:
     found = NumberNotation(",").numbers(cells.texts(["1,5", "x", "", "1e999"]))
-    np.testing.assert_array_equal(found, [1.5, np.nan, np.nan, np.nan])
+    np.testing.assert_array_equal(found, [1.5, np.nan, np.nan, np.inf])
 
 
 @given(

@@ -73,7 +73,7 @@ def test_titanic(shared: Path) -> None:
     ("cells", "note"),
     [
         ([*map(str, range(99)), "n.k."], 'a code of its own in each; numbers but for "n.k."'),
-        (["1.5", "-2e3", "3,000"] * 50 + ["inf"], "4 values"),
+        (["1.5", "-2e3", "3,000"] * 50 + ["none"], "4 values"),
         ([*map(str, range(40)), "n/k"] * 9, '41 values; numbers but for "n/k"'),
         ([f"{i}-{i}" for i in range(99)], "a code of its own in each"),
     ],
@@ -81,6 +81,12 @@ def test_titanic(shared: Path) -> None:
 def test_a_word_among_numbers_is_named(cells: list[str], note: str) -> None:
     (found,) = infer_schema(as_frame({"a": cells})).columns
     assert found.note.endswith(note)
+
+
+def test_infinity_among_numbers_keeps_a_column_a_number() -> None:
+    for texts in (["1.5", "2", "inf"], ["1,5", "2", "-Infinity"], ["1.5", "1e999"]):
+        (found,) = infer_schema(as_frame({"a": texts})).columns
+        assert found.kind == "number"
 
 
 def test_a_schema_is_saved_edited_and_loaded(tmp_path: Path) -> None:

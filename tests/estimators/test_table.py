@@ -428,6 +428,13 @@ Example = tuple[dict[str, list[Any]], list[Any]]
 
 
 @st.composite
+def alike(draw: Any, least: int, most: int) -> list[Any]:
+    """Cells of one kind, for a target or for rows to predict."""
+    kind = draw(st.sampled_from([CELL, st.sampled_from("ab"), st.floats(-5, 5), st.booleans()]))
+    return draw(st.lists(kind, min_size=least, max_size=most))
+
+
+@st.composite
 def frames(draw: Any) -> Example:
     names = draw(st.lists(NAMES, min_size=0, max_size=4, unique=True))
     rows = draw(st.integers(0, 14))
@@ -440,14 +447,13 @@ def frames(draw: Any) -> Example:
         )
         for name, kind in zip(names, kinds, strict=True)
     }
-    kind = draw(st.sampled_from([CELL, st.sampled_from("ab"), st.floats(-5, 5), st.booleans()]))
-    return columns, draw(st.lists(kind, min_size=rows, max_size=rows))
+    return columns, draw(alike(rows, rows))
 
 
 TINY = {**FAST, "hidden": (4,), "epochs": 1, "bins": 2, "engine": "reference"}
 
 
-def check_any_frame(train: Example, test: Example, classes: bool) -> None:
+def check_any_frame(train: Example, test: list[Any], classes: bool) -> None:
     """A frame is learned and predicted with, or refused in one printable sentence."""
     model = (TableClassifier if classes else TableRegressor)(**TINY)
     try:
@@ -455,7 +461,7 @@ def check_any_frame(train: Example, test: Example, classes: bool) -> None:
     except ChainruleError as refusal:
         assert str(refusal).isprintable() and len(str(refusal)) > 10
         return
-    like = dict.fromkeys(train[0], (test[1] * 14)[:3]) if test[1] else train[0]
+    like = dict.fromkeys(train[0], (test * 3)[:3]) if test else train[0]
     found, flags = model.predict(like, return_flags=True)
     assert len(found) == len(next(iter(like.values())))
     assert all(len(rows) == len(found) for rows in flags.values())
@@ -469,9 +475,9 @@ def check_any_frame(train: Example, test: Example, classes: bool) -> None:
 
 
 @settings(max_examples=300)
-@given(frames(), frames(), st.booleans())
+@given(frames(), alike(0, 3), st.booleans())
 def test_any_frame_is_learned_or_refused_in_a_sentence(
-    train: Example, test: Example, classes: bool
+    train: Example, test: list[Any], classes: bool
 ) -> None:
     check_any_frame(train, test, classes)
 
@@ -480,8 +486,8 @@ def test_any_frame_is_learned_or_refused_in_a_sentence(
 def test_a_number_far_beyond_all_others_overflows_nothing(size: float) -> None:
     X = {"a": [None, 0, 0, 1, size], "b": [0.0, 1.0, 2.0, 3.0, size],
          "c": [None, None, 0, 1, size]}  # fmt: skip
-    check_any_frame((X, list("aaaab")), ({}, [-size]), True)
-    check_any_frame((X, [1.0, 2.0, 3.0, 5.0, 4.0]), ({}, [size]), False)
+    check_any_frame((X, list("aaaab")), [-size], True)
+    check_any_frame((X, [1.0, 2.0, 3.0, 5.0, 4.0]), [size], False)
 
 
 @pytest.mark.parametrize("written", [2.68e154, "-2.68e154"])
@@ -489,13 +495,37 @@ def test_a_target_whose_square_overflows_is_refused_by_its_row(written: Any) -> 
     target = [1.0, 2.0, 3.0, 4.0, written]
     with pytest.raises(DataError, match=r"row 4: the target 'target' is -?2.68e\+154"):
         TableRegressor(**TINY).fit({"a": range(5)}, target)
-    check_any_frame(({"a": [1, 2, 3]}, [1.0, 2.0, 1e150]), ({}, []), False)
+    check_any_frame(({"a": [1, 2, 3]}, [1.0, 2.0, 1e150]), [], False)
+
+
+@pytest.mark.parametrize("size", [1e200, -1e308, float("inf"), -float("inf"), 10**400])
+@pytest.mark.parametrize("kind", ["mapping", "array", "pandas", "polars"])
+def test_a_target_out_of_reach_is_refused_by_its_row(size: float, kind: str) -> None:
+    """By the row of the table that was given, though rows without a target were left out."""
+    target = [1.0, None, 3.0, 4.0, size, 6.0]
+    table: Any = {"a": range(6), "y": [x if x is None else float(f"{x}") for x in target]}
+    if kind == "array":
+        table = np.array([*table.values()], float).T
+    elif kind != "mapping":
+        table = pytest.importorskip(kind).DataFrame(table)
+    with pytest.raises(DataError, match=r"row 4: the target '(y|x1)' (is|contains infinity)"):
+        TableRegressor(**TINY).fit(table, 1)
+
+
+@pytest.mark.parametrize("size", [1e200, -1e308, float("inf"), -float("inf"), 10**400])
+def test_features_out_of_reach_are_flagged(size: float) -> None:
+    X = {"a": [1.0, 2.0, size, 4.0] * 9, "b": [*range(36)]}
+    model = TableRegressor(**TINY).fit(X, [*range(36)])
+    found, flags = model.predict({"a": [1.0, -size], "b": [1, 2]}, return_flags=True)
+    assert np.isfinite(found).all()
+    raised = "outside" if abs(size) < 10**309 else "unknown"
+    assert flags[raised].tolist() == [False, True]
 
 
 @pytest.mark.slow
 @settings(max_examples=10_000)
-@given(frames(), frames(), st.booleans())
-def test_ten_thousand_frames(train: Example, test: Example, classes: bool) -> None:
+@given(frames(), alike(0, 3), st.booleans())
+def test_ten_thousand_frames(train: Example, test: list[Any], classes: bool) -> None:
     check_any_frame(train, test, classes)
 
 

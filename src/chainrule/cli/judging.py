@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,4 +113,4 @@ def _with(frame: Frame, column: Column) -> Frame:
     columns: Sequence[Any] = [
         column if each.name == column.name else each for each in frame.columns
     ]
-    return Frame(frame.source, tuple(columns), frame.lines, frame.decimal_comma)
+    return replace(frame, columns=tuple(columns))

@@ -127,7 +127,7 @@ class Work:
             raise DataError(f"{frame.source}: no column is left to learn from")
         plain = Problem.of(frame, column, asked.task)
         frame, column = plain.frame, plain.column
-        task = _task(column, asked.task)
+        task = _task(frame, column, asked.task)
         train, test, how = _apart(frame, column, task, asked)
         schema = _schema(frame.rows(train), asked)
         return cls(frame, column, task, train, test, schema, plain.dropped, how)
@@ -165,7 +165,7 @@ class Work:
         frame, column = both.without(survey.target), both[survey.target]
         if not frame.columns:
             raise DataError(f"{table}: no column is left to learn from")
-        task = _task(column, asked.task)
+        task = _task(frame, column, asked.task)
         schema = _schema(frame.rows(numbers[:many]), asked)
         how = f"{len(survey.test):,} at random"
         return cls(
@@ -198,10 +198,10 @@ def _target(names: Sequence[str], given: str | int) -> str | int:
     return int(given) if whole and given not in names else given
 
 
-def _task(column: Column, asked: str) -> str:
+def _task(frame: Frame, column: Column, asked: str) -> str:
     if asked != "auto":
         return asked
-    inferred = infer_task(column.as_texts(), name=column.name)
+    inferred = infer_task(column.as_texts(), name=column.name, place=frame.place)
     return "regression" if inferred == "regression" else "classification"
 
 

@@ -7,6 +7,7 @@ makes reading large tables several times as fast.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -105,7 +106,7 @@ def by_value(look: Callable[[Column], tuple[Array, ...]], column: Column) -> tup
 def smaller(frame: Frame) -> Frame:
     """The same with codes of the smallest type that holds them."""
     columns = tuple(map(_smaller, frame.columns))
-    return Frame(frame.source, columns, frame.lines, frame.decimal_comma)
+    return replace(frame, columns=columns)
 
 
 def _smaller(column: Column) -> Column:
@@ -127,9 +128,13 @@ def joined(parts: Sequence[Frame]) -> Frame:
     """The rows of frames with the same columns, one behind the other."""
     first = parts[0]
     columns = [_joined([part[name] for part in parts]) for name in first.names]
-    lines = [part.lines for part in parts if part.lines is not None]
-    whole = np.concatenate(lines) if len(lines) == len(parts) else None
-    return Frame(first.source, tuple(columns), whole, first.decimal_comma)
+    lines, numbers = (_whole([getattr(p, which) for p in parts]) for which in ("lines", "numbers"))
+    return replace(first, columns=tuple(columns), lines=lines, numbers=numbers)
+
+
+def _whole(parts: Sequence[Array | None]) -> Array | None:
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None
 
 
 def _joined(parts: Sequence[Column]) -> Column:

@@ -10,7 +10,7 @@ import datetime
 import operator
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
@@ -92,6 +92,8 @@ class Frame:
         The line of the file where each row begins, for messages.
     decimal_comma : bool
         Whether the file's delimiter says that a comma in a number is a decimal sign.
+    numbers : (n,) int64, optional
+        The number of each row in the table that people gave, where it is not its place here.
 
     Examples
     --------
@@ -104,6 +106,7 @@ class Frame:
     columns: tuple[Column, ...]
     lines: Array | None = field(default=None, repr=False)
     decimal_comma: bool = False
+    numbers: Array | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.columns[0]) if self.columns else 0
@@ -128,17 +131,22 @@ class Frame:
     def without(self, *names: str) -> Frame:
         """The other columns."""
         kept = tuple([column for column in self.columns if column.name not in names])
-        return Frame(self.source, kept, self.lines, self.decimal_comma)
+        return replace(self, columns=kept)
 
     def rows(self, chosen: Any) -> Frame:
         """Some of the rows: a mask, indices or a slice."""
         lines = None if self.lines is None else self.lines[chosen]
+        numbers = self._numbers[chosen] if lines is None else None
         kept = tuple([column.rows(chosen) for column in self.columns])
-        return Frame(self.source, kept, lines, self.decimal_comma)
+        return replace(self, columns=kept, lines=lines, numbers=numbers)
+
+    @property
+    def _numbers(self) -> Array:
+        return np.arange(len(self)) if self.numbers is None else self.numbers
 
     def place(self, row: int) -> str:
         """Where a row stands, for messages: its line in the file, or its number from 0."""
-        where = f"row {row}" if self.lines is None else f"line {self.lines[row]}"
+        where = f"row {self._numbers[row]}" if self.lines is None else f"line {self.lines[row]}"
         return f"{self.source}, {where}"
 
 
@@ -322,9 +330,9 @@ def _flat(data: Any) -> Array:
 
 
 def column_of_numbers(name: str, array: Array, missing: Any = False) -> Column:
-    """A column of float64; what is not finite is missing."""
+    """A column of float64, of which NaN is missing."""
     values = np.asarray(array, dtype=np.float64)
-    absent = ~np.isfinite(values) | missing
+    absent = np.isnan(values) | missing
     return Column(name, np.where(absent, 0.0, values), absent)
 
 

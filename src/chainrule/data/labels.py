@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -19,7 +19,9 @@ Key: TypeAlias = int | float | str
 MANY_CLASSES = 20
 
 
-def infer_task(values: npt.ArrayLike, *, name: str = "target") -> Task:
+def infer_task(
+    values: npt.ArrayLike, *, name: str = "target", place: Callable[[int], str] | None = None
+) -> Task:
     """What kind of task a target sets.
 
     - Text (any value is not a number), or booleans: classes.
@@ -35,6 +37,8 @@ def infer_task(values: npt.ArrayLike, *, name: str = "target") -> Task:
         The target, no value missing.
     name : str
         What error messages call it.
+    place : callable, optional
+        Where a row stands, for messages: a frame's ``place``.
 
     Raises
     ------
@@ -58,16 +62,14 @@ def infer_task(values: npt.ArrayLike, *, name: str = "target") -> Task:
         if not _are_whole(keys) or (count > 2 and (many or rare)):
             return "regression"
     elif many and rare:
-        raise DataError(_not_classes(distinct, count, len(labels), name))
+        words = next(text for text in distinct if cells.number(text) is None)
+        where = f"{place(int(np.argmax(labels == words)))}: " if place else ""
+        raise DataError(
+            f"{where}{name!r} has {count} different values in {len(labels)} rows, too many for"
+            f" classes, and {cells.quoted(words)} is not a number: correct it, or choose another"
+            " target"
+        )
     return "binary" if count == 2 else "multiclass"
-
-
-def _not_classes(distinct: list[str], count: int, rows: int, name: str) -> str:
-    words = next(text for text in distinct if cells.number(text) is None)
-    return (
-        f"{name!r} has {count} different values in {rows} rows, too many for classes, and "
-        f"{cells.quoted(words)} is not a number: correct it, or choose another target"
-    )
 
 
 @dataclass(frozen=True)

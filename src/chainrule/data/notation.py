@@ -31,6 +31,7 @@ _DATE_FORMATS: Final = (
 _TIME_FORMATS: Final = ("", "%H:%M:%S", "%H:%M", "%H:%M:%S.%f", "%H:%M:%S%z", "%H:%M:%S.%f%z")
 _TIME_SIGNS: Final = (" ", "T")
 _DIGITS = re.compile(r"\d")
+_INFINITE = re.compile(r"[+-]?inf(inity)?", re.I)
 _LEADING_ZERO = re.compile(r"0\d+")
 _MARKS = "|".join(re.escape(mark) for mark in sorted(CURRENCIES, key=len, reverse=True))
 _MARK_BEFORE = re.compile(rf"(?P<sign>[+-]?)\s*(?:{_MARKS})\s*(?P<rest>.*)", re.I)
@@ -74,7 +75,7 @@ class NumberNotation:
         )
 
     def number(self, text: str) -> float:
-        """The number that ``text`` writes, NaN if it writes none."""
+        """The number that ``text`` writes, NaN if it writes none, also where it is infinite."""
         bare, scale = text.strip(), 1.0
         if self.percent:
             bare, scale = (bare[:-1].rstrip(SPACES), 0.01) if bare.endswith("%") else ("", 1.0)
@@ -83,6 +84,8 @@ class NumberNotation:
         if self.currency:
             bare = _without_currency(bare)
         bare = bare.replace("\u2212", "-")
+        if _INFINITE.fullmatch(bare):
+            return scale * float(bare)
         if not self._pattern.fullmatch(bare):
             return float("nan")
         separators = SPACES if self.groups == "s" else self.groups
@@ -90,12 +93,12 @@ class NumberNotation:
         return scale * float(digits.replace(self.decimal, "."))
 
     def numbers(self, column: cells.Texts) -> npt.NDArray[np.float64]:
-        """The numbers of cells, NaN where one writes none or more than float64 holds."""
+        """The numbers of cells, NaN where one writes none, infinite where float64 is too small."""
         if self == PLAIN and (values := _plain_numbers(column)) is not None:
             return values
         distinct, inverse = np.unique(column, return_inverse=True)
         found = np.array([self.number(text) for text in distinct.tolist()], dtype=np.float64)
-        return np.where(np.isfinite(found), found, np.nan)[inverse]
+        return found[inverse]
 
     def __str__(self) -> str:
         signs = {"": "", "s": ", blanks between thousands"}
@@ -132,7 +135,7 @@ def _without_currency(text: str) -> str:
 def number_notation(texts: Sequence[str], *, decimal_comma: bool = False) -> NumberNotation | None:
     """How the texts write numbers, None if one of them is none in any notation.
 
-    Numbers with zeros in front, such as ``007``, are names.
+    Numbers with zeros in front, such as ``007``, are names. Infinity may stand among numbers.
 
     Parameters
     ----------
@@ -151,9 +154,10 @@ def number_notation(texts: Sequence[str], *, decimal_comma: bool = False) -> Num
     if not texts or any(_LEADING_ZERO.fullmatch(text) for text in texts):
         return None
     values = _plain_numbers(np.array(texts, dtype=cells.TEXT))
-    if values is not None and np.isfinite(values).all():
+    if values is not None and np.isfinite(values).any() and not np.isnan(values).any():
         return PLAIN
-    if not all(_DIGITS.search(text) for text in texts):
+    texts = [text for text in texts if not _INFINITE.fullmatch(text)]
+    if not texts or not all(_DIGITS.search(text) for text in texts):
         return None
     percent = all(text.endswith("%") for text in texts)
     currency = any(_without_currency(text.strip("()")) != text.strip("()") for text in texts)

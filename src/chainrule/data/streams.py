@@ -293,12 +293,12 @@ class ParquetStream(_Files):
         for file, groups in self._groups.items():
             wanted = _overlapping(groups, first, rows)
             if wanted:
-                start = first + sum(groups[: wanted[0]])
-                for number, frame in self._read(file, wanted, start):
-                    yield from _within(number, frame, rows)
+                start = sum(groups[: wanted[0]])
+                for place, frame in self._read(file, wanted, start):
+                    yield from _within(first + place, frame, rows)
             first += sum(groups)
 
-    def _read(self, file: Path, groups: list[int], number: int) -> Iterator[tuple[int, Frame]]:
+    def _read(self, file: Path, groups: list[int], place: int) -> Iterator[tuple[int, Frame]]:
         with self._reading(file), open_regular(file) as binary:
             opened = self._opened(file, binary)
             try:
@@ -306,8 +306,9 @@ class ParquetStream(_Files):
                     columns = [
                         _column(n, a) for n, a in zip(self.names, batch.columns, strict=True)
                     ]
-                    yield number, Frame(os.fspath(file), tuple(columns))
-                    number += batch.num_rows
+                    numbers = np.arange(place, place + batch.num_rows)
+                    yield place, Frame(os.fspath(file), tuple(columns), numbers=numbers)
+                    place += batch.num_rows
             except (self._arrow.ArrowException, OSError) as reason:
                 raise DataError(f"{file}: not a Parquet file, or damaged ({reason})") from None
 

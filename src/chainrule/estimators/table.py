@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -234,7 +234,7 @@ def _named(frame: Frame, names: Array) -> Frame:
         Column(name, column.values, column.missing)
         for name, column in zip(names.tolist(), frame.columns, strict=True)
     ]
-    return Frame(frame.source, tuple(columns))
+    return replace(frame, columns=tuple(columns))
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

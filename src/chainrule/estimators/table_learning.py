@@ -24,7 +24,12 @@ from chainrule.estimators.table_settings import (
     settings_for,
 )
 from chainrule.estimators.table_split import Split, count_duplicates, split_rows
-from chainrule.estimators.table_target import ClassTarget, NumberTarget, numbers_of
+from chainrule.estimators.table_target import (
+    ClassTarget,
+    NumberTarget,
+    numbers_of,
+    refuse_infinite,
+)
 from chainrule.estimators.table_trust import (
     Deviation,
     Neighbours,
@@ -86,10 +91,11 @@ class Problem:
         ShapeError
             If there is not one target for each row.
         DataError
-            If no row has a target.
+            If no row has a target, or one is infinite.
         """
         if len(column) != len(frame):
             raise ShapeError(f"the table has {len(frame)} rows and the target {len(column)}")
+        refuse_infinite(column, frame)
         kept = ~column.missing if weights is None else ~column.missing & _counting(weights, frame)
         if not kept.any():
             raise DataError(

@@ -20,7 +20,7 @@ from chainrule.data.shards import rows_of, share
 from chainrule.data.streams import TableStream
 from chainrule.engines.processes import gathered, place
 from chainrule.errors import DataError, ParameterError, unknown_name
-from chainrule.estimators.table_target import MOST_CLASSES
+from chainrule.estimators.table_target import MOST_CLASSES, refuse_infinite
 from chainrule.ops import random
 from chainrule.shapes import INT64, Array
 from chainrule.training.prefetch import prefetched
@@ -212,6 +212,7 @@ class Survey:
         rows, missing, labels, first, stream = 0, 0, _Labels(name), None, Remembering(table)
         for number, frame in prefetched(stream.frames, READ_AHEAD):
             column = frame[name]
+            refuse_infinite(column, frame)
             there, first = ~column.missing, first or frame
             numbers = np.arange(number, number + len(frame))[there]
             rows, missing = rows + len(frame), missing + int((~there).sum())

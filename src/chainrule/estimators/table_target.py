@@ -78,6 +78,27 @@ class NumberTarget:
         return self.scale * (self.decode(z) if self.log else np.ones(z.shape))
 
 
+def refuse_infinite(column: Column, frame: Frame) -> None:
+    """Refuse infinity, which no missing value is, and nothing that can be learned.
+
+    Raises
+    ------
+    DataError
+        With the row.
+    """
+    if not column.is_text and column.values.dtype.kind == "f":
+        _refuse_infinite(column.name, column.values, frame)
+
+
+def _refuse_infinite(name: str, values: Array, frame: Frame) -> None:
+    if (infinite := np.isinf(values)).any():
+        row = int(np.argmax(infinite))
+        raise DataError(
+            f"{frame.place(row)}: the target {name!r} contains infinity ({values[row]:g}); correct"
+            " it, or leave the cell empty"
+        )
+
+
 def numbers_of(column: Column, frame: Frame, notation: NumberNotation | None = None) -> Array:
     """A target as numbers (n,) float64, no row missing.
 
@@ -99,6 +120,7 @@ def numbers_of(column: Column, frame: Frame, notation: NumberNotation | None = N
         if not column.is_text
         else _written(column, frame, notation)
     )
+    _refuse_infinite(column.name, found, frame)
     if (large := np.abs(found) > MOST).any():
         row = int(np.argmax(large))
         raise DataError(
