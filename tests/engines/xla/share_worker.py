@@ -20,10 +20,11 @@ from chainrule.estimators.table_settings import REGRESSION
 from chainrule.estimators.table_streaming import learn_stream
 from chainrule.estimators.table_survey import Survey
 
+CHOSEN = {"epochs": 2, "hidden": (8,), "bins": 0, "dropout": 0.0, "calibrate": False}
 SMALL = {"SAMPLE_ROWS": 150, "HELD_OUT_ROWS": 40, "TEST_ROWS": 30, "REMEMBERED_BYTES": 0}
 
 
-def trained(folder: Path) -> dict[str, Any]:
+def trained(folder: Path, engine: str = "xla") -> dict[str, Any]:
     """A network of the table, of which only a part may be kept in memory."""
     read = []
     genuine = ParquetStream.frames
@@ -35,7 +36,7 @@ def trained(folder: Path) -> dict[str, Any]:
 
     with patch.multiple(table_survey, **SMALL), patch.object(ParquetStream, "frames", counted):
         survey = Survey.of(open_stream(folder), "y", 3, test=0.1, validation=0.1)
-        request = Request(seed=3, engine="xla", chosen={"epochs": 2, "hidden": (8,), "members": 1})
+        request = Request(CHOSEN, seed=3, engine=engine)
         model = learn_stream(survey, REGRESSION, request)
     return {
         "losses": model.network.history.step_losses.tolist(),

@@ -41,7 +41,7 @@ def write(folder: Path, targets: int) -> None:
 def test_each_process_reads_its_share_and_all_train_as_one(tmp_path: Path, count: int) -> None:
     write(tmp_path / "whole", ROWS)
     write(tmp_path / "without rows in the last share", ROWS // 2)
-    expected = list(map(trained, tables(tmp_path)))
+    expected = [trained(each, "reference") for each in tables(tmp_path)]
     ended = run(range(count), count, str(tmp_path), worker="share_worker")
     assert [each.status for each in ended] == [0] * count, ended[0].err
     for number, each in enumerate(ended):
