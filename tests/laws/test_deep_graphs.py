@@ -76,6 +76,7 @@ def test_a_walk_that_recurses_is_caught() -> None:
         depth(chain(cr.input(()), 3_000))
 
 
+@pytest.mark.slow
 def test_a_chain_of_100_000_operations() -> None:
     """Built, differentiated, simplified, evaluated and let go without recursion."""
     x = cr.input(())

@@ -147,7 +147,7 @@ def tile_for(rows: Extent, columns: int, target: Target) -> Tile:
 
     >>> from chainrule.engines.native.target import TARGETS
     >>> tile_for(10, 10, TARGETS["avx512"])
-    Tile(rows=2, columns=10)
+    Tile(rows=5, columns=4)
     """
     count, budget = rows if isinstance(rows, int) else TYPICAL_ROWS, accumulator_budget(target)
 
