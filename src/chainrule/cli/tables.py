@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from chainrule.estimators.table_model import TableModel as Model
     from chainrule.networks import Network
 
-SEED, COUNTS = "seed", ("rows", "held_out")  # of the facts that a model keeps
+COUNTS = "rows", "held_out"  # among the facts that a model keeps
 
 
 @dataclass(frozen=True)
