@@ -17,7 +17,7 @@ F64 = Vector("double", 1)
 ADDRESS = ctypes.c_void_p
 SPREAD = 8  # doubles from chunk to chunk: a cache line
 BODY = "ptr %context, i64 %chunk"
-NANOSLEEP = {"nanosleep": "declare i32 @nanosleep(ptr, ptr)"}
+NANOSLEEP = {"nanosleep": "declare i32 @nanosleep(ptr, ptr) nonlazybind"}
 
 
 def text(target: Target, work: int, *, flush: bool = False, naps: bool = False) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import platform
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 import chainrule as cr
-from chainrule.engines.native import jit
+from chainrule.engines.native import jit, runtime
 from chainrule.engines.native.emitter import Emitter, function, module
 from chainrule.engines.native.target import host
 from chainrule.engines.native.writing import write_graph
@@ -58,9 +62,9 @@ def test_provide():
     answer = ctypes.CFUNCTYPE(NUMBER)(lambda: 17)
     jit.provide("chainrule_test_answer", answer)
     emit = Emitter(host())
+    emit.declare_foreign("chainrule_test_answer", "i64", "")
     emit.do(f"ret i64 {emit.let('call i64 @chainrule_test_answer()')}")
-    declarations = {"answer": "declare i64 @chainrule_test_answer()"}
-    code = module(host(), [function("ask", "", emit, "i64")], declarations)
+    code = module(host(), [function("ask", "", emit, "i64")], emit.declarations)
     assert jit.Code(jit.to_object(code, host()), host()).function("ask", NUMBER)() == 17
 
 
@@ -80,3 +84,28 @@ def test_options_of_llvm_are_put_back():
         raise RuntimeError("stopped half-way")
     assert usual() == before
     assert ours != before, "the options do nothing"
+
+
+@pytest.mark.parametrize("one_block", [True, False])
+@pytest.mark.skipif(sys.platform != "linux", reason="maps memory as Linux does")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="instructions that reach 2 GiB")
+def test_memory_full_of_holes(one_block):
+    """Programs are loaded where no hole holds all of one and the next is 3 GiB away.
+
+    LLVM's own way of placing them, the planted defect, ends the process.
+    """
+    script = Path(__file__).parent / "holes.py"
+    command = [sys.executable, script, str(int(one_block))]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.returncode == 0) == one_block, done.stderr.decode()
+    assert one_block == (done.stdout == b"loaded\n")
+
+
+def test_functions_of_libraries_are_called_by_their_address():
+    """Whatever an instruction's reach: no code asks for a jump beside it."""
+    x = cr.input((cr.ROWS, 20))
+    text = write_graph(close([cr.sin(x), cr.gelu(x), cr.sum(x, axis=0)]), host()).text
+    for written in (text, runtime.text(host())):
+        assert "@PLT" not in jit.to_assembly(written, host())
+    direct = text.replace(" nonlazybind", "")
+    assert "@PLT" in jit.to_assembly(direct, host()), "nothing is called"

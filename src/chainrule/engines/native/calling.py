@@ -67,7 +67,7 @@ class Shim(Structured):
     def api(self, result: str, name: str, *arguments: str) -> str:
         """Call a function of CPython's; each argument with its type."""
         types = ", ".join(argument.split()[0] for argument in arguments)
-        self.declare(name, f"declare {result} @{name}({types})")
+        self.declare_foreign(name, result, types)
         call = f"call {result} @{name}({', '.join(arguments)})"
         if result == "void":
             self.do(call)

@@ -25,6 +25,11 @@ FOLDS: Final[dict[str, Callable[[int, int], int]]] = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "sdiv": operator.floordiv,
     "srem": operator.mod, "smin": min, "smax": max,
 }  # fmt: skip
+# What LLVM calls on its own account, like memcpy, is called by its address too.
+BY_ADDRESS: Final = (
+    "!llvm.module.flags = !{!0}",
+    '!0 = !{i32 7, !"RtLibUseGOT", i32 1}',
+)
 _NEAR: Final = 2  # of a prefetch: the second-level cache
 NEUTRAL: Final = {"add": "0", "sub": "0", "mul": "1", "sdiv": "1"}  # as second operand
 
@@ -142,6 +147,13 @@ class Emitter:
     def declare(self, name: str, signature: str) -> None:
         """Make sure the module holds ``signature``, such as ``declare float @name(float)``."""
         self.declarations[name] = signature
+
+    def declare_foreign(self, name: str, result: str, parameters: str) -> None:
+        """Make sure the module holds a function of a library, called by an address in a table.
+
+        Code lies anywhere, and a direct call reaches 2 GiB.
+        """
+        self.declare(name, f"declare {result} @{name}({parameters}) nonlazybind")
 
     def intrinsic(
         self, name: str, type_: Vector, *operands: str, others: Sequence[Vector] = ()
@@ -306,12 +318,12 @@ class Loop:
 def function(
     name: str, parameters: str, body: Emitter, result: str = "void", linkage: str = "external"
 ) -> str:
-    """The text of a function."""
+    """The text of a function; nothing is ever thrown through it, so no tables for that."""
     lines = "\n".join(body.lines)
-    return f"define {linkage} {result} @{name}({parameters}) {{\nentry:\n{lines}\n}}\n"
+    return f"define {linkage} {result} @{name}({parameters}) nounwind {{\nentry:\n{lines}\n}}\n"
 
 
 def module(target: Target, functions: Sequence[str], declarations: dict[str, str]) -> str:
     """The text of a module."""
-    declared = "\n".join(declarations.values())
+    declared = "\n".join([*declarations.values(), *BY_ADDRESS])
     return f'target triple = "{target.triple}"\n\n{declared}\n\n' + "\n".join(functions)

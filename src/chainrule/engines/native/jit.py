@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,11 @@ CODEGEN_LEVEL = 2  # level 0 gives code 5 times slower, the mid-level pipeline t
 # machine scheduler a twentieth; without them the code is as fast, or faster by up to 6 %.
 OMITTED = "-disable-lsr=true", "-enable-misched=false"
 USUAL = "-disable-lsr=false", "-enable-misched=true"
+# LLVM maps each section for itself: in a process whose address space is full of holes, code and
+# constants land further apart than instructions reach, and LLVM ends the process. llvmlite's memory
+# manager takes one block for all sections. It is llvmlite's choice on Arm; where neither was tried
+# here, the choice stays with it.
+ONE_BLOCK = True if sys.platform == "linux" else None
 
 
 def _nothing() -> None:
@@ -84,7 +90,7 @@ class Code:
 
     def __init__(self, object_code: bytes, target: Target) -> None:
         with bindings() as llvm:
-            engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine(target))
+            engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine(target), ONE_BLOCK)
             engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(object_code))
             engine.finalize_object()
         self._engine = engine

@@ -159,7 +159,7 @@ def library(function: str, *operands: Lanes) -> Lanes:
     emit, type_ = operands[0].emit, operands[0].type
     scalar = type_.element
     full = function + ("f" if scalar == "float" else "")
-    emit.declare(full, f"declare {scalar} @{full}({', '.join([scalar] * len(operands))})")
+    emit.declare_foreign(full, scalar, ", ".join([scalar] * len(operands)))
 
     def call(names: list[str]) -> str:
         return emit.let(f"call {scalar} @{full}({', '.join(f'{scalar} {n}' for n in names)})")

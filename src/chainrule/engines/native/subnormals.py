@@ -79,14 +79,14 @@ def definitions(target: Target) -> str:
         widened = f"%wide = zext i{register.width} %mode to i64"
     return f"""{register.declarations}
 
-define internal i64 @mode() noinline {{
+define internal i64 @mode() noinline nounwind {{
   {register.read}
   {widened}
   %setting = and i64 %wide, {~register.status}
   ret i64 %setting
 }}
 
-define internal void @set_mode(i64 %wanted) noinline {{
+define internal void @set_mode(i64 %wanted) noinline nounwind {{
   {narrowed}
   {register.write}
   ret void

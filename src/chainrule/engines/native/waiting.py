@@ -15,23 +15,23 @@ _PAUSES = {
 _PAUSES["arm64"] = _PAUSES["aarch64"]
 
 _POSIX = """
-declare i32 @sched_yield()
-declare i32 @nanosleep(ptr, ptr)
-declare i32 @clock_gettime(i32, ptr)
+declare i32 @sched_yield() nonlazybind
+declare i32 @nanosleep(ptr, ptr) nonlazybind
+declare i32 @clock_gettime(i32, ptr) nonlazybind
 
-define internal void @yield() {{
+define internal void @yield() nounwind {{
   call i32 @sched_yield()
   ret void
 }}
 
-define internal void @sleep() {{
+define internal void @sleep() nounwind {{
   %time = alloca [2 x i64]
   store [2 x i64] [i64 0, i64 1000000], ptr %time
   call i32 @nanosleep(ptr %time, ptr null)
   ret void
 }}
 
-define internal i64 @now() {{
+define internal i64 @now() nounwind {{
   %time = alloca [2 x i64]
   call i32 @clock_gettime(i32 {monotonic}, ptr %time)
   %seconds = load i64, ptr %time
@@ -53,17 +53,17 @@ declare void @Sleep(i32)
 declare i32 @QueryPerformanceCounter(ptr)
 declare i32 @QueryPerformanceFrequency(ptr)
 
-define internal void @yield() {
+define internal void @yield() nounwind {
   call i32 @SwitchToThread()
   ret void
 }
 
-define internal void @sleep() {
+define internal void @sleep() nounwind {
   call void @Sleep(i32 1)
   ret void
 }
 
-define internal i64 @now() {
+define internal i64 @now() nounwind {
   %place = alloca i64
   call i32 @QueryPerformanceFrequency(ptr %place)
   %frequency = load i64, ptr %place
@@ -89,7 +89,7 @@ def definitions(target: Target) -> str:
     declaration, pause = _PAUSES.get(architecture, ("", ""))
     return f"""{declaration}
 
-define internal void @pause() {{
+define internal void @pause() nounwind {{
   {pause}
   ret void
 }}
