@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,10 @@ SHARED = "CHAINRULE_SHARED"
 # Tests run on the engine that defines the language, unless they name another; those of the native
 # engine compare it with this one.
 os.environ.setdefault("CHAINRULE_ENGINE", "reference")
+
+# Shells let what they start in the background ignore Ctrl-C, children included; tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

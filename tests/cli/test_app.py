@@ -139,7 +139,10 @@ def test_signals_keep_the_best_model_and_a_checkpoint(
     assert "an epoch" in running.stderr.readline()
     time.sleep(0.3)
     running.send_signal(number)
-    stdout, stderr = running.communicate(timeout=60)
+    try:
+        stdout, stderr = running.communicate(timeout=60)
+    finally:
+        running.kill()
     assert running.returncode == ended, stderr
     assert "interrupted" in stdout and stderr.splitlines()[-1] == f"chainrule: {word}"
     history = TableModel.load(out).network.history

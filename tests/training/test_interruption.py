@@ -70,14 +70,15 @@ def network(width: int) -> Network:
 
 
 @pytest.mark.parametrize(
-    ("width", "count", "batch_size"),
-    [(8, 64, 16), (512, 400_000, 4)],
+    ("width", "count", "batch_size", "epochs"),
+    [(8, 64, 16, 10**6), (512, 400_000, 4, 20)],
     ids=["many epochs in a call", "one epoch in many calls"],
 )
 def test_ctrl_c_is_heard_between_short_calls(
     width: int,
     count: int,
     batch_size: int,
+    epochs: int,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     no_collections: None,
@@ -87,7 +88,7 @@ def test_ctrl_c_is_heard_between_short_calls(
     press = PressCtrlC(engine, 1.0)
     before = model.snapshot()
     history = model.fit(
-        X, Y, epochs=10**6, batch_size=batch_size, seed=0, callbacks=[press],
+        X, Y, epochs=epochs, batch_size=batch_size, seed=0, callbacks=[press],
         progress=False, engine=engine,
     )  # fmt: skip
     assert engine.calls <= press.calls_before + HEARD
