@@ -282,14 +282,22 @@ def facts(
         "program": digest([np.array(signature)]),
         "seed": str(seed),
         "data set": " and ".join(_described(x) for x in rows if not isinstance(x, Spread)),
-        "starting point": digest(carried),
+        "starting point": f"checksum {_checksum(carried):08x}",
     }
 
 
 def _described(rows: Array) -> str:
-    """Rows in a few words, with the checksum that is found quickest."""
-    shape, checksum = " x ".join(map(str, rows.shape)), crc32(np.ascontiguousarray(rows).data)
-    return f"{shape} {rows.dtype}, checksum {checksum:08x}"
+    """Rows in a few words."""
+    shape = " x ".join(map(str, rows.shape))
+    return f"{shape} {rows.dtype}, checksum {_checksum([rows]):08x}"
+
+
+def _checksum(arrays: Iterable[Array]) -> int:
+    """What accidents change, found eight times as fast as a digest: each fit waits for it."""
+    found = 0
+    for array in arrays:
+        found = crc32(np.ascontiguousarray(array).data, found)
+    return found
 
 
 def digest(arrays: Iterable[Array]) -> str:
