@@ -254,8 +254,13 @@ class CompiledProgram:
         """Work space that nobody else has: that of the last call, or new one."""
         with self._lock:
             idle, self._idle = self._idle, None
-        fits = idle is not None and idle.program() is program and idle.rows == rows
-        return idle if idle is not None and fits else _Space(self, program, rows)
+        if idle is not None and idle.program() is program and idle.rows == rows:
+            return idle
+        bounds = program.bounds(rows)
+        if idle is None or not idle.fits(bounds, rows):
+            idle = _Space(self, bounds, rows)
+        idle.serve(program, bounds)
+        return idle
 
     def release(self, ended: object) -> None:
         """Give memory back that was kept for a program which is no more."""
@@ -265,21 +270,24 @@ class CompiledProgram:
 
 
 class _Space:
-    """Memory that the calls of one program share: all that no call leaves anything in.
+    """Memory that calls share: all that no call leaves anything in.
+
+    The parts of a long epoch are programs of one step; they follow each other in one space.
 
     Attributes
     ----------
     program : weak reference
-        Where the program ends, nobody needs this any more.
+        The last that it served. Where that ends, nobody needs this any more.
     status : (3,) int64
         Index error, steps done, stopped by a loss that is not finite.
     """
 
-    def __init__(self, compiled: CompiledProgram, program: Program, rows: int) -> None:
-        heap, bounds = compiled.heap, program.bounds(rows)
-        self.program, self.rows = weakref.ref(program, compiled.release), rows
-        self.steps, self.first = len(bounds), program.first_step + 1
-        most = int((bounds[:, 1] - bounds[:, 0]).max())
+    program: weakref.ref[Program]
+
+    def __init__(self, compiled: CompiledProgram, bounds: Array, rows: int) -> None:
+        heap, self.release = compiled.heap, compiled.release
+        self.heap, self.rows = heap, rows
+        most = self.most = _largest(bounds)
         self.batch = [heap.array(type_, most) for type_ in compiled.fed]
         self.once = [heap.array(type_) for type_ in compiled.records]
         self.work = [heap.empty(size) for size in compiled.layout.arena(most)]
@@ -288,18 +296,32 @@ class _Space:
         self.status = heap.filled(0, (3,), INT64)
         self.fields = {
             "step_key": heap.filled(0, (2,), UINT32),
-            "bounds": heap.given(bounds, INT64),
             "order": heap.filled(0, (rows,), INT64),
             "sorting": heap.empty(sorting_bytes(rows)),
             "status": self.status,
         }
         self.handed_out: list[weakref.ref[Array]] = []  # the carried values after the last call
 
+    def fits(self, bounds: Array, rows: int) -> bool:
+        """Whether batches of these bounds, of so many rows, have room and no more than that."""
+        return self.rows == rows and self.most == _largest(bounds)
+
+    def serve(self, program: Program, bounds: Array) -> None:
+        """Belong to a program from now on."""
+        self.program = weakref.ref(program, self.release)
+        self.steps, self.first = len(bounds), program.first_step + 1
+        self.fields["bounds"] = self.heap.given(bounds, INT64)
+
     def given_back(self, carried: Sequence[Array], donated: int) -> list[bool]:
         """Which carried values are those of the last call, and nobody else's any more."""
         last = [reference() for reference in self.handed_out] or [None] * len(carried)
         kept = len(carried) - donated
         return [i >= kept and carried[i] is last[i] for i in range(len(carried))]
+
+
+def _largest(bounds: Array) -> int:
+    """The rows of the largest batch."""
+    return int((bounds[:, 1] - bounds[:, 0]).max())
 
 
 class _Run:
