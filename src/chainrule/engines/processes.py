@@ -15,7 +15,6 @@ import hmac
 import json
 import math
 import os
-import socket
 import sys
 import threading
 import time
@@ -23,13 +22,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, Queue
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from zlib import crc32
 
 import numpy as np
 
 from chainrule.errors import EngineError, ParameterError
 from chainrule.shapes import Array
+
+if TYPE_CHECKING:  # imported where a connection is made: most processes are alone
+    import socket
 
 MEETING: Final = 45.0  # seconds in which all processes arrive
 SILENCE: Final = 20.0  # seconds without a sign of life after which a process counts as ended
@@ -102,6 +104,8 @@ class Link:
 
     def close(self) -> None:
         """Break the connection, also for a thread that reads from it."""
+        import socket
+
         with suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
         self._connection.close()
@@ -487,6 +491,8 @@ def interface_of(host: str) -> str:
 
 
 def _listening(host: str, port: int) -> socket.socket:
+    import socket
+
     try:
         return socket.create_server((interface_of(host), port), backlog=1024)
     except OSError as reason:
@@ -508,6 +514,8 @@ def _arrive(host: str, port: int, hello: Mapping[str, Any]) -> dict[int, Link]:
 
 
 def _connected(host: str, port: int) -> socket.socket:
+    import socket
+
     until = time.monotonic() + MEETING
     while True:
         try:
