@@ -13,12 +13,14 @@ from typing import Any
 from unittest.mock import patch
 
 from chainrule.data.streams import ParquetStream, open_stream
+from chainrule.engines import processes
 from chainrule.engines.xla.cluster import joined
 from chainrule.estimators import table_survey
 from chainrule.estimators.table_learning import Request
 from chainrule.estimators.table_settings import REGRESSION
 from chainrule.estimators.table_streaming import learn_stream
 from chainrule.estimators.table_survey import Survey
+from tests.engines.xla.worker import PATIENCE
 
 CHOSEN = {"epochs": 2, "hidden": (8,), "bins": 0, "dropout": 0.0, "calibrate": False}
 SMALL = {"SAMPLE_ROWS": 150, "HELD_OUT_ROWS": 40, "TEST_ROWS": 30, "REMEMBERED_BYTES": 0}
@@ -52,6 +54,7 @@ def tables(folder: Path) -> list[Path]:
 
 
 def main(number: str, count: str, port: str, folder: str) -> int:
+    processes.SILENCE = processes.MEETING = PATIENCE
     with joined(f"127.0.0.1:{port}", int(number), int(count)):
         print(json.dumps(list(map(trained, tables(Path(folder))))))
     return 0
