@@ -334,7 +334,7 @@ class _Run:
         kept = [self._kept(array, len(epochs)) for array in self.space.once]
         with self._team() as control:
             table = self._table(control)
-            places = self._places(table, kept)
+            places = self._places(table, kept, control)
             self.compiled.call(places.ctypes.data, epochs.start, len(epochs))
         self.compiled.heap.check()
         done, stopped = int(status[1]), bool(status[2])
@@ -369,11 +369,12 @@ class _Run:
     def _words(self, words: Sequence[int]) -> Array:
         return self.compiled.heap.given(np.array(words, ADDRESS), ADDRESS)
 
-    def _places(self, table: Array, kept: Sequence[Array]) -> Array:
+    def _places(self, table: Array, kept: Sequence[Array], control: Control | None) -> Array:
         """What ``run`` reads: its fields, then a source and a target for each copy."""
         space, arrays = self.space, {**self.fields, "table": table}
         words = {name: array.ctypes.data for name, array in arrays.items()}
         words |= {"rows": space.rows, "steps": space.steps, "first_step": space.first}
+        words["control"] = control.address if control else 0
         copies = [*zip(self.data, space.batch, strict=True), *zip(space.once, kept, strict=True)]
         pairs = _places([array for copy in copies for array in copy])
         return self._words([*[words[name] for name in self.compiled.layout.fields], *pairs])
