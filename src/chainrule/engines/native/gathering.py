@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from chainrule.engines.base import Program
 from chainrule.engines.native.emitter import Emitter, Vector, copy, function, prefetch
-from chainrule.engines.native.parallel import emit_parallel, emit_threads
+from chainrule.engines.native.parallel import BODY, emit_parallel, emit_threads
 from chainrule.engines.native.sharing import Share
 from chainrule.engines.native.target import Target
 
@@ -75,7 +75,7 @@ class Gathering:
         if not self.shared:
             return
         pointers = places.order, *places.data, *places.batch
-        emit.do(f"%batch = alloca [{POINTERS + len(pointers)} x i64]")
+        emit.do(f"%context = alloca [{POINTERS + len(pointers)} x i64]")
         _put(emit, LAST, f"i64 {places.last}")
         for word, pointer in enumerate(pointers, POINTERS):
             _put(emit, word, f"ptr {pointer}")
@@ -88,7 +88,7 @@ class Gathering:
         count = emit_threads(emit, control)
         for word, value in ((LOW, low), (ROWS, rows), (SHARES, count)):
             _put(emit, word, f"i64 {value}")
-        emit_parallel(emit, control, count, NAME, "%batch")
+        emit_parallel(emit, control, count, NAME, "%context")
 
     def functions(self, target: Target) -> tuple[list[str], dict[str, str]]:
         """The text of what threads share, if they do, and its declarations."""
@@ -103,8 +103,7 @@ class Gathering:
         part = Share("%chunk", shares, self.program.batch).part(emit, rows)
         self._write_part(emit, places, low, part)
         emit.do("ret void")
-        parameters = "ptr %batch, i64 %chunk"
-        return [function(NAME, parameters, emit, linkage="internal")], emit.declarations
+        return [function(NAME, BODY, emit, linkage="internal")], emit.declarations
 
     def _write_part(self, emit: Emitter, places: Places, low: str, part: tuple[str, str]) -> None:
         for source, target, size in zip(places.data, places.batch, self.sizes, strict=True):
@@ -147,8 +146,8 @@ class Gathering:
 
 
 def _put(emit: Emitter, word: int, value: str) -> None:
-    emit.do(f"store {value}, ptr {emit.pointer('%batch', str(word), 'i64')}")
+    emit.do(f"store {value}, ptr {emit.pointer('%context', str(word), 'i64')}")
 
 
 def _get(emit: Emitter, word: int, kind: str) -> str:
-    return emit.let(f"load {kind}, ptr {emit.pointer('%batch', str(word), 'i64')}")
+    return emit.let(f"load {kind}, ptr {emit.pointer('%context', str(word), 'i64')}")
