@@ -271,7 +271,7 @@ class Scheduler:
         return list(found)
 
     def _first_reader(self, node: Node, group: Group, later: Sequence[Group]) -> Group | None:
-        """The first group that reads a node, if that can compute it, and its own does not need it."""
+        """The first group that reads a node, if it can compute it and the node's own need not."""
         for other in (group, *later):
             read = [x for each in other.nodes for x in each.operands if self.home(x) is node]
             if read:
