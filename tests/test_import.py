@@ -47,6 +47,12 @@ def test_an_eager_import_would_be_noticed(heavy: str, tmp_path: Path) -> None:
     assert heavy in json.loads(python(ADDED_BY_THE_IMPORT, tmp_path))
 
 
+def test_a_process_that_trains_alone_loads_nothing_to_meet_others() -> None:
+    code = ADDED_BY_THE_IMPORT.replace("import chainrule", "import chainrule.networks")
+    added = python(code.replace(" - set(sys.stdlib_module_names)", ""), SOURCES)
+    assert not {"socket", "selectors", "difflib"} & set(json.loads(added))
+
+
 def test_import_prints_nothing() -> None:
     assert python("import chainrule", SOURCES) == ""
 

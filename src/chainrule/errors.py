@@ -25,7 +25,6 @@ Every message is one sentence: what failed, what was needed, where it was built,
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 NAMES_SHOWN = 20  # of the known names, in a message about an unknown one
@@ -173,6 +172,8 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownNameEr
     >>> print(unknown_name("loss", 3, ["huber", "hinge"]))
     unknown loss 3 (known: huber, hinge)
     """
+    import difflib
+
     names = list(known)
     close = difflib.get_close_matches(str(name), names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""

@@ -4,11 +4,35 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip("llvmlite", reason="the native engine needs llvmlite")
 
+from chainrule.cli.tables import weights_digest
+from chainrule.nn import Linear, Network
 from tests.cli.conftest import Run, refused
+from tests.cli.test_train import facts
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_networks_that_a_program_saved(run: Run, tmp_path: Path, held_out: bool) -> None:
+    path, X = tmp_path / "line.chainrule", np.arange(6.0)[:, None]
+    network = Network([Linear(1, 1, name="line")], seed=0)
+    network.save(path)
+    blank = run("inspect", path).stdout
+    assert "2 parameters, float32" in blank and "epochs" not in blank
+    validation = (X, X) if held_out else None
+    network.fit(X / 5, X / 5, epochs=3, seed=7, validation=validation, engine="reference")
+    network.save(path)
+    layers, _, rest = run("inspect", path).stdout.partition("\n\n")
+    said = facts(rest)
+    assert layers.splitlines()[2].split()[:2] == ["line", "Linear"]
+    assert ("held-out loss" in said, "training loss" in said) == (held_out, not held_out)
+    assert said["seed"] == "7"
+    assert said["of the weights"] == weights_digest(network)
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert "SHA-256" in refused("inspect", path)
 
 
 def test_the_plan_is_that_of_the_native_engine_where_it_runs(

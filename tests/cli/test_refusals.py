@@ -271,7 +271,7 @@ def test_a_pickle_is_never_run(models: Path, tmp_path: Path) -> None:
 def test_networks_without_their_table(tmp_path: Path) -> None:
     path = tmp_path / "m.chainrule"
     Network([Linear(2, 3, name="output")], seed=0).save(path)
-    assert "it holds a network, not a table" in refused("inspect", path)
+    assert "it holds a network, not a table" in refused("evaluate", path, tmp_path / "t.csv")
 
 
 DAMAGES: dict[str, Callable[[dict[str, Any]], None]] = {

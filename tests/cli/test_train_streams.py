@@ -83,9 +83,15 @@ def test_a_dry_run_says_what_the_columns_are(run: Run, folder: Path) -> None:
 
 
 def test_what_needs_all_rows_at_once_is_refused(folder: Path) -> None:
-    for option in (["--cv", 3], ["--group", "kind"], ["--time", "x"]):
+    for option in (["--cv", 3], ["--time", "x"]):
         sentence = refused("train", folder, "--target", "y", *option)
         assert "need a table that fits into memory" in sentence
+
+
+def test_whole_groups_test(run: Run, folder: Path) -> None:
+    groups = ["--group", "x", "--seed", "1", "--dry-run"]
+    said = facts(run("train", folder, "--target", "y", *groups).stdout.partition("\n\n")[2])
+    assert said["to test"].endswith("(" + said["to test"].split()[0] + " by groups of 'x')")
 
 
 def test_a_pattern_without_files_is_refused(folder: Path) -> None:

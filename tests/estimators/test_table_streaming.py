@@ -248,6 +248,60 @@ def test_a_file_that_changes_after_the_survey_is_noticed(
         learn_stream(survey, "classification", Request(SMALL, 1))
 
 
+def test_a_file_that_is_gone_after_the_survey_is_named(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_survey, "REMEMBERED_BYTES", 0)
+    survey = surveyed(files)
+    (files / "1.csv").unlink()
+    with pytest.raises(DataError, match=r"1\.csv: is no longer there.*; put it back"):
+        learn_stream(survey, "classification", Request(SMALL, 1))
+
+
+def test_whole_groups_are_held_out(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = surveyed(files, group="day")
+    training = joined([frame for _, frame in found.training_frames()])
+    parts = [training, found.held_out, found.test]
+    days = [{*part["day"].as_texts().tolist()} for part in parts]
+    assert all(days) and sum(map(len, days)) == len({*columns()["day"].tolist()})
+    assert [len(part) for part in parts] == pytest.approx([360, 120, 120], abs=70)
+    assert sum(map(len, parts)) == ROWS and len(training) == found.learned_from
+    assert texts(found.sample) == texts(training)
+    # in blocks of another size, and from where only few rows may be kept
+    monkeypatch.setattr(csv_blocks, "PIECE_BYTES", 7_000)
+    assert texts(surveyed(files, group="day").held_out) == texts(found.held_out)
+    monkeypatch.setattr(table_survey, "HELD_OUT_ROWS", 30)
+    fewer = surveyed(files, group="day")
+    again = joined([frame for _, frame in fewer.training_frames()])
+    assert 0 < len(fewer.held_out) <= 30
+    assert len(again) == fewer.learned_from == ROWS - len(fewer.held_out) - len(fewer.test)
+    assert not {*again["day"].as_texts().tolist()} & {*fewer.held_out["day"].as_texts().tolist()}
+
+
+def test_of_a_group_that_is_larger_than_what_is_kept_no_row_is_trained_on(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_survey, "HELD_OUT_ROWS", 15)
+    found = surveyed(files, group="ok", test=0.0, validation=0.5, seed=6)
+    training = joined([frame for _, frame in found.training_frames()])
+    (held,) = {*found.held_out["ok"].as_texts().tolist()}
+    assert len(found.held_out) == 15
+    assert {*training["ok"].as_texts().tolist()} == {"yes", "no"} - {held}
+
+
+def test_too_few_groups_to_hold_one_out_are_refused(files: Path) -> None:
+    with pytest.raises(DataError, match="column 'ok' has so few groups that none of them is among"):
+        surveyed(files, group="ok", test=0.0, validation=0.01)
+    with pytest.raises(UnknownNameError, match="did you mean 'kind'"):
+        surveyed(files, group="knd")
+
+
+def test_a_model_is_learned_by_groups(files: Path) -> None:
+    model = TableClassifier(random_state=0, group="day", **SMALL).fit(files, "label")
+    assert model.facts_["split"].endswith("rows by groups of 'day'")
+    assert {each.name: each.kind for each in model.schema_.columns}["day"] == "id"
+
+
 def test_which_tables_are_streamed(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = files / "0.csv"
     assert is_streamed(files)
@@ -261,9 +315,7 @@ def test_which_tables_are_streamed(files: Path, monkeypatch: pytest.MonkeyPatch)
     assert is_streamed(one)
 
 
-@pytest.mark.parametrize(
-    "given", [{"group": "kind"}, {"time": "day"}, {"class_weight": "balanced"}, {"refit": True}]
-)
+@pytest.mark.parametrize("given", [{"time": "day"}, {"class_weight": "balanced"}, {"refit": True}])
 def test_what_needs_all_rows_at_once_is_refused(files: Path, given: dict[str, Any]) -> None:
     model = TableClassifier(random_state=0, **given)
     with pytest.raises(ParameterError, match="fits into memory"):

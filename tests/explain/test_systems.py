@@ -22,6 +22,7 @@ from chainrule.explain import Chart, Figure, Shown
 from chainrule.explain.canvas import settings
 from chainrule.explain.chart_drawing import drawn
 from chainrule.explain.palette import DARK, LIGHT
+from chainrule.explain.system import System
 from chainrule.explain.systems import IN_THE_REPOSITORY, INSTALLED, PAGES, find
 
 SYSTEMS = {"A": 15, "B": 8, "C": 6, "D": 4, "E": 5}  # of each deck, numbered from 1
@@ -224,3 +225,29 @@ def test_settings_that_a_program_cannot_run_with_are_one_sentence(
     (setting,) = typed
     with pytest.raises(ParameterError, match=f"cannot be shown with {setting}=0.*; try numbers"):
         find(name)(**typed)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "value"),
+    [
+        ("A2", "n", 0), ("A2", "sigma", 0.0), ("A9", "step", 0.0), ("A9", "far", float("nan")),
+        ("A12", "step", 0.0), ("A12", "depth", -1), ("A14", "curvature", 0.0), ("B4", "points", 0),
+        ("B8", "points", 0), ("C2", "rows", 0), ("C2", "features", 0), ("C2", "members", 0),
+    ],
+)  # fmt: skip
+def test_settings_that_make_no_numbers_are_one_sentence(
+    name: str, setting: str, value: float
+) -> None:
+    with pytest.raises(ParameterError, match=f"cannot be shown with {setting}=.*; try numbers"):
+        find(name)(**{setting: value})
+
+
+def test_what_shows_no_number_is_refused() -> None:
+    page = find("A3").page
+    for number, refused in ((float("nan"), True), (float("inf"), False)):
+        odd = System(page, lambda size=1, number=number: Shown({"size": number}))
+        if refused:
+            with pytest.raises(ParameterError, match="cannot be shown with size=2"):
+                odd(size=2)
+        else:
+            assert odd(size=2).numbers == {"size": number}

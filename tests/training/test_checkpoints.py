@@ -17,6 +17,8 @@ import pytest
 
 from chainrule import persist
 from chainrule.data import spool
+from chainrule.engines.base import Outcome, Program
+from chainrule.engines.registry import get_engine
 from chainrule.errors import FileFormatError, ParameterError
 from chainrule.nn import Activation, Dropout, Linear, Network
 from chainrule.nn.losses import Huber
@@ -282,6 +284,24 @@ def test_a_long_epoch_is_left_and_entered_in_the_middle(
         model = network(seed=left)
         again = model.fit(X, Y, **given, seed=7, checkpoints=folder, resume=True)
         assert killed.digest(model, again) == killed.digest(whole, history)
+
+
+def test_a_part_is_the_same_program_in_each_epoch(monkeypatch: Any) -> None:
+    """An engine keeps memory for a program, and puts donated values in its place."""
+    monkeypatch.setattr(methods, "PART_SECONDS", 1e-9)  # one step a call
+    engine, programs = get_engine("native"), []
+
+    class Noting:
+        name, splits_epochs, speed = engine.name, True, 1e-9
+
+        def run(self, program: Program, *arguments: Any, **others: Any) -> Outcome:
+            programs.append(program)
+            return engine.run(program, *arguments, **others)
+
+    network().fit(X[:32], Y[:32], epochs=3, batch_size=8, seed=0, engine=Noting())
+    assert len(programs) == 3 * 4
+    assert programs[:4] == programs[4:8] == programs[8:]
+    assert len({id(program) for program in programs}) == 4
 
 
 def test_parts_grow_until_they_take_long_enough(monkeypatch: Any) -> None:

@@ -13,11 +13,13 @@ from chainrule.data.cells import printable
 from chainrule.errors import unknown_name
 
 if TYPE_CHECKING:
-    from chainrule.cli.tables import TableModel
+    from chainrule.cli.tables import Columns
     from chainrule.graph.graph import Graph
     from chainrule.networks import Network
+    from chainrule.training.history import History
 
 PLANNED_ROWS = 32
+LOSSES = {"validation_loss": "held-out loss", "loss": "training loss"}  # the first there is
 
 
 @click.command()
@@ -25,19 +27,40 @@ PLANNED_ROWS = 32
 @click.option("--plan", is_flag=True, help="Print how the engine computes a prediction.")
 @click.option("--pass", "name", metavar="NAME", help="Print one pass of the native engine.")
 def inspect(model: str, plan: bool, name: str | None) -> None:
-    """What a model file holds: layers, columns, training, digests."""
-    from chainrule.cli.tables import TableModel
+    """What a model file holds: layers, columns, training, digests.
+
+    Files of tables are what train writes; files of networks what a program saves.
+    """
     from chainrule.persist import open_regular
 
-    loaded = TableModel.load(model)
+    network, table = opened(model)
     if plan or name is not None:
-        say(plan_of(loaded.network, name))
+        say(plan_of(network, name))
         return
     with open_regular(model) as file:
         content = file.read()
-    say(printable_lines(loaded.network.summary()))
+    say(printable_lines(network.summary()))
     say()
-    say_facts(facts(loaded, content))
+    say_facts(facts(network, table, content))
+
+
+def opened(path: str) -> tuple[Network, Columns | None]:
+    """The network in a file, and what is known of its table, if it has one.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is damaged, hostile, or holds neither.
+    """
+    from chainrule.cli.tables import TableModel
+    from chainrule.networks.contents import KIND
+    from chainrule.networks.network import load
+    from chainrule.persist import kind_of_file
+
+    if kind_of_file(path) == KIND:
+        return load(path), None
+    loaded = TableModel.load(path)
+    return loaded.network, loaded.columns
 
 
 def printable_lines(text: str) -> str:
@@ -45,24 +68,33 @@ def printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.splitlines()))
 
 
-def facts(loaded: TableModel, content: bytes) -> Iterator[tuple[str, str]]:
+def facts(network: Network, table: Columns | None, content: bytes) -> Iterator[tuple[str, str]]:
     """What to say of a model file."""
-    columns, history = loaded.columns, loaded.network.history
-    yield "task", f"{columns.task} of {columns.target!r}"
-    yield "features", listed(columns.features)
-    if columns.classes:
-        yield "classes", listed(columns.classes)
-    yield "rows", f"{columns.rows:,} trained on, {columns.held_out:,} held out"
-    if history is not None and history.best_epoch is not None:
-        best = history.best_epoch
-        yield "epochs", f"{history.epochs}, the best was {best + 1}"
-        unit = "" if columns.classes else ", of the standardised target"
-        yield "held-out loss", f"{history['validation_loss'][best]:.4g} in the best epoch{unit}"
-        yield "stopped because", history.stopped
-        yield "seed", str(history.seed)
+    from chainrule.cli.tables import weights_digest
+
+    if table is not None:
+        yield "task", f"{table.task} of {table.target!r}"
+        yield "features", listed(table.features)
+        if table.classes:
+            yield "classes", listed(table.classes)
+        yield "rows", f"{table.rows:,} trained on, {table.held_out:,} held out"
+    if network.history is not None and network.history.best_epoch is not None:
+        unit = ", of the standardised target" if table is not None and not table.classes else ""
+        yield from _training(network.history, network.history.best_epoch, unit)
     yield "file", f"{len(content):,} bytes"
     yield "SHA-256", hashlib.sha256(content).hexdigest()
-    yield "of the weights", loaded.weights_digest()
+    yield "of the weights", weights_digest(network)
+
+
+def _training(history: History, best: int, unit: str) -> Iterator[tuple[str, str]]:
+    """What to say of how a network was trained."""
+    yield "epochs", f"{history.epochs}, the best was {best + 1}"
+    for name, said in LOSSES.items():
+        if name in history:
+            yield said, f"{history[name][best]:.4g} in the best epoch{unit}"
+            break
+    yield "stopped because", history.stopped
+    yield "seed", str(history.seed)
 
 
 def plan_of(network: Network, name: str | None = None) -> str:

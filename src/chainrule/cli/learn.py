@@ -151,15 +151,17 @@ class Work:
         from chainrule.estimators.table_settings import REGRESSION, streamed_settings
         from chainrule.estimators.table_survey import Survey
 
-        if asked.folds or asked.group or asked.time:
+        if asked.folds or asked.time:
             raise ParameterError(
-                f"{table}: --cv, --group and --time need a table that fits into memory, and this"
+                f"{table}: --cv and --time need a table that fits into memory, and this"
                 " one is read in blocks; leave them out, or give one file with some of the rows"
             )
         share = streamed_settings(REGRESSION, 1, **asked.chosen).validation
         stream = open_stream(table, header=header)
         target = _target(stream.names, asked.target)
-        survey = Survey.of(stream, target, asked.seed, test=asked.test, validation=share)
+        survey = Survey.of(
+            stream, target, asked.seed, test=asked.test, validation=share, group=asked.group
+        )
         both = joined([survey.sample, survey.test])
         numbers, many = np.arange(len(both)), len(survey.sample)
         frame, column = both.without(survey.target), both[survey.target]
@@ -167,10 +169,10 @@ class Work:
             raise DataError(f"{table}: no column is left to learn from")
         task = _task(frame, column, asked.task)
         schema = _schema(frame.rows(numbers[:many]), asked)
-        how = f"{len(survey.test):,} at random"
+        how = "at random" if asked.group is None else f"by groups of {asked.group!r}"
         return cls(
             frame, column, task, numbers[:many], numbers[many:], schema, survey.without_target,
-            how, survey,
+            f"{len(survey.test):,} {how}", survey,
         )  # fmt: skip
 
     @property

@@ -93,14 +93,19 @@ class TableModel:
 
     def weights_digest(self) -> str:
         """SHA-256 over every parameter and state: equal for equal weights, whatever the history."""
-        digest = hashlib.sha256()
-        both = self.network.snapshot()
-        for layers in (both.parameters, both.states):
-            for layer, arrays in layers.items():
-                for name, array in arrays.items():
-                    digest.update(f"{layer}.{name}:{array.dtype.str}:{array.shape};".encode())
-                    digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
+        return weights_digest(self.network)
+
+
+def weights_digest(network: Network) -> str:
+    """SHA-256 over every parameter and state of a network."""
+    digest = hashlib.sha256()
+    both = network.snapshot()
+    for layers in (both.parameters, both.states):
+        for layer, arrays in layers.items():
+            for name, array in arrays.items():
+                digest.update(f"{layer}.{name}:{array.dtype.str}:{array.shape};".encode())
+                digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def labels_of(model: Model) -> tuple[Any, ...]:

@@ -27,7 +27,7 @@ from chainrule.data.scaling import State, scaling_of
 from chainrule.data.schema import Schema
 from chainrule.engines.processes import gathered
 from chainrule.errors import DataError, FileFormatError
-from chainrule.nn import records
+from chainrule.nn import serialization
 from chainrule.shapes import FLOAT32, INT64, Array
 
 MOST_COUNTED = 20 * MOST_LEVELS  # values of a column that are counted at a time
@@ -181,7 +181,7 @@ class TableEncoder:
         """What a file holds."""
         return {
             "schema": self.schema.to_json(),
-            "encoders": [records.encode(each) for each in self.encoders],
+            "encoders": [serialization.encode(each) for each in self.encoders],
             "scaling": self.scaling,
         }, self.state
 
@@ -196,7 +196,7 @@ class TableEncoder:
         """
         encoders = tuple(
             [
-                records.decode(_with_records(each), RECORDS, "column encoder")
+                serialization.decode(_with_records(each), RECORDS, "column encoder")
                 for each in facts["encoders"]
             ]
         )
@@ -214,7 +214,7 @@ class TableEncoder:
 def _with_records(described: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with the records inside them made."""
     return {
-        name: records.decode(value, RECORDS, "notation") if isinstance(value, dict) else value
+        name: serialization.decode(value, RECORDS, "notation") if isinstance(value, dict) else value
         for name, value in described.items()
     }
 

@@ -16,7 +16,7 @@ from chainrule.data import cells
 from chainrule.data.frames import Column, Frame
 from chainrule.data.notation import NumberNotation, date_format, number_notation
 from chainrule.errors import DataError, FileFormatError, ParameterError, unknown_name
-from chainrule.nn import records
+from chainrule.nn import serialization
 from chainrule.persist import atomic_write, open_regular
 
 KINDS: Final = {
@@ -154,7 +154,7 @@ class Schema:
 
     def to_json(self) -> dict[str, Any]:
         """What :meth:`from_json` takes."""
-        return {"columns": [records.encode(column) for column in self.columns]}
+        return {"columns": [serialization.encode(column) for column in self.columns]}
 
     @classmethod
     def from_json(cls, found: Any) -> Schema:
@@ -203,7 +203,7 @@ def _column_from_json(found: Mapping[str, Any]) -> ColumnSchema:
     described = {"kind": found["kind"]} | dict(found)
     notation = described.pop("notation", None)
     if notation is not None:
-        notation = records.decode(notation, {"NumberNotation": NumberNotation}, "notation")
+        notation = serialization.decode(notation, {"NumberNotation": NumberNotation}, "notation")
     known = [field.name for field in dataclasses.fields(ColumnSchema)]
     unknown = [name for name in described if name not in known]
     if unknown:

@@ -159,9 +159,15 @@ class _Files:
     @contextmanager
     def _reading(self, file: Path) -> Iterator[None]:
         """Files are read several times; they have to be the same before and after."""
-        self._require_unchanged(file)
-        yield
-        self._require_unchanged(file)
+        try:
+            self._require_unchanged(file)
+            yield
+            self._require_unchanged(file)
+        except FileNotFoundError:
+            raise DataError(
+                f"{file}: is no longer there, and the table is read in several passes; put it back,"
+                " and begin again when nobody moves it"
+            ) from None
 
     def _require_unchanged(self, file: Path) -> None:
         if _version(file) != self._versions[file]:

@@ -105,7 +105,9 @@ class _TableEstimator(BaseEstimator):
             )
         request = self._request()
         share = streamed_settings(self._task, 1, **request.chosen).validation
-        survey = Survey.of(open_stream(X), y, request.seed, test=0.0, validation=share)
+        survey = Survey.of(
+            open_stream(X), y, request.seed, test=0.0, validation=share, group=self.group
+        )
         self._adopt(learn_stream(survey, self._task, request), survey.sample.without(survey.target))
         return self
 

@@ -100,7 +100,6 @@ def learn_stream(survey: Survey, task: str, request: Request) -> TableModel:
 def _require_streamable(request: Request) -> None:
     """Refuse what needs all rows at once."""
     needs = {
-        "group": request.group,
         "time": request.time,
         "class_weight": request.class_weight,
         "refit": request.chosen.get("refit"),
@@ -153,7 +152,8 @@ class _Reader:
 def _sampled(survey: Survey, read: _Reader, encoder: TableEncoder) -> Data:
     """The sample and the held-out rows, encoded."""
     (frame, y), (held, truth) = read(survey.sample), read(survey.held_out)
-    how = f"{len(truth):,} rows at random"
+    rule = "at random" if survey.group is None else f"by groups of {survey.group!r}"
+    how = f"{len(truth):,} rows {rule}"
     return Data(encoder.encode(frame).X, y, encoder.encode(held).X, truth, None, None, how)
 
 

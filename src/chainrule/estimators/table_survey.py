@@ -2,18 +2,21 @@
 
 Each row draws a number from the seed and its own number. Rows that draw low ones test or are held
 out; of the others those that draw the lowest are the sample that columns are understood by. What
-is drawn depends on no other row, so that any number of processes would draw the same.
+is drawn depends on no other row, so that any number of processes would draw the same. Where whole
+groups are held out, a row tests or is held out by what the name of its group draws.
 """
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 
-from chainrule.data.factored import Factored, column_bytes, joined, smaller
+from chainrule.data.factored import Factored, by_value, column_bytes, joined, smaller
 from chainrule.data.frames import Column, Frame
 from chainrule.data.gathering import packed_frame, unpacked_frame
 from chainrule.data.shards import rows_of, share
@@ -86,7 +89,9 @@ def _own(stream: TableStream) -> range | None:
 
 
 class Kept:
-    """The rows of the lowest draws, at most so many.
+    """The rows of the lowest draws, at most so many; rows of one draw are together.
+
+    Of a draw that more rows have, the first are kept, if it is the lowest.
 
     Parameters
     ----------
@@ -115,8 +120,10 @@ class Kept:
     def _prune(self) -> None:
         frame, draws, numbers = self._together()
         if len(draws) > self.most:
-            self.high = float(np.partition(draws, self.most)[self.most])
-            chosen = draws < self.high
+            lowest, beyond = np.partition(draws, [0, self.most])[[0, self.most]].tolist()
+            self.high = max(beyond, math.nextafter(lowest, 1.0))
+            fitting = np.flatnonzero(draws < self.high)
+            chosen = fitting[np.argsort(numbers[fitting])[: self.most]]
             frame, draws, numbers = frame.rows(chosen), draws[chosen], numbers[chosen]
         self._parts = [(joined([frame]), draws, numbers)]
 
@@ -162,11 +169,13 @@ class Survey:
         All of them.
     without_target : int
     learned_from : int
-        Those to train on.
+        Those to train on; fewer where the one group that is held out is larger than is kept.
     sample, held_out, test : Frame
         Some rows to train on, those that choose the epoch, those to test, with the target.
     labels : Column
         The different values of the target, as long as there are not too many for classes.
+    group : str, optional
+        The column whose values are on one side each.
     """
 
     stream: Remembering
@@ -179,11 +188,19 @@ class Survey:
     held_out: Frame
     test: Frame
     labels: Column
+    group: str | None
     _others: tuple[Kept, Kept] = field(repr=False)
 
     @classmethod
     def of(
-        cls, table: TableStream, target: str | int, seed: int, *, test: float, validation: float
+        cls,
+        table: TableStream,
+        target: str | int,
+        seed: int,
+        *,
+        test: float,
+        validation: float,
+        group: str | None = None,
     ) -> Survey:
         """Read a table once.
 
@@ -197,18 +214,24 @@ class Survey:
             Share of the rows to test.
         validation : float in [0, 1)
             Share of the others that choose the epoch.
+        group : str, optional
+            A column: shares then are of its values, and rows with one value are together.
 
         Raises
         ------
         UnknownNameError, ParameterError, DataError
-            If there is no such column, a share is out of its range, or no row has a target.
+            If there is no such column, a share is out of its range, no row has a target, or no
+            group is among those that test or are held out.
         """
         if not 0 <= test < 1 or not 0 <= validation < 1:
             raise ParameterError("the shares of test and validation rows lie from 0 to below 1")
         name = _named(table, target)
+        if group is not None:
+            _named(table, group)
         ends = np.array([test, test + (1 - test) * validation, 1.0]).tolist()
         most = (TEST_ROWS, HELD_OUT_ROWS, SAMPLE_ROWS)
-        kinds = [Kept(*each) for each in zip(most, [0.0, *ends[:-1]], ends, strict=True)]
+        bounds = (0.0, ends[0]), (ends[0], ends[1]), (0.0, 1.0)
+        kinds = [Kept(many, *bound) for many, bound in zip(most, bounds, strict=True)]
         rows, missing, labels, first, stream = 0, 0, _Labels(name), None, Remembering(table)
         for number, frame in prefetched(stream.frames, READ_AHEAD):
             column = frame[name]
@@ -217,9 +240,12 @@ class Survey:
             numbers = np.arange(number, number + len(frame))[there]
             rows, missing = rows + len(frame), missing + int((~there).sum())
             labels.add(column)
-            draws, usable = drawn(seed, numbers), frame.rows(there)
-            for kind in kinds:
+            usable = frame.rows(there)
+            draws = divided(seed, numbers, usable, group)
+            for kind in kinds[:2]:
                 kind.offer(usable, draws, numbers)
+            rest = draws >= ends[1]
+            kinds[2].offer(usable.rows(rest), drawn(seed, numbers[rest]), numbers[rest])
         if stream.is_part:
             heads = [] if first is None else [packed_frame(first.rows(slice(0, 0)))]
             mine = rows, missing, heads, labels.packed, [kind.packed() for kind in kinds]
@@ -232,9 +258,16 @@ class Survey:
         if first is None or rows == missing:
             raise DataError(f"{stream.source}: no row has a target in column {name!r}")
         tested, held, sample = (kind.rows(first) for kind in kinds)
+        for wanted, part in ((test, tested), (validation, held)):
+            if group is not None and wanted and not len(part):
+                raise DataError(
+                    f"{stream.source}: column {group!r} has so few groups that none of them is"
+                    f" among the {wanted:.0%} that are held out; try a larger share, or another"
+                    " seed"
+                )
         left = rows - missing - len(tested) - len(held)
         return cls(
-            stream, name, seed, rows, missing, left, sample, held, tested, labels.column,
+            stream, name, seed, rows, missing, left, sample, held, tested, labels.column, group,
             (kinds[0], kinds[1]),
         )  # fmt: skip
 
@@ -242,7 +275,7 @@ class Survey:
         """The rows to train on, in blocks, each with the numbers of its rows in the table."""
         for number, frame in prefetched(self.stream.frames, READ_AHEAD):
             numbers = np.arange(number, number + len(frame))
-            draws = drawn(self.seed, numbers)
+            draws = divided(self.seed, numbers, frame, self.group)
             other = self._others[0].holds(draws) | self._others[1].holds(draws)
             chosen = ~frame[self.target].missing & ~other
             if chosen.any():
@@ -262,6 +295,40 @@ def drawn(seed: int, numbers: Array) -> Array:
     first, second = random.threefry(key, low, high)
     found: Array = (first * 2.0**21 + (second >> np.uint32(11))) * 2.0**-53
     return found
+
+
+def divided(seed: int, numbers: Array, rows: Frame, group: str | None) -> Array:
+    """What decides whether each row tests or is held out: (n,) float64, uniform in [0, 1).
+
+    Parameters
+    ----------
+    seed : int
+    numbers : (n,) int64
+        Of the rows in their table.
+    rows : Frame
+    group : str, optional
+        A column: the text in it draws, in place of the row's number.
+
+    Examples
+    --------
+    >>> from chainrule.data.frames import as_frame
+    >>> shops = as_frame({"shop": ["north", "south", "north"]})
+    >>> first, second, third = divided(0, np.arange(3), shops, "shop").tolist()
+    >>> first == third, first == second
+    (True, False)
+    """
+    if group is None:
+        return drawn(seed, numbers)
+    return drawn(seed, *by_value(_digests, rows[group]))
+
+
+def _digests(column: Column) -> tuple[Array]:
+    """64 bits of each value's text; what is missing is a value of its own."""
+    texts = np.where(column.missing, "", column.as_texts())
+    distinct, inverse = np.unique(texts, return_inverse=True)
+    whole = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in distinct.tolist()]
+    found = np.frombuffer(b"".join(whole), "<u8").astype(np.uint64)
+    return (found[inverse],)
 
 
 def _named(stream: TableStream, target: str | int) -> str:

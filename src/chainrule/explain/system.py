@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +16,8 @@ from chainrule.explain.page import Page
 from chainrule.explain.shown import Shown
 
 KINDS = {int: "a whole number", float: "a number", str: "a word"}
+IMPOSSIBLE = (ArithmeticError, LookupError, ValueError, RecursionError, RuntimeWarning)
+"""What a program raises, or NumPy warns of, where its settings mean nothing."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +105,11 @@ class System:
         if {**self.settings, **settings} == self.settings:
             return replace(self.program(**settings), expected=self.expected)
         try:
-            return self.program(**settings)
+            with warnings.catch_warnings(action="error", category=RuntimeWarning):
+                return _with_numbers(self.program(**settings))
         except ChainruleError:
             raise
-        except (ArithmeticError, LookupError, ValueError) as error:
+        except IMPOSSIBLE as error:
             tried = ", ".join(f"{name}={value!r}" for name, value in settings.items())
             usual = ", ".join(f"{name}={self.settings[name]!r}" for name in settings)
             raise ParameterError(
@@ -137,6 +142,14 @@ class System:
         if name not in self.settings:
             raise unknown_name(f"setting of {self.name}", name, self.settings)
         return self.settings[name]
+
+
+def _with_numbers(shown: Shown) -> Shown:
+    """The same, if all that it shows are numbers: they may be infinite."""
+    for name, number in shown.numbers.items():
+        if math.isnan(number):
+            raise ArithmeticError(f"{name} is not a number")
+    return shown
 
 
 def _cell(kind: str, text: str, number: int) -> dict[str, Any]:

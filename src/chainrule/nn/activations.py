@@ -14,7 +14,7 @@ import numpy as np
 
 from chainrule import ops
 from chainrule.errors import ParameterError, unknown_name
-from chainrule.nn import records
+from chainrule.nn import serialization
 from chainrule.nn.base import Parameter
 from chainrule.nn.initializers import Constant
 from chainrule.ops.functions import SELU_SCALE
@@ -217,7 +217,7 @@ ACTIVATIONS: Final[tuple[type[ActivationFunction], ...]] = (
     Identity, Sign, Sigmoid, Tanh, HardTanh, HardSigmoid, ReLU, LeakyReLU, PReLU, ELU, SELU, CELU,
     Softplus, Softsign, GELU, SiLU, Mish, Exp, Softmax,
 )  # fmt: skip
-KINDS: Final[records.Kinds] = {kind.__name__: kind for kind in ACTIVATIONS}
+KINDS: Final[serialization.Kinds] = {kind.__name__: kind for kind in ACTIVATIONS}
 _BY_NAME: Final = {kind.__name__.lower(): kind for kind in ACTIVATIONS}
 
 
@@ -239,7 +239,7 @@ def get(activation: Any) -> Any:
     LeakyReLU(slope=0.01)
     """
     if isinstance(activation, dict):
-        return records.decode(activation, KINDS, "activation")
+        return serialization.decode(activation, KINDS, "activation")
     if isinstance(activation, str):
         name = activation.lower().replace("_", "")
         if name not in _BY_NAME:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 import numpy as np
 
 from chainrule.errors import DtypeError, ParameterError, ShapeError, unknown_name
-from chainrule.nn import records
+from chainrule.nn import serialization
 from chainrule.optim.settings import Optional, check, setting
 from chainrule.records import dataclass
 from chainrule.shapes import Array, Dtype, as_array
@@ -228,7 +228,7 @@ class Layer:
         ParameterError
             If one of them is a function of the user's own, which no file can hold.
         """
-        return records.encoded_fields(self, self.label)
+        return serialization.encoded_fields(self, self.label)
 
     # What the network binds
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from chainrule.engines.blas import one_blas_thread
 from chainrule.errors import ParameterError, ShapeError, unknown_name
-from chainrule.nn import records
+from chainrule.nn import serialization
 from chainrule.nn.base import Initializer
 from chainrule.ops import random
 from chainrule.optim.settings import FROM_ZERO, POSITIVE, Choice, Range, Settings, setting
@@ -181,7 +181,7 @@ INITIALIZERS: Final[dict[str, Initializer]] = {
     "lecun_normal": lecun_normal,
     "orthogonal": Orthogonal(),
 }
-KINDS: Final[records.Kinds] = {
+KINDS: Final[serialization.Kinds] = {
     kind.__name__: kind for kind in (Constant, Uniform, Normal, VarianceScaling, Orthogonal)
 }
 
@@ -202,7 +202,7 @@ def get(initializer: Any) -> Initializer:
     VarianceScaling(scale=2.0, fan='in', distribution='normal')
     """
     if isinstance(initializer, dict):
-        initializer = records.decode(initializer, KINDS, "initializer")
+        initializer = serialization.decode(initializer, KINDS, "initializer")
     if isinstance(initializer, str):
         if initializer not in INITIALIZERS:
             raise unknown_name("initializer", initializer, INITIALIZERS)

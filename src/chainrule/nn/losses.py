@@ -16,7 +16,7 @@ import numpy as np
 from chainrule import ops
 from chainrule.errors import ParameterError, ShapeError, unknown_name
 from chainrule.graph.node import Node
-from chainrule.nn import records, targets
+from chainrule.nn import serialization, targets
 from chainrule.nn.activations import ActivationFunction, Identity, Sigmoid, Softmax
 from chainrule.nn.targets import NONNEGATIVE, POSITIVES, PROBABILITIES, REALS, Domain
 from chainrule.optim.settings import FRACTION, POSITIVE, Settings, setting
@@ -377,7 +377,7 @@ LOSSES: Final[dict[str, type[Loss]]] = {
         BinaryCrossEntropy, CrossEntropy,
     )
 }  # fmt: skip
-KINDS: Final[records.Kinds] = {kind.__name__: kind for kind in LOSSES.values()}
+KINDS: Final[serialization.Kinds] = {kind.__name__: kind for kind in LOSSES.values()}
 
 
 def get(loss: Any) -> Loss:
@@ -402,7 +402,7 @@ def get(loss: Any) -> Loss:
     if isinstance(loss, Loss):
         return loss
     if isinstance(loss, dict):
-        found: Loss = records.decode(loss, KINDS, "loss")
+        found: Loss = serialization.decode(loss, KINDS, "loss")
         return found
     if isinstance(loss, str):
         if loss not in LOSSES:

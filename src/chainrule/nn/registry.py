@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from chainrule.nn import records
+from chainrule.nn import serialization
 from chainrule.nn.base import Layer
 from chainrule.nn.dropout import Dropout
 from chainrule.nn.layers import Activation, Embedding, Flatten, Linear
@@ -44,5 +44,5 @@ def layer_from_settings(kind: str, settings: Mapping[str, Any]) -> Layer:
     >>> layer_from_settings("Linear", {"n_in": 2, "n_out": 3, "name": "first"})
     Linear(n_in=2, n_out=3, name='first')
     """
-    layer: Layer = records.build(kind, settings, LAYERS, "layer")
+    layer: Layer = serialization.build(kind, settings, LAYERS, "layer")
     return layer

@@ -8,7 +8,7 @@ from functools import reduce
 from typing import Any, Final
 
 from chainrule import ops
-from chainrule.nn import records
+from chainrule.nn import serialization
 from chainrule.optim.settings import FROM_ZERO, POSITIVE, Settings, setting
 from chainrule.records import dataclass
 
@@ -90,4 +90,4 @@ class MaxNorm(Settings):
         return weight * (self.limit / norm)
 
 
-KINDS: Final[records.Kinds] = {kind.__name__: kind for kind in (L1, L2, MaxNorm)}
+KINDS: Final[serialization.Kinds] = {kind.__name__: kind for kind in (L1, L2, MaxNorm)}

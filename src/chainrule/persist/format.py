@@ -35,7 +35,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import accumulate
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
@@ -176,6 +177,20 @@ def read_file(path: str | os.PathLike[str], *, kind: str | None = None) -> tuple
         return _decode(file, os.fstat(file.fileno()).st_size, kind, repr(str(path)))
 
 
+def kind_of_file(path: str | os.PathLike[str]) -> str:
+    """What a file says that it holds, such as ``"network"``; only reading finds out if it is whole.
+
+    Raises
+    ------
+    FileFormatError
+        If it is no file of chainrule's, or of another version.
+    OSError
+        If there is no such file, or it may not be read.
+    """
+    with open_regular(path) as file, _naming(repr(str(path))):
+        return _started(file, os.fstat(file.fileno()).st_size)[2]["kind"].decode()
+
+
 def to_bytes(arrays: Mapping[str, npt.NDArray[Any]], structure: Structure, *, kind: str) -> bytes:
     """Bytes of the file that :func:`write_file` would write.
 
@@ -273,21 +288,21 @@ def _sha256(pieces: Iterable[bytes | memoryview]) -> bytes:
 
 
 def _decode(file: BinaryIO, size: int, kind: str | None, source: str) -> tuple[Arrays, Structure]:
-    try:
+    with _naming(source):
         return _checked(file, size, kind)
+
+
+@contextmanager
+def _naming(source: str) -> Iterator[None]:
+    """Errors say which file it is."""
+    try:
+        yield
     except FileFormatError as error:
         raise FileFormatError(f"cannot read {source}: {error}; nothing of it was used") from None
 
 
 def _checked(file: BinaryIO, size: int, kind: str | None) -> tuple[Arrays, Structure]:
-    length, header = _length_and_header(file, size)
-    start = _START.match(header)
-    if start is None:
-        raise FileFormatError("it is not a file that chainrule wrote")
-    if start["version"].decode() != VERSION:
-        raise FileFormatError(
-            f"it has format version {start['version'].decode()}, this chainrule reads {VERSION}"
-        )
+    length, header, start = _started(file, size)
     body = _exactly(file, size - _LENGTH_BYTES - len(header))
     unsigned = header.replace(start["sha256"], _NO_DIGEST, 1)
     if _sha256([length, unsigned, body]) != start["sha256"]:
@@ -296,6 +311,19 @@ def _checked(file: BinaryIO, size: int, kind: str | None) -> tuple[Arrays, Struc
         raise FileFormatError(f"it holds a {start['kind'].decode()}, not a {kind}")
     entries, structure = _parse(header, len(body))
     return {entry.name: _array(entry, body) for entry in entries}, structure
+
+
+def _started(file: BinaryIO, size: int) -> tuple[bytes, bytes, re.Match[bytes]]:
+    """The first two parts of the file, and what the second begins with."""
+    length, header = _length_and_header(file, size)
+    start = _START.match(header)
+    if start is None:
+        raise FileFormatError("it is not a file that chainrule wrote")
+    if start["version"].decode() != VERSION:
+        raise FileFormatError(
+            f"it has format version {start['version'].decode()}, this chainrule reads {VERSION}"
+        )
+    return length, header, start
 
 
 def _length_and_header(file: BinaryIO, size: int) -> tuple[bytes, bytes]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule import optim
-from chainrule.engines.base import Outcome, Program
+from chainrule.engines.base import BoundedCache, Outcome, Program
 from chainrule.engines.registry import get_engine
 from chainrule.errors import DataError, ParameterError
 from chainrule.graph.cost import operations
@@ -30,6 +30,7 @@ from chainrule.transforms import simplify
 CALL_SECONDS = 0.25  # after which Ctrl-C should find Python again
 GROWTH = 4  # of the epochs in a call, from one call to the next
 PART_SECONDS = 2.0  # of a part of a long epoch
+KEPT_PARTS = 16  # programs of parts, each of which an engine may keep memory for
 NODE_SECONDS = 2e-6  # what evaluating a node takes on the reference engine, however small
 OPERATION_SECONDS = 5e-10  # what each scalar operation adds
 
@@ -50,11 +51,13 @@ class Steps(Method):
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
+        self._parts: BoundedCache[tuple[bool, range, int], Program] = BoundedCache(KEPT_PARTS)
 
     def start(self, training: Training) -> Any:
         """The optimizer's state, for each member its own; the program is made."""
         order = _order(training)
         self.rows, self.plan = training.task.rows, training.plan
+        self.engine = get_engine(self.plan.engine)  # which may prepare itself from now on
         self.bounds = order.bounds(training.task.n_rows)
         steps = self.steps = len(self.bounds)
         self.optimizer = self.optimizer.bind(steps, max(1, steps * self.plan.epochs))
@@ -69,7 +72,6 @@ class Steps(Method):
             training.members,
         )
         self.program = replace(order, **graphs._asdict(), carried=len(flatten(carried)))
-        self.engine = get_engine(self.plan.engine)
         seconds = epoch_seconds(self.program, training.task.n_rows) / self.engine.speed
         fitting = 0 if training.task.stream else int(CALL_SECONDS / seconds)
         self.several = fitting > 1 and not training.watched
@@ -145,11 +147,17 @@ class Steps(Method):
         return outcome
 
     def _program(self, training: Training, portion: Portion, stop: int) -> Program:
-        """The program for the steps of a portion up to one of them."""
+        """The program for the steps of a portion up to one of them.
+
+        The same steps of the next epoch are the same program: engines keep work space for each.
+        """
         first = portion.first
         shuffled = self.program.shuffled and training.task.stream is None  # else they are already
         steps = range(training.step - first, stop - first)
-        return replace(self.program, shuffled=shuffled, steps=steps, before=first)
+        return self._parts.get(
+            (shuffled, steps, first),
+            lambda: replace(self.program, shuffled=shuffled, steps=steps, before=first),
+        )
 
     def _fit_chunk(self, seconds: float) -> None:
         """What was estimated cautiously grows to what an epoch takes."""

@@ -158,12 +158,12 @@ def in_the_language(graph: Graph) -> Graph:
 def test_the_interleaved_step_means_the_same(name: str, always: None) -> None:
     program, carried, rows = training(name, 5)
     step = interleaving.interleaved(program, host()).step
-    inputs = [*carried, *[x[:16] for x in rows], np.array([7, 8], np.uint32)]
-    moved = [np.moveaxis(x, 0, -1) for x in carried] + inputs[len(carried) :]
+    given = [*[x[:16] for x in rows], np.array([7, 8], np.uint32)]
+    moved = [*[np.moveaxis(x, 0, -1) for x in carried], np.arange(5, dtype=np.uint32)]
     run = ReferenceEngine().compile
-    for found, expected in zip(
-        run(in_the_language(step))(moved), run(program.step)(inputs), strict=True
-    ):
+    all_ = run(in_the_language(step))([*moved, *given])
+    np.testing.assert_array_equal(all_.pop(len(carried)), np.arange(5))
+    for found, expected in zip(all_, run(program.step)([*carried, *given]), strict=True):
         np.testing.assert_allclose(np.moveaxis(found, -1, 0), expected, rtol=1e-9, atol=1e-12)
 
 
@@ -253,22 +253,22 @@ def test_members_that_diverge_leave_the_others_alone(always: None) -> None:
 # Which steps
 
 
-def lecture(width: int, members: int) -> Program:
+def lecture(width: int, count: int) -> Program:
     layers = [Linear(2, width), Activation("relu"), Linear(width, width), Activation("relu")]
     model = Network([*layers, Linear(width, 1), Activation("sigmoid")], seed=0)
     settings = {"batch_size": 32, "epochs": 1, "seed": 0, "progress": False}
-    return program_of(model, X[:, :2], X[:, 0] > 0, members=members, **settings)[0]
+    return program_of(model, X[:, :2], X[:, 0] > 0, members=count, **settings)[0]
 
 
 @pytest.mark.parametrize(
-    ("width", "members", "chosen"),
+    ("width", "count", "chosen"),
     [(10, 32, True), (10, 33, True), (10, 4, False), (3, 8, True), (64, 32, False),
      (16, 200, False)],
 )  # fmt: skip
 def test_small_networks_of_many_members_lie_side_by_side(
-    width: int, members: int, chosen: bool
+    width: int, count: int, chosen: bool
 ) -> None:
-    program = lecture(width, members)
+    program = lecture(width, count)
     found = interleaving.interleaved(program, TARGETS["avx512"])
     assert (found is not program) is chosen
 

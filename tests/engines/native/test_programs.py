@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from threading import Thread
 from typing import Any
 
@@ -199,6 +200,24 @@ def test_calls_share_their_work_space_while_the_program_lives() -> None:
     assert compiled._idle.rows == 12
     del program, space
     assert compiled._idle is None
+
+
+def test_parts_of_an_epoch_share_work_space_and_what_is_donated() -> None:
+    engine, (program, rows) = NativeEngine(), counting(donated=1)
+    whole = engine.run(program, [np.zeros(3), np.zeros(3)], rows, seed=0, epochs=range(1))
+    parts = [replace(program, steps=range(step, step + 1)) for step in range(2)]
+    first = engine.run(parts[0], [np.zeros(3), np.zeros(3)], rows, seed=0, epochs=range(1))
+    (compiled,) = engine._programs._items.values()
+    space = compiled._idle
+    second = engine.run(parts[1], first.carried, rows, seed=0, epochs=range(1))
+    assert compiled._idle is space is not None
+    assert second.carried[1] is first.carried[1]
+    assert np.array_equal(second.carried, whole.carried)
+    both = np.concatenate([first.records[0], second.records[0]], axis=1)
+    assert np.array_equal(both, whole.records[0])
+    short = [np.arange(6, dtype=np.float64)]
+    engine.run(parts[1], first.carried, short, seed=0, epochs=range(1))
+    assert compiled._idle is not space
 
 
 def test_a_graph_that_is_built_anew_finds_its_code() -> None:

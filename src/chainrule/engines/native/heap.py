@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from chainrule.engines.native.call import CompiledFunction, Entry
 from chainrule.engines.native.jit import Code
-from chainrule.shapes import Array, Dtype, TensorType, bind_rows, fixed_shape, size_of
+from chainrule.shapes import Array, Dtype, TensorType, bind_rows, fixed_shape
 
 CACHE_LINE = 64
 
@@ -35,13 +36,11 @@ class Heap:
 
     def array(self, type_: TensorType, rows: int | None = None) -> Array:
         """An array of a type, with its number of rows; what it holds is left over."""
-        shape = fixed_shape(bind_rows(type_.shape, rows))
-        size = size_of(shape) * type_.dtype.itemsize
-        return self.empty(size).view(type_.dtype).reshape(shape)
+        return self._shaped(fixed_shape(bind_rows(type_.shape, rows)), type_.dtype)
 
     def filled(self, value: float, shape: tuple[int, ...], dtype: Dtype) -> Array:
         """An array of one number."""
-        array = self.array(TensorType(dtype, shape))
+        array = self._shaped(shape, dtype)
         array.fill(value)
         return array
 
@@ -52,9 +51,12 @@ class Heap:
 
     def copied(self, array: Array) -> Array:
         """A copy that compiled code may write to."""
-        copy = self.array(TensorType(array.dtype, array.shape))
+        copy = self._shaped(array.shape, array.dtype)
         np.copyto(copy, array)
         return copy
+
+    def _shaped(self, shape: tuple[int, ...], dtype: Dtype) -> Array:
+        return self.empty(math.prod(shape) * dtype.itemsize).view(dtype).reshape(shape)
 
     def function(
         self, code: Code, name: str, entries: Sequence[Entry], *, releases_gil: bool = False

@@ -26,7 +26,7 @@ from chainrule.graph.cost import node_operations
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, intern
 from chainrule.graph.op import Kind, Op
-from chainrule.shapes import ROWS, Array, Shape, TensorType, bind_rows, size_of
+from chainrule.shapes import ROWS, UINT32, Array, Shape, TensorType, bind_rows, size_of
 from chainrule.transforms.batch import Case
 
 GAIN = 1.05  # by how much fewer lanes must stand idle
@@ -67,15 +67,17 @@ BITS: Final = Op(
 def interleaved(program: Program, target: Target) -> Program:
     """The program with its members' axis last in all that is carried and recorded.
 
-    The same program if there are no members, or if it would be no faster.
+    Behind what is carried come the members' numbers. The same program if there are no members, or
+    if it would be no faster.
     """
     if program.single is None or not _is_worth_it(program, program.single, target):
         return program
-    step = _step(program.single, program.carried, _members(program))
-    return program if step is None else replace(program, step=step)
+    step = side_by_side(program, members_of(program))
+    return program if step is None else replace(program, step=step, carried=program.carried + 1)
 
 
-def _members(program: Program) -> int:
+def members_of(program: Program) -> int:
+    """How many members a program trains."""
     (members, *_) = program.step.inputs[0].shape
     assert isinstance(members, int)
     return members
@@ -83,7 +85,7 @@ def _members(program: Program) -> int:
 
 def _is_worth_it(program: Program, single: Graph, target: Target) -> bool:
     """Whether members fill more lanes of vectors than rows of their matrices do."""
-    members = _members(program)
+    members = members_of(program)
     products = [node for node in single.nodes if node.op.kind is Kind.CONTRACTION]
     sizes = [_fixed_bytes(x) for node in products for x in (node, *node.operands)]
     work = [node_operations(node, program.batch) for node in products]
@@ -113,13 +115,16 @@ def _fixed_bytes(node: Node) -> int:
     return 0 if ROWS in node.shape else size_of(bind_rows(node.shape, None)) * node.dtype.itemsize
 
 
-def _step(single: Graph, carried: int, members: int) -> Graph | None:
-    """The step of all members; None if an operation has no rule."""
-    many = {x: ops.input((*x.shape, members), x.dtype) for x in single.inputs[:carried]}
-    *rows, key = single.inputs[carried:]
-    keys = ops.permute_dims(ops.random.split(key, members), (1, 0))
+def side_by_side(program: Program, members: int) -> Graph | None:
+    """The step of so many members; None if an operation has no rule."""
+    single = program.single
+    assert single is not None
+    many = {x: ops.input((*x.shape, members), x.dtype) for x in single.inputs[: program.carried]}
+    *rows, key = single.inputs[program.carried :]
+    numbers = ops.input((members,), UINT32)
+    keys = ops.random.fold_in(ops.broadcast_to(key, (members, 2)), numbers)
     done: dict[Node, tuple[Node, bool]] = {leaf: (node, True) for leaf, node in many.items()}
-    done[key] = keys, True
+    done[key] = ops.permute_dims(keys, (1, 0)), True
     for node in single.nodes:
         if node in done:
             continue
@@ -133,7 +138,8 @@ def _step(single: Graph, carried: int, members: int) -> Graph | None:
             return None
         done[node] = found, True
     outputs = [_spread(*done[x], members) for x in single.outputs]
-    return Graph((*many.values(), *rows, key), tuple(outputs))
+    outputs.insert(program.carried, numbers)
+    return Graph((*many.values(), numbers, *rows, key), tuple(outputs))
 
 
 def _interleaved(case: Case) -> Node | None:

@@ -16,6 +16,7 @@ has read before.
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import NamedTuple
 
 from chainrule.engines.native.emitter import Emitter
 from chainrule.engines.native.structured import I64, Part, Structured
@@ -91,6 +92,15 @@ def emit_threads(emit: Emitter, control: str) -> str:
 def _word(emit: Emitter, control: str, word: Header, type_: str) -> str:
     place = emit.pointer(control, str(int(word)), "i64")
     return emit.let(f"load atomic {type_}, ptr {place} monotonic, align {WORD_BYTES}")
+
+
+class Call(NamedTuple):
+    """A chunk for ``@call_one``: where a compiled function begins, and what it is given."""
+
+    function: int
+    address: int
+    first: int
+    second: int
 
 
 class Words(Structured):
@@ -340,9 +350,20 @@ def _idle(emit: Words) -> None:
     emit.do("ret void")
 
 
+def _call_one(emit: Words) -> None:
+    """A chunk that is a call of its own; the context holds the words of `Call` for each."""
+    words = emit.pointer("%context", "%chunk", f"[{len(Call._fields)} x i64]")
+    places = [emit.pointer(words, str(i), "i64") for i in range(len(Call._fields))]
+    function_, address = (emit.let(f"load ptr, ptr {place}") for place in places[:2])
+    first, second = (emit.load(I64, place) for place in places[2:])
+    emit.do(f"call void {function_}(ptr {address}, i64 {first}, i64 {second})")
+    emit.do("ret void")
+
+
 _PHASE = "ptr %function, ptr %context"
 PARTS = (  # ``@run``, which number 0 calls for each phase, and ``@worker``, which helpers run
     Part("run", f"ptr %control, i64 %chunks, {_PHASE}", _run, linkage="external"),
+    Part("call_one", BODY, _call_one, linkage="external"),
     Part("publish", f"ptr %control, i64 %chunks, {_PHASE}", _publish, "i64"),
     Part("take", f"ptr %control, i64 %me, i64 %generation, {_PHASE}", _take),
     Part("wait", "ptr %control, i64 %generation, i64 %began", _wait),

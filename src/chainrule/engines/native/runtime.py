@@ -12,7 +12,7 @@ import sys
 from functools import cache
 from threading import Event, Thread
 
-from chainrule.engines.native import calling, jit, parallel, subnormals, waiting
+from chainrule.engines.native import calling, jit, parallel
 from chainrule.engines.native.cache import is_cached
 from chainrule.engines.native.emitter import module
 from chainrule.engines.native.llvm import bindings
@@ -24,6 +24,8 @@ NAME = "module runtime"  # what the cache knows it by, beside the engine's sourc
 
 def text(target: Target) -> str:
     """The module with ``@call`` of `calling`, ``@run`` and ``@worker`` of `parallel`."""
+    from chainrule.engines.native import subnormals, waiting
+
     texts = [waiting.definitions(target), subnormals.definitions(target)]
     declarations: dict[str, str] = {}
     for parts, emitter in ((calling.PARTS, calling.Shim), (parallel.PARTS, parallel.Words)):
@@ -82,6 +84,8 @@ def _loaded() -> jit.Code:
     for name in calling.API:
         jit.provide(name, getattr(ctypes.pythonapi, name))
     if sys.platform == "win32":
+        from chainrule.engines.native import waiting
+
         for name in waiting.WINDOWS_FUNCTIONS:
             jit.provide(name, getattr(ctypes.windll.kernel32, name))
     return jit.load_as(NAME, host(), _object)

@@ -12,7 +12,7 @@ import ctypes
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -201,6 +201,25 @@ def team(threads: int | None = None) -> Iterator[Control]:
             pool.close()
     finally:
         lock.release()
+
+
+def at_once(calls: Sequence[parallel.Call]) -> None:
+    """Call compiled functions, each in one thread of the team, and wait for all.
+
+    They are one phase, so that nobody waits for a helper to come. None of them may share work in
+    turn: give them `alone`.
+    """
+    words, (run, call_one) = np.array(calls, np.int64), _phase_of_calls()
+    with team() as control:
+        run(control.address, len(calls), call_one, words.ctypes.data)
+
+
+@cache
+def _phase_of_calls() -> tuple[Callable[..., None], int]:
+    """The compiled ``@run``, and where ``@call_one`` is."""
+    code, address = runtime(), ctypes.c_void_p
+    run = code.function("run", None, address, ctypes.c_int64, address, address)
+    return run, code.address("call_one")
 
 
 @cache

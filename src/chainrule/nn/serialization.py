@@ -1,4 +1,4 @@
-"""Records as JSON takes them: the kind's name, and its fields."""
+"""Records as JSON takes them, for files: the name of the kind, and the fields."""
 
 from __future__ import annotations
 
