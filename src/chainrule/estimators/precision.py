@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from chainrule.estimators.passes import by_threads
 from chainrule.shapes import FLOAT32, Array, Dtype
 
 LARGEST = 2.0**20  # beyond it float32 keeps fewer than four binary digits after the point
@@ -64,10 +65,15 @@ def _is_moderate(values: Array) -> bool:
     [True, False, False, True]
     """
     step = max(1, BLOCK_BYTES // max(1, values[:1].nbytes))
-    largest = 0.0
-    for low in range(0, len(values), step):
-        block = values[low : low + step]
-        largest = max(largest, float(block.max(initial=0)), -float(block.min(initial=0)))
-        if largest > LARGEST:
-            return False
-    return largest == 0 or largest >= 1 / LARGEST
+
+    def largest(part: slice) -> float:
+        found, rows = 0.0, values[part]
+        for low in range(0, len(rows), step):
+            block = rows[low : low + step]
+            found = max(found, float(block.max(initial=0)), -float(block.min(initial=0)))
+            if found > LARGEST:
+                break
+        return found
+
+    size = max(by_threads(largest, values))
+    return size == 0 or 1 / LARGEST <= size <= LARGEST

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.estimators.passes import contiguous
 from chainrule.shapes import Array, Dtype
 
 DENSE_BYTES = 2**27  # what sparse rows may take when they are made dense all at once
@@ -60,7 +61,7 @@ def in_parts(run: Callable[[Array], Array], X: Any) -> Array:
 def features(X: Any, dtype: Dtype) -> Any:
     """Rows of the network's type: an array, or SparseRows where that would take much memory."""
     if not hasattr(X, "toarray"):
-        return np.ascontiguousarray(X, dtype)
+        return contiguous(X, dtype)
     if X.shape[0] * X.shape[1] * np.dtype(dtype).itemsize <= DENSE_BYTES:
         return np.ascontiguousarray(X.toarray(), dtype)
     return SparseRows(X.tocsr().astype(dtype, copy=False))

@@ -41,10 +41,11 @@ def fill():
         system.munmap(place, PAGE)
 
 
-jit.ONE_BLOCK = sys.argv[1] == "1"
-compute = cr.compile(lambda x: cr.tanh(x @ x) + cr.exp(x), engine="native")
-compute(np.eye(3, dtype="f4"))
-fill()
-for size in range(4, 12):
-    compute(np.eye(size, dtype="f4"))
-print("loaded")
+if __name__ == "__main__":
+    jit.ONE_BLOCK = sys.argv[1] == "1"
+    compute = cr.compile(lambda x: cr.tanh(x @ x) + cr.exp(x), engine="native")
+    compute(np.eye(3, dtype="f4"))
+    fill()
+    for size in range(4, 12):
+        compute(np.eye(size, dtype="f4"))
+    print("loaded")

@@ -16,7 +16,7 @@ from chainrule.engines.native.threads import Control, team
 F64 = Vector("double", 1)
 ADDRESS = ctypes.c_void_p
 SPREAD = 8  # doubles from chunk to chunk: a cache line
-BODY = "ptr %context, i64 %chunk"
+BODY = parallel.BODY
 NANOSLEEP = {"nanosleep": "declare i32 @nanosleep(ptr, ptr) nonlazybind"}
 
 

@@ -71,13 +71,17 @@ def axes_of(group: Group, accesses: Mapping[Node, Access], apart: int | None = N
     reduced = group.axes or ()
     strides = {node: access.broadcast(group.space) for node, access in accesses.items()}
     found: list[Axis] = []
+    before = None  # the place of the last one found
     for place, extent in enumerate(group.space):
         mine = {node: each[place] for node, each in strides.items()}
         axis = Axis(extent_size(extent), place in reduced, mine)
-        if found and axis.extent != ONE and place - 1 != apart and _runs_on(found[-1], axis):
+        if axis.extent == ONE:
+            continue
+        if found and before != apart and _runs_on(found[-1], axis):
             found[-1] = Axis(found[-1].extent.times(axis.extent), axis.reduced, axis.strides)
-        elif axis.extent != ONE:
+        else:
             found.append(axis)
+        before = place
     return found or [Axis(ONE, bool(reduced), dict.fromkeys(accesses, ZERO))]
 
 

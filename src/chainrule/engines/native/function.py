@@ -30,7 +30,7 @@ from chainrule.engines.native.epilogues import (
 from chainrule.engines.native.interleaved import write_interleaved_product
 from chainrule.engines.native.interleaving import PRODUCT
 from chainrule.engines.native.loops import LoopWriter
-from chainrule.engines.native.parallel import emit_parallel, emit_threads
+from chainrule.engines.native.parallel import BODY, emit_parallel, emit_threads
 from chainrule.engines.native.repeats import FEWEST, Pattern, through_views
 from chainrule.engines.native.routines import ROUTINES, check_labels
 from chainrule.engines.native.schedule import (
@@ -50,6 +50,7 @@ from chainrule.engines.native.sharing import (
     STATUS,
     USUAL_ROWS,
     Share,
+    chunk_count,
     shared_from,
 )
 from chainrule.engines.native.sizes import shape_size
@@ -297,13 +298,14 @@ class _Writer:
     def _write_shared(self, frame: _Frame, number: int, pattern: Pattern) -> None:
         """A group as a function of its own, and the call that shares it."""
         emit, bases = self.emit, pattern.arrays(frame.accesses)
+        group, start = self.groups[number], self.shared[number]
         name = self.names.get((pattern.key, True))
         if name is None:
             name = self._name(pattern, shared=True)
-            self._define_shared(name, self.groups[number], bases)
+            self._define_shared(name, group, bases)
         for place, node in enumerate(bases, CONTEXT_WORDS):
             self._into_context(place, f"ptr {frame.accesses[node].pointer}")
-        count, start = self.threads, self.shared[number]
+        count = chunk_count(emit, group, self.threads)
         if start:
             many = emit.let(f"icmp sge i64 %rows, {start}")
             count = emit.let(f"select i1 {many}, i64 {count}, i64 1")
@@ -321,12 +323,12 @@ class _Writer:
         emit.do(f"%status = {read(STATUS, 'ptr')}")
         emit.do(f"%count = {read(COUNT, 'i64')}")
         space, size = emit.let(read(SPACE, "ptr")), emit.let(read(SPACE_SIZE, "i64"))
-        offset = emit.integer("mul", size, "%chunk")
+        offset = emit.integer("mul", size, "%thread")
         emit.do(f"%scratch = getelementptr i8, ptr {space}, i64 {offset}")
         places = enumerate(bases, CONTEXT_WORDS)
         pointers = {node: emit.let(read(place, "ptr"), "a") for place, node in places}
         self._write_group(self._scope(emit, pointers, Share("%chunk", "%count", self.rows)), group)
-        self._end(name, ["ptr %context", "i64 %chunk"], emit)
+        self._end(name, [BODY], emit)
 
     def _name(self, pattern: Pattern, *, shared: bool) -> str:
         """A name for the code of groups like this one."""

@@ -60,11 +60,12 @@ class Slot(IntEnum):
 
 
 HEADER_WORDS = 64
+BODY = "ptr %context, i64 %chunk, i64 %thread"  # parameters of what threads share
 SLOT_WORDS = 64
 
 
 def emit_parallel(emit: Emitter, control: str, chunks: int | str, body: str, context: str) -> None:
-    """Run ``body(context, chunk)`` for each chunk, on the threads of ``control``, and wait for all.
+    """Run ``body(context, chunk, thread)`` for each chunk, on the threads of ``control``.
 
     Parameters
     ----------
@@ -74,7 +75,8 @@ def emit_parallel(emit: Emitter, control: str, chunks: int | str, body: str, con
     chunks : int or str
         How many, or the i64 value that says so: 0 to MAXIMUM_CHUNKS.
     body : str
-        A function of the same module: ``define internal void @body(ptr %context, i64 %chunk)``.
+        A function of the same module with the parameters `BODY`. It has ended for all chunks
+        before what follows begins.
     context : str
         The value that holds the address it is given.
     """
@@ -126,7 +128,7 @@ def _run(emit: Words) -> None:
     one_chunk = emit.binary("icmp ult", "%chunks", 2)
     with emit.when(emit.let(f"or i1 {one_thread}, {one_chunk}")):
         with emit.loop("0", "%chunks") as chunk:
-            emit.do(f"call void %function(ptr %context, i64 {chunk.index})")
+            emit.do(f"call void %function(ptr %context, i64 {chunk.index}, i64 0)")
         emit.do("ret void")
     began = emit.let("call i64 @now()")
     phase = "ptr %function, ptr %context"
@@ -197,7 +199,7 @@ def _take(emit: Words) -> None:
             place = emit.pointer(share, str(int(Slot.SHARE)), "i64")
             pair = emit.let(f"cmpxchg ptr {place}, i64 {found}, i64 {rest} acq_rel acquire")
             with emit.when(emit.let(f"extractvalue {{ i64, i1 }} {pair}, 1")):
-                emit.do(f"call void %function(ptr %context, i64 {chunk})")
+                emit.do(f"call void %function(ptr %context, i64 {chunk}, i64 %me)")
                 emit.increase(count)
         taken = emit.load(I64, count)
         with emit.when(emit.binary("icmp ne", taken, 0)):
@@ -361,7 +363,7 @@ def _call_one(emit: Words) -> None:
 _PHASE = "ptr %function, ptr %context"
 PARTS = (  # ``@run``, which number 0 calls for each phase, and ``@worker``, which helpers run
     Part("run", f"ptr %control, i64 %chunks, {_PHASE}", _run, linkage="external"),
-    Part("call_one", "ptr %context, i64 %chunk", _call_one, linkage="external"),
+    Part("call_one", BODY, _call_one, linkage="external"),
     Part("publish", f"ptr %control, i64 %chunks, {_PHASE}", _publish, "i64"),
     Part("take", f"ptr %control, i64 %me, i64 %generation, {_PHASE}", _take),
     Part("wait", "ptr %control, i64 %generation, i64 %began", _wait),

@@ -184,8 +184,9 @@ class Run:
         return nullcontext() if self.compiled.layout.shared_from is None else team()
 
     def _arguments(self, control: Control | None) -> tuple[int, int, int]:
+        address = control.address if control else 0
         self._table = self._table_of(control)
-        self._places = self._places_of(self._table)
+        self._places = self._places_of(self._table, address)
         return self._places.ctypes.data, self.epochs.start, len(self.epochs)
 
     def outcome(self) -> Outcome | None:
@@ -218,11 +219,12 @@ class Run:
     def _words(self, words: Sequence[int]) -> Array:
         return self.compiled.heap.given(np.array(words, ADDRESS), ADDRESS)
 
-    def _places_of(self, table: Array) -> Array:
+    def _places_of(self, table: Array, control: int) -> Array:
         """What ``run`` reads: its fields, then a source and a target for each copy."""
         space, arrays = self.space, {**self.fields, "table": table}
         words = {name: array.ctypes.data for name, array in arrays.items()}
         words |= {"rows": space.rows, "steps": space.steps, "first_step": space.first}
+        words["control"] = control
         copies = [
             *zip(self.data, space.batch, strict=True),
             *zip(space.once, self.kept, strict=True),

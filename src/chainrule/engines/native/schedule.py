@@ -248,28 +248,36 @@ class Scheduler:
         return self._sunk()
 
     def _sunk(self) -> list[Group]:
-        """The groups, those that read inputs alone merged into the first group that reads them."""
+        """The groups; what is computed from inputs and numbers alone moves to its first reader."""
         kept = list(self.groups)
         for group in reversed(self.groups):
-            reader = self._first_reader(group, kept[kept.index(group) + 1 :])
-            if reader is not None:
-                start = 1 if reader.kind is GroupKind.PRODUCT else 0
-                reader.nodes[start:start] = group.nodes
+            later = kept[kept.index(group) + 1 :]
+            for node in reversed(self._light(group)):
+                reader = self._first_reader(node, group, later)
+                if reader is not None:
+                    reader.nodes.insert(1 if reader.kind is GroupKind.PRODUCT else 0, node)
+                    group.nodes.remove(node)
+            if not group.nodes:
                 kept.remove(group)
         return kept
 
-    def _first_reader(self, group: Group, later: Sequence[Group]) -> Group | None:
-        mine = dict.fromkeys(group.nodes)
-        outside = [x for node in group.nodes for x in node.operands if x not in mine]
-        if group.kind is not GroupKind.LOOP or group.axes is not None:
-            return None
-        if any(self.home(operand) in self.place for operand in outside):
-            return None
-        for other in later:
-            read = [x for node in other.nodes for x in node.operands if self.home(x) in mine]
+    def _light(self, group: Group) -> list[Node]:
+        """The nodes of a loop that need nothing large that any group has computed."""
+        found: dict[Node, bool] = {}
+        for node in group.nodes if group.kind is GroupKind.LOOP else ():
+            computed = [x for x in map(self.home, node.operands) if x in self.place and x.ndim]
+            if node.op.kind is not Kind.REDUCTION and all(x in found for x in computed):
+                found[node] = True
+        return list(found)
+
+    def _first_reader(self, node: Node, group: Group, later: Sequence[Group]) -> Group | None:
+        """The first group that reads a node, if it can compute it and the node's own need not."""
+        for other in (group, *later):
+            read = [x for each in other.nodes for x in each.operands if self.home(x) is node]
             if read:
-                fits = other.space == group.space and all(x in mine for x in read)
-                return other if fits and _takes_more(other) else None
+                fits = other is not group and other.space == group.space
+                direct = all(x is node for x in read)
+                return other if fits and direct and _takes_more(other) else None
         return None
 
     def _open(self, kind: GroupKind, node: Node, space: Shape) -> Group:

@@ -19,7 +19,7 @@ USUAL_ROWS = (
 )
 TYPICAL_ROWS = 64  # taken for the number of rows when tiles are chosen, if it is not known
 ALIGNMENT = 64  # bytes
-BLOCK_BYTES = 258 * 4  # of a column of A in a block: with BLOCK_INNER, half a MiB of cache
+BLOCK_BYTES = 264 * 4  # of a column of A in a block: with BLOCK_INNER, half a MiB of cache
 BLOCK_INNER = 512
 GROUP_PANELS = 4  # panels of B that are packed together
 FEW_ROWS = 8  # of A: so few do not pay for laying B out

@@ -51,7 +51,8 @@ def write_graph(graph: Graph, target: Target) -> Written:
 def write_training(program: Program, target: Target) -> Written:
     """The module with the functions ``step`` and ``run``."""
     lowered = lower(program.step, target, "step", program.carried, program.batch)
-    text, declarations = write_program(program, target)
-    functions = [definitions(target), lowered.text, text]
+    shares = lowered.shared_from is not None
+    written, declarations = write_program(program, target, threads=shares)
+    functions = [definitions(target), lowered.text, *written]
     text = module(target, functions, {**lowered.declarations, **declarations})
     return Written(lowered, text, FIELDS)
