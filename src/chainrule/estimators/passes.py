@@ -26,7 +26,7 @@ def by_threads(work: Callable[[slice], Result], array: Array) -> list[Result]:
     [6]
     """
     count = min(thread_count(), len(array)) if array.nbytes >= WORTH else 1
-    if count == 1:
+    if count <= 1:
         return [work(slice(None))]
     from concurrent.futures import ThreadPoolExecutor
 

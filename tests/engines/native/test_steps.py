@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -13,10 +14,13 @@ pytest.importorskip("llvmlite", reason="the native engine needs llvmlite")
 
 import chainrule as cr
 from chainrule.engines.base import Outcome, Program
-from chainrule.engines.native import carrying, function, schedule, sharing
+from chainrule.engines.native import carrying, function, gathering, schedule, sharing
+from chainrule.engines.native.emitter import Emitter
 from chainrule.engines.native.engine import NativeEngine
+from chainrule.engines.native.parallel import MAXIMUM_CHUNKS
+from chainrule.engines.native.target import TARGETS
 from chainrule.engines.reference import ReferenceEngine
-from chainrule.graph.graph import Graph
+from chainrule.graph.graph import Graph, close
 from chainrule.nn import Activation, Function, Linear, Network
 from chainrule.shapes import Array
 from tests.engines.native.test_programs import NETWORKS, trained
@@ -165,6 +169,9 @@ def programs() -> dict[str, tuple[Program, list[Array], list[Array]]]:
         X = generator.standard_normal((150, 70)).astype(np.float32)
         model = Network([Linear(70, 90), Activation("tanh"), Linear(90, 3)], seed=0)
         model.fit(X, X[:, 0] > 0, loss="cross_entropy", batch_size=64, epochs=1, engine="native")
+    program, *arrays = found["wide"]
+    found["in order"] = replace(program, shuffled=False), *arrays
+    found["drawn"] = replace(program, shuffled=False, replacement=True), *arrays
     return found
 
 
@@ -177,17 +184,56 @@ def outcomes(
     return [*outcome.carried, *outcome.records]
 
 
+def share_all(patch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Whatever can be shared is from now on, and products in more parts than there are threads."""
+    for module in (sharing, gathering):
+        patch.setattr(module, "WORTH", 1)
+    patch.setattr(sharing, "CHUNK_ROWS", 16)
+    request.getfixturevalue("no_old_code")
+
+
 def test_any_number_of_threads_gives_the_same_bits(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     given = programs()
     alone = {name: outcomes(monkeypatch, 1, each) for name, each in given.items()}
-    monkeypatch.setattr(sharing, "WORTH", 1)  # whatever can be shared is
-    request.getfixturevalue("no_old_code")
+    share_all(monkeypatch, request)
     for (name, each), threads in product(given.items(), (1, 2, 3)):
         shared = outcomes(monkeypatch, threads, each)
         for ours, theirs in zip(shared, alone[name], strict=True):
             np.testing.assert_array_equal(ours, theirs, err_msg=f"{name}, {threads} threads")
+
+
+def test_the_number_of_chunks() -> None:
+    """As many for each thread, none for nothing, and no more than a phase can have."""
+
+    def counted(rows: int, threads: int) -> int:
+        w = cr.input((30, 40))
+        (group,) = schedule.Scheduler(close([cr.input((rows, 30)) @ w])).run()
+        return int(sharing.chunk_count(Emitter(TARGETS["avx2"]), group, str(threads)))
+
+    assert [counted(rows, 2) for rows in (1, 256, 512, 513, 1024, 2048)] == [2, 2, 2, 4, 4, 8]
+    assert counted(2048, 3) == 9
+    assert counted(10**8, 4) == MAXIMUM_CHUNKS
+
+
+def test_a_penalty_stores_no_array_of_its_own() -> None:
+    """What the update needs beside the gradient is computed there, not where the penalty is."""
+    X = generator.standard_normal((64, 20)).astype(np.float32)
+    model = Network([Linear(20, 30), Activation("relu"), Linear(30, 3)], seed=0)
+    steps: list[Graph] = []
+    with pytest.MonkeyPatch.context() as patch:
+        run = NativeEngine.run
+        patch.setattr(
+            NativeEngine,
+            "run",
+            lambda *args, **rest: steps.append(args[1].step) or run(*args, **rest),
+        )
+        model.fit(X, X[:, 0] > 0, loss="cross_entropy", epochs=1, l2=0.1, engine="native")
+    groups = schedule.Scheduler(schedule.legalize(steps[0])[0]).run()
+    loops = [group for group in groups if group.kind is schedule.GroupKind.LOOP]
+    (penalty,) = [group for group in loops if group.space == (20, 30)]
+    assert [node.op.name for node in penalty.nodes] == ["multiply", "sum"]
 
 
 def test_a_part_that_is_left_out_is_caught(
@@ -195,8 +241,7 @@ def test_a_part_that_is_left_out_is_caught(
 ) -> None:
     given = programs()["wide"]
     alone = outcomes(monkeypatch, 1, given)
-    monkeypatch.setattr(sharing, "WORTH", 1)
-    request.getfixturevalue("no_old_code")
+    share_all(monkeypatch, request)
     part = sharing.Share.part
 
     def short(self: Any, emit: Any, extent: str, step: int = 1) -> tuple[str, str]:
