@@ -33,7 +33,7 @@ from chainrule.engines.native.tiling import (
     ProductSpec,
     block_rows,
     ceil_div,
-    panel_bytes,
+    panel_bytes_b,
     plan,
     tile_bytes,
 )
@@ -325,11 +325,10 @@ class _Blocked(_Writer):
     def write(self) -> None:
         """Blocks of rows, in each stretches of the inner axis, at least one."""
         emit = self.emit
-        bytes_b, bytes_a = panel_bytes(self.spec, self.plan)
-        self.panels_b = self.scratch
-        self.panels_a = emit.pointer(self.panels_b, str(bytes_b), "i8")
-        self.strips = emit.pointer(self.panels_a, str(bytes_a), "i8")
         self.block_rows = block_rows(self.spec, self.tile)
+        self.panels_b = self.scratch
+        self.strips = emit.pointer(self.panels_b, str(panel_bytes_b(self.spec, self.plan)), "i8")
+        self.panels_a = self._at(self.strips, (self._kept_lines(), str(self.tile.columns)))
         begin, end = self.rows
         with emit.loop(begin, end, self.block_rows) as block:
             left = emit.integer("sub", end, block.index)
@@ -399,6 +398,18 @@ class _Blocked(_Writer):
             here = emit.integer("add", row, line.index)
             for vector in range(self.tile.vectors):
                 self.ahead(emit, here, emit.integer("add", column, str(vector * lanes)))
+
+    def _kept_lines(self) -> str:
+        """How many lines of sums there is room for."""
+        tallest = self.emit.integer("smin", self.m, str(self.block_rows))
+        most, few = (
+            self.emit.integer("mul", tallest, str(self.count)),
+            self.tile.rows * GROUP_PANELS,
+        )
+        if self.spec.k is not None:
+            return most if self.spec.k > BLOCK_INNER else str(few)
+        several = self.emit.let(f"icmp sgt i64 {self.k}, {BLOCK_INNER}")
+        return self.emit.let(f"select i1 {several}, i64 {most}, i64 {few}")
 
     def _sums(self, panel: str, row: str) -> tuple[str, str]:
         """Where the sums of a panel's rows lie; elements from one panel to the next.
