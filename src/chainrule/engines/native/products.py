@@ -33,7 +33,6 @@ from chainrule.engines.native.tiling import (
     ProductSpec,
     block_rows,
     ceil_div,
-    panel_bytes_b,
     plan,
     tile_bytes,
 )
@@ -327,7 +326,9 @@ class _Blocked(_Writer):
         emit = self.emit
         self.block_rows = block_rows(self.spec, self.tile)
         self.panels_b = self.scratch
-        self.strips = emit.pointer(self.panels_b, str(panel_bytes_b(self.spec, self.plan)), "i8")
+        longest = emit.integer("smin", self.k, str(BLOCK_INNER))
+        between = panel_stride(emit, self.type, self.tile.columns, longest)
+        self.strips = self._at(self.panels_b, (str(min(GROUP_PANELS, self.count)), between))
         self.panels_a = self._at(self.strips, (self._kept_lines(), str(self.tile.columns)))
         begin, end = self.rows
         with emit.loop(begin, end, self.block_rows) as block:

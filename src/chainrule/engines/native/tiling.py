@@ -177,8 +177,9 @@ def scratch_bytes(spec: ProductSpec, target: Target, largest_size: int) -> int:
     if k > BLOCK_INNER:
         strips = ceil_div(spec.n, chosen.tile.columns)
         lines = strips * min(m, block_rows(spec, chosen.tile))
-    sums = _aligned(chosen.tile, lines * chosen.tile.columns)
-    return panel_bytes_b(spec, chosen) + sums + panel_bytes_a(spec, chosen, m)
+    return sum(_aligned(chosen.tile, each) for each in _panels(spec, chosen, m, k)) + _aligned(
+        chosen.tile, lines * chosen.tile.columns
+    )
 
 
 def block_rows(spec: ProductSpec, tile: Tile) -> int:
@@ -190,23 +191,14 @@ def block_rows(spec: ProductSpec, tile: Tile) -> int:
     return ceil_div(even, tile.rows) * tile.rows
 
 
-def panel_bytes_b(spec: ProductSpec, chosen: Plan) -> int:
-    """Bytes of scratch for panels of B in a product of blocks; sums follow, then panels of A."""
-    tile = chosen.tile
-    columns = min(spec.n, GROUP_PANELS * tile.columns)
-    return _aligned(tile, panel_elements(tile.type, tile.columns, columns, _longest(spec)))
-
-
-def panel_bytes_a(spec: ProductSpec, chosen: Plan, m: int) -> int:
-    """Bytes of scratch for panels of A, if C has so many rows."""
-    tile = chosen.tile
-    rows = min(m, block_rows(spec, tile))
-    return _aligned(tile, panel_elements(tile.type, tile.rows, rows, _longest(spec)))
-
-
-def _longest(spec: ProductSpec) -> int:
-    """The longest stretch of the inner axis."""
-    return BLOCK_INNER if spec.k is None else min(spec.k, BLOCK_INNER)
+def _panels(spec: ProductSpec, chosen: Plan, m: int, k: int) -> tuple[int, int]:
+    """Elements of panels of B and of A in a product of blocks."""
+    tile, inner = chosen.tile, min(k, BLOCK_INNER)
+    columns, rows = min(spec.n, GROUP_PANELS * tile.columns), min(m, block_rows(spec, tile))
+    return (
+        panel_elements(tile.type, tile.columns, columns, inner),
+        panel_elements(tile.type, tile.rows, rows, inner),
+    )
 
 
 def tile_bytes(tile: Tile) -> int:
