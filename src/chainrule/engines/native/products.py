@@ -27,10 +27,10 @@ from chainrule.engines.native.kernels import (
 )
 from chainrule.engines.native.packing import call_packing, panel_stride
 from chainrule.engines.native.tiling import (
-    BLOCK_INNER,
     GROUP_PANELS,
     STREAMED_STEPS,
     ProductSpec,
+    block_inner,
     block_rows,
     ceil_div,
     plan,
@@ -324,9 +324,9 @@ class _Blocked(_Writer):
     def write(self) -> None:
         """Blocks of rows, in each stretches of the inner axis, at least one."""
         emit = self.emit
-        self.block_rows = block_rows(self.spec, self.tile)
+        self.block_rows, self.inner = block_rows(self.spec, self.tile), block_inner(self.spec)
         self.panels_b = self.scratch
-        longest = emit.integer("smin", self.k, str(BLOCK_INNER))
+        longest = emit.integer("smin", self.k, str(self.inner))
         between = panel_stride(emit, self.type, self.tile.columns, longest)
         self.strips = self._at(self.panels_b, (str(min(GROUP_PANELS, self.count)), between))
         self.panels_a = self._at(self.strips, (self._kept_lines(), str(self.tile.columns)))
@@ -334,14 +334,14 @@ class _Blocked(_Writer):
         with emit.loop(begin, end, self.block_rows) as block:
             left = emit.integer("sub", end, block.index)
             height = emit.integer("smin", left, str(self.block_rows))
-            with emit.loop("0", emit.integer("smax", self.k, "1"), BLOCK_INNER) as stretch:
+            with emit.loop("0", emit.integer("smax", self.k, "1"), self.inner) as stretch:
                 self._write_stretch(block.index, height, stretch.index)
 
     def _write_stretch(self, block: str, height: str, stretch: str) -> None:
         """Panels of A, then group by group those of B, and what needs both."""
         emit, element, tile = self.emit, self.type.element, self.tile
         left = emit.integer("sub", self.k, stretch)
-        inner = emit.integer("smin", left, str(BLOCK_INNER))
+        inner = emit.integer("smin", left, str(self.inner))
         a = self.a.at(emit, element, block, stretch)
         source = (a.base, self.lda, self.spec.transpose_a)
         call_packing(emit, self.type, tile.rows, source, (height, inner), self.panels_a)
@@ -408,8 +408,8 @@ class _Blocked(_Writer):
             self.tile.rows * GROUP_PANELS,
         )
         if self.spec.k is not None:
-            return most if self.spec.k > BLOCK_INNER else str(few)
-        several = self.emit.let(f"icmp sgt i64 {self.k}, {BLOCK_INNER}")
+            return most if self.spec.k > self.inner else str(few)
+        several = self.emit.let(f"icmp sgt i64 {self.k}, {self.inner}")
         return self.emit.let(f"select i1 {several}, i64 {most}, i64 {few}")
 
     def _sums(self, panel: str, row: str) -> tuple[str, str]:
@@ -419,7 +419,7 @@ class _Blocked(_Writer):
         """
         emit, columns = self.emit, str(self.tile.columns)
         tallest = emit.integer("smin", self.m, str(self.block_rows))
-        several = emit.let(f"icmp sgt i64 {self.k}, {BLOCK_INNER}")
+        several = emit.let(f"icmp sgt i64 {self.k}, {self.inner}")
         kept = emit.integer("add", emit.integer("mul", panel, tallest), row)
         line = emit.let(f"select i1 {several}, i64 {kept}, i64 0")
         lines = emit.let(f"select i1 {several}, i64 {tallest}, i64 {self.tile.rows}")

@@ -174,7 +174,7 @@ def scratch_bytes(spec: ProductSpec, target: Target, largest_size: int) -> int:
     if chosen.streamed:
         return ceil_div(spec.n, chosen.tile.columns) * tile_bytes(chosen.tile)
     lines = chosen.tile.rows * GROUP_PANELS
-    if k > BLOCK_INNER:
+    if k > block_inner(spec):
         strips = ceil_div(spec.n, chosen.tile.columns)
         lines = strips * min(m, block_rows(spec, chosen.tile))
     return sum(_aligned(chosen.tile, each) for each in _panels(spec, chosen, m, k)) + _aligned(
@@ -191,9 +191,14 @@ def block_rows(spec: ProductSpec, tile: Tile) -> int:
     return ceil_div(even, tile.rows) * tile.rows
 
 
+def block_inner(spec: ProductSpec) -> int:
+    """Steps of a stretch of the inner axis: as few stretches as may be, all about as long."""
+    return ceil_div(spec.k, ceil_div(spec.k, BLOCK_INNER)) if spec.k else BLOCK_INNER
+
+
 def _panels(spec: ProductSpec, chosen: Plan, m: int, k: int) -> tuple[int, int]:
     """Elements of panels of B and of A in a product of blocks."""
-    tile, inner = chosen.tile, min(k, BLOCK_INNER)
+    tile, inner = chosen.tile, min(k, block_inner(spec))
     columns, rows = min(spec.n, GROUP_PANELS * tile.columns), min(m, block_rows(spec, tile))
     return (
         panel_elements(tile.type, tile.columns, columns, inner),
