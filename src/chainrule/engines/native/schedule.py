@@ -10,7 +10,7 @@ at hand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
 from typing import Any, NamedTuple
@@ -249,20 +249,26 @@ class Scheduler:
 
     def _sunk(self) -> list[Group]:
         """The groups; what is computed from inputs and numbers alone moves to its first reader."""
-        kept = list(self.groups)
+        where = {node: index for index, group in enumerate(self.groups) for node in group.nodes}
+        readers: dict[Node, list[Node]] = {}
+        for node in where:
+            for home in dict.fromkeys(map(self.home, node.operands)):
+                readers.setdefault(home, []).append(node)
+        moved: list[list[Node]] = [[] for _ in self.groups]
         for group in reversed(self.groups):
-            later = kept[kept.index(group) + 1 :]
             for node in reversed(self._light(group)):
-                reader = self._first_reader(node, group, later)
-                if reader is not None:
-                    reader.nodes.insert(1 if reader.kind is GroupKind.PRODUCT else 0, node)
-                    group.nodes.remove(node)
-            if not group.nodes:
-                kept.remove(group)
-        return kept
+                index = self._first_reader(node, readers.get(node, ()), where)
+                if index is not None:
+                    moved[index].append(node)
+                    where[node] = index
+        for index, (group, new) in enumerate(zip(self.groups, moved, strict=True)):
+            left = [node for node in group.nodes if where[node] == index]
+            start = 1 if group.kind is GroupKind.PRODUCT else 0
+            group.nodes[:] = [*left[:start], *reversed(new), *left[start:]]
+        return [group for group in self.groups if group.nodes]
 
     def _light(self, group: Group) -> list[Node]:
-        """The nodes of a loop that need nothing large that any group has computed."""
+        """The nodes of a loop that need no array that another group has computed."""
         found: dict[Node, bool] = {}
         for node in group.nodes if group.kind is GroupKind.LOOP else ():
             computed = [x for x in map(self.home, node.operands) if x in self.place and x.ndim]
@@ -270,15 +276,21 @@ class Scheduler:
                 found[node] = True
         return list(found)
 
-    def _first_reader(self, node: Node, group: Group, later: Sequence[Group]) -> Group | None:
-        """The first group that reads a node, if it can compute it and the node's own need not."""
-        for other in (group, *later):
-            read = [x for each in other.nodes for x in each.operands if self.home(x) is node]
-            if read:
-                fits = other is not group and other.space == group.space
-                direct = all(x is node for x in read)
-                return other if fits and direct and _takes_more(other) else None
-        return None
+    def _first_reader(
+        self, node: Node, readers: Sequence[Node], where: Mapping[Node, int]
+    ) -> int | None:
+        """The first group that reads a node, if it is another one and can compute it itself.
+
+        A product's operands must be there before it: what follows it is computed from its results.
+        """
+        first = min([where[reader] for reader in readers], default=where[node])
+        group = self.groups[first]
+        there = [reader for reader in readers if where[reader] == first]
+        read = [x for reader in there for x in reader.operands if self.home(x) is node]
+        fits = first != where[node] and group.space == self.groups[where[node]].space
+        operand = group.kind is GroupKind.PRODUCT and group.nodes[0] in there
+        direct = all(x is node for x in read)
+        return first if fits and direct and not operand and _takes_more(group) else None
 
     def _open(self, kind: GroupKind, node: Node, space: Shape) -> Group:
         group = Group(kind, space, [node])
