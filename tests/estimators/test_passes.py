@@ -11,7 +11,7 @@ from chainrule.shapes import FLOAT32, FLOAT64
 
 @pytest.mark.parametrize("threads", ["1", "2", "5"])
 def test_all_rows_are_seen_once_and_in_order(monkeypatch: pytest.MonkeyPatch, threads: str) -> None:
-    monkeypatch.setattr(passes, "WORTH", 0)
+    monkeypatch.setattr(passes, "WORTH", 1)
     monkeypatch.setenv("CHAINRULE_THREADS", threads)
     numbers = np.arange(13.0)
     found = passes.by_threads(lambda part: numbers[part].tolist(), numbers)
@@ -29,8 +29,18 @@ def test_what_fits_is_not_copied() -> None:
     assert passes.contiguous(array.T, FLOAT64) is not array
 
 
+def test_threads_have_the_callers_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passes, "WORTH", 1)
+    monkeypatch.setenv("CHAINRULE_THREADS", "2")
+    huge = np.full(100, 1e300)
+    with np.errstate(over="ignore"):
+        assert np.isinf(passes.contiguous(huge, FLOAT32)).all()
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError, match="overflow"):
+        passes.contiguous(huge, FLOAT32)
+
+
 def test_what_a_thread_raises_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passes, "WORTH", 0)
+    monkeypatch.setattr(passes, "WORTH", 1)
     monkeypatch.setenv("CHAINRULE_THREADS", "2")
 
     def work(part: slice) -> None:

@@ -294,6 +294,8 @@ def test_too_few_groups_to_hold_one_out_are_refused(files: Path) -> None:
         surveyed(files, group="ok", test=0.0, validation=0.01)
     with pytest.raises(UnknownNameError, match="did you mean 'kind'"):
         surveyed(files, group="knd")
+    with pytest.raises(ParameterError, match="column 'label' is the target"):
+        surveyed(files, group="label")
 
 
 def test_a_model_is_learned_by_groups(files: Path) -> None:

@@ -226,8 +226,8 @@ class Survey:
         if not 0 <= test < 1 or not 0 <= validation < 1:
             raise ParameterError("the shares of test and validation rows lie from 0 to below 1")
         name = _named(table, target)
-        if group is not None:
-            _named(table, group)
+        if group is not None and _named(table, group) == name:
+            raise ParameterError(f"column {name!r} is the target; name another one as the group")
         ends = np.array([test, test + (1 - test) * validation, 1.0]).tolist()
         most = (TEST_ROWS, HELD_OUT_ROWS, SAMPLE_ROWS)
         bounds = (0.0, ends[0]), (ends[0], ends[1]), (0.0, 1.0)

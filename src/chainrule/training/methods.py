@@ -30,7 +30,7 @@ from chainrule.transforms import simplify
 CALL_SECONDS = 0.25  # after which Ctrl-C should find Python again
 GROWTH = 4  # of the epochs in a call, from one call to the next
 PART_SECONDS = 2.0  # of a part of a long epoch
-KEPT_PARTS = 16  # programs of parts, each of which an engine may keep memory for
+KEPT_PARTS = 16  # programs of parts: while they live, engines keep the work space of the last
 NODE_SECONDS = 2e-6  # what evaluating a node takes on the reference engine, however small
 OPERATION_SECONDS = 5e-10  # what each scalar operation adds
 
@@ -149,7 +149,7 @@ class Steps(Method):
     def _program(self, training: Training, portion: Portion, stop: int) -> Program:
         """The program for the steps of a portion up to one of them.
 
-        The same steps of the next epoch are the same program: engines keep work space for each.
+        Programs are kept: engines give back the work space of one that is no more.
         """
         first = portion.first
         shuffled = self.program.shuffled and training.task.stream is None  # else they are already

@@ -10,6 +10,8 @@ from chainrule.engines.native import jit
 
 PAGE = 4096
 GIB = 2**30
+FAILED = 2**64 - 1  # what mmap returns then
+UNFILLED = 77  # the status where the system does not give so many addresses
 PRIVATE, RESERVED = 0x22, 0x4000  # MAP_PRIVATE | MAP_ANONYMOUS, MAP_NORESERVE
 
 system = ctypes.CDLL(None)
@@ -20,7 +22,10 @@ system.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
 def reserved(size):
     """Addresses that nobody else gets."""
-    return system.mmap(None, size, 0, PRIVATE | RESERVED, -1, 0)
+    place = system.mmap(None, size, 0, PRIVATE | RESERVED, -1, 0)
+    if place == FAILED:
+        sys.exit(UNFILLED)
+    return place
 
 
 def fill():

@@ -18,6 +18,7 @@ from chainrule.engines.native.emitter import Emitter, function, module
 from chainrule.engines.native.target import host
 from chainrule.engines.native.writing import write_graph
 from chainrule.graph.graph import close
+from tests.engines.native.holes import UNFILLED
 
 NUMBER = ctypes.c_int64
 
@@ -96,9 +97,13 @@ def test_memory_full_of_holes(one_block):
     """
     script = Path(__file__).parent / "holes.py"
     command = [sys.executable, script, str(int(one_block))]
-    done = subprocess.run(command, capture_output=True, check=False)
-    assert (done.returncode == 0) == one_block, done.stderr.decode()
-    assert one_block == (done.stdout == b"loaded\n")
+    done = subprocess.run(command, capture_output=True, check=False, timeout=300)
+    if done.returncode == UNFILLED:
+        pytest.skip("the system limits addresses")
+    if one_block:
+        assert (done.returncode, done.stdout) == (0, b"loaded\n"), done.stderr.decode()
+    else:
+        assert done.returncode < 0, "it was not ended by a signal"
 
 
 def test_functions_of_libraries_are_called_by_their_address():
