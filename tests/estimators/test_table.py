@@ -512,6 +512,12 @@ def test_a_target_out_of_reach_is_refused_by_its_row(size: float, kind: str) -> 
         TableRegressor(**TINY).fit(table, 1)
 
 
+def test_targets_whose_squares_are_zero_are_refused() -> None:
+    with pytest.raises(DataError, match=r"row 2: the target 'target' is 3e-170, .* above 1e-150"):
+        TableRegressor(**TINY).fit({"a": range(3)}, [1e-170, -2e-170, 3e-170])
+    check_any_frame(({"a": [1, 2, 3]}, [1e-170, 0.0, 1e-150]), [], False)
+
+
 @pytest.mark.parametrize("size", [1e200, -1e308, float("inf"), -float("inf"), 10**400])
 def test_features_out_of_reach_are_flagged(size: float) -> None:
     X = {"a": [1.0, 2.0, size, 4.0] * 9, "b": [*range(36)]}

@@ -38,6 +38,18 @@ def transformed(layer: Layer, train: Any, x: Any) -> Any:
     return y
 
 
+@pytest.mark.parametrize("size", [1e-200, 1e160, 1e300])
+@pytest.mark.parametrize("layer", [Standardize(), Normalize(), RobustScale()], ids=repr)
+def test_features_whose_squares_are_no_numbers_are_scaled(layer: Any, size: float) -> None:
+    """As those of a usual size are, beside which they lie."""
+    usual, far = layer.fit(X), layer.fit(X * [size, 1, 1, size])
+    for name, expected in usual.items():
+        np.testing.assert_allclose(far[name] / [size, 1, 1, size], expected, rtol=1e-12)
+        np.testing.assert_array_equal(far[name][1:3], expected[1:3])
+    widest = Normalize().fit(np.array([[-1.7e308], [1.7e308]]))
+    assert np.isfinite(widest["scale"]).all()
+
+
 SCIKIT_LEARNS = [
     (Standardize(), preprocessing.StandardScaler()),
     (Standardize(unit_variance=False), preprocessing.StandardScaler(with_std=False)),

@@ -191,7 +191,8 @@ class Work:
 def _schema(learned: Frame, asked: Asked) -> Schema:
     """What the columns are: as asked, or as the rows to learn from look."""
     given = Schema.load(asked.schema) if asked.schema else infer_schema(learned)
-    return given.with_kinds(asked.kinds)
+    group = {} if asked.group is None else {asked.group: "id"}  # which no model learns from
+    return given.with_kinds({**asked.kinds, **group})
 
 
 def _target(names: Sequence[str], given: str | int) -> str | int:

@@ -113,7 +113,7 @@ def numbers_of(column: Column, frame: Frame, notation: NumberNotation | None = N
     Raises
     ------
     DataError
-        If a cell is no number, or beyond 1e150: with its row.
+        If a cell is no number or beyond 1e150, or all are within 1e-150 of 0: with its row.
     """
     found = (
         column.values.astype(np.float64)
@@ -121,11 +121,13 @@ def numbers_of(column: Column, frame: Frame, notation: NumberNotation | None = N
         else _written(column, frame, notation)
     )
     _refuse_infinite(column.name, found, frame)
-    if (large := np.abs(found) > MOST).any():
-        row = int(np.argmax(large))
+    row = int(np.argmax(np.abs(found))) if len(found) else 0
+    largest = abs(found[row]) if len(found) else 0.0
+    if largest > MOST or 0 < largest < 1 / MOST:
+        side = f"below {MOST:g}" if largest > MOST else f"above {1 / MOST:g}"
         raise DataError(
             f"{frame.place(row)}: the target {column.name!r} is {found[row]:g}, and errors of that"
-            f" size have no square; use a unit in which targets are below {MOST:g}"
+            f" size have no square; use a unit in which targets are {side}"
         )
     return found
 

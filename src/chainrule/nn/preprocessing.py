@@ -24,6 +24,7 @@ from chainrule.records import dataclass
 from chainrule.shapes import FLOAT64, Array, as_array
 
 NUMBER = Range(-math.inf)
+MODERATE = 400  # binary digits before or behind the point: a sum of squares is a float64
 
 
 class Preprocessing(Layer, ABC):
@@ -71,9 +72,15 @@ class _Rescaling(Preprocessing):
     """(x - center) / scale, feature by feature; where features do not vary, the scale is 1."""
 
     def learned(self, X: Array) -> dict[str, Array]:
-        center, scale = self.center_and_scale(X)
-        varies = (X.min(axis=0) < X.max(axis=0)) & (scale > 0)
-        return self.shifted(center, np.where(varies, scale, 1.0))
+        least, most = X.min(axis=0), X.max(axis=0)
+        _, exponent = np.frexp(np.maximum(np.abs(least), np.abs(most)))
+        exponent = np.where(np.abs(exponent) > MODERATE, exponent, 0)
+        rows = np.ldexp(X, -exponent) if exponent.any() else X  # in units whose squares there are
+        center, scale = self.center_and_scale(rows)
+        with np.errstate(over="ignore"):
+            scale = np.minimum(np.ldexp(scale, exponent), np.finfo(FLOAT64).max)
+        varies = (least < most) & (scale > 0)
+        return self.shifted(np.ldexp(center, exponent), np.where(varies, scale, 1.0))
 
     @abstractmethod
     def center_and_scale(self, X: Array) -> tuple[Array, Array]:
