@@ -184,8 +184,9 @@ polynomial causes, in units of 2^-24 (float32) or 2^-53 (float64).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from chainrule.records import dataclass
 
 ERF_SPLIT: Final = {erf_split!r}
 ERF_ENDS: Final = {erf_ends}  # erf is 1 above, in float32 and float64

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from chainrule.engines.native.emitter import Emitter, Vector
@@ -16,6 +16,7 @@ from chainrule.engines.native.sizes import (
     scaled,
 )
 from chainrule.graph.node import Node
+from chainrule.records import dataclass
 from chainrule.shapes import Dtype, Shape
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from chainrule.engines.native.access import Access
 from chainrule.engines.native.emitter import Emitter
 from chainrule.engines.native.schedule import Group
 from chainrule.engines.native.sizes import ONE, ZERO, Size, extent_size
 from chainrule.graph.node import Node
+from chainrule.records import dataclass
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Piece:
     single: bool
 
 
-@dataclass
+@dataclass()
 class Axis:
     """One axis of the loops, after neighbours were laid together."""
 

@@ -12,7 +12,6 @@ Functions" (reduction by a constant in parts), and of fdlibm (Sun 1993; the form
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -37,6 +36,7 @@ from chainrule.engines.native.polynomials import (
     TANH_SPLIT,
     Constants,
 )
+from chainrule.records import dataclass
 
 INFINITY = math.inf
 SMALL_SIGMOID = -60.0  # exp(-x) is far above 1 and far from overflow

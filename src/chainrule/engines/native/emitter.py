@@ -6,13 +6,13 @@ import operator
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
 import numpy as np
 
 from chainrule.engines.native.target import Target
+from chainrule.records import dataclass
 from chainrule.shapes import Dtype
 
 NAMES: Final = {
@@ -303,7 +303,7 @@ def clear(emit: Emitter, target: str, size: str) -> None:
     emit.do(f"call void @llvm.memset.p0.i64(ptr {target}, i8 0, i64 {size}, i1 false)")
 
 
-@dataclass
+@dataclass()
 class Loop:
     """One loop: its index, the carried values in this turn, and what they are in the next.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from chainrule.engines.native.access import Access
 from chainrule.engines.native.axes import pieces
@@ -25,6 +24,7 @@ from chainrule.engines.native.values import (
 )
 from chainrule.graph.node import Node
 from chainrule.graph.op import Kind
+from chainrule.records import dataclass
 
 
 def write_product_group(scope: Scope, group: Group, stored: dict[Node, bool]) -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 
 from chainrule.engines.native import memory
 from chainrule.engines.native.access import Access
@@ -60,6 +59,7 @@ from chainrule.engines.native.values import Scope, is_immediate
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
 from chainrule.graph.op import Kind
+from chainrule.records import dataclass
 from chainrule.shapes import Array
 
 GIVEN = "i64 %rows", "ptr %scratch", "ptr %status"  # what a repeated group gets beside arrays

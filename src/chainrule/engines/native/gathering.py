@@ -6,7 +6,6 @@ A row is copied from wherever the order of the epoch says: from memory that no p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from chainrule.engines.base import Program
@@ -14,6 +13,7 @@ from chainrule.engines.native.emitter import Emitter, Vector, copy, function, pr
 from chainrule.engines.native.parallel import BODY, emit_parallel, emit_threads
 from chainrule.engines.native.sharing import Share
 from chainrule.engines.native.target import Target
+from chainrule.records import dataclass
 
 I64 = Vector("i64", 1)
 LINE = 64  # bytes that caches move at a time

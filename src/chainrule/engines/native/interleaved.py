@@ -9,7 +9,7 @@ axis: its bits depend neither on the tile nor on the members beside it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 
 from chainrule.engines.native.access import Access
@@ -25,6 +25,7 @@ from chainrule.engines.native.target import Target
 from chainrule.engines.native.tiling import TYPICAL_ROWS, ceil_div
 from chainrule.engines.native.values import Scope
 from chainrule.graph.node import Node
+from chainrule.records import dataclass
 from chainrule.shapes import UINT32, Dtype, Extent
 
 BLOCK_BYTES = 8  # of random bits: two words

@@ -12,10 +12,10 @@ blocks begin and who computes them changes no bit of a result.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from chainrule.engines.native.emitter import Emitter, Vector, function
 from chainrule.engines.native.target import Target
+from chainrule.records import dataclass
 
 POINTER = Vector("ptr", 1)
 FEW_ROWS = 4  # rows that are left over are done four at a time, then one by one

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from chainrule.engines.native.emitter import Emitter, Vector
+from chainrule.records import dataclass
 
 _PREDICATES = {"<": ("olt", "slt"), ">": ("ogt", "sgt"), "=": ("oeq", "eq")}
 

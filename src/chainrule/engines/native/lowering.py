@@ -7,12 +7,12 @@ the operands; it gives the name of the result. Truth values are ``i1`` in regist
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from chainrule.engines.native.emitter import Emitter, Vector
 from chainrule.engines.native.lanes import Lanes, library
 from chainrule.engines.native.mathematics import FUNCTIONS
 from chainrule.graph.node import Node
+from chainrule.records import dataclass
 from chainrule.shapes import Dtype
 
 

@@ -6,12 +6,13 @@ The arena has two parts, one of fixed size and one that grows with the rows of t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from chainrule.engines.native.schedule import Group
 from chainrule.engines.native.sizes import shape_size
 from chainrule.graph.node import Node
+from chainrule.records import dataclass
 
 ALIGNMENT = 64  # a cache line, and the widest vector
 
@@ -24,7 +25,7 @@ class Slot(NamedTuple):
     of_rows: bool
 
 
-@dataclass
+@dataclass()
 class Arena:
     """Slots of one kind, handed out and taken back in the order of the groups."""
 
@@ -44,7 +45,7 @@ class Arena:
         return slot
 
 
-@dataclass
+@dataclass()
 class Memory:
     """The slots of one function.
 

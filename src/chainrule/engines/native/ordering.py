@@ -7,11 +7,10 @@ and those an insertion sort moves by a step or two.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from chainrule.engines.native.emitter import Emitter, Vector, clear
 from chainrule.engines.native.layout import BUCKETS, COUNTER_BYTES, DIGIT_BITS, FEW_BITS
 from chainrule.engines.native.routines import write_bits
+from chainrule.records import dataclass
 
 I64, WORD, PLACE = Vector("i64", 1), Vector("i32", 1), Vector("ptr", 1)
 MOST_ROWS = 2**32 - 1  # a row's number is half a pair

@@ -6,8 +6,9 @@ polynomial causes, in units of 2^-24 (float32) or 2^-53 (float64).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from chainrule.records import dataclass
 
 ERF_SPLIT: Final = 0.927734375
 ERF_ENDS: Final = (4.0, 6.0)  # erf is 1 above, in float32 and float64

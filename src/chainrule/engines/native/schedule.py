@@ -11,7 +11,7 @@ at hand.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum, auto
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, intern
 from chainrule.graph.op import Kind
 from chainrule.graph.walk import rebuild
+from chainrule.records import dataclass
 from chainrule.shapes import INT64, Extent, Shape
 
 VIEWS = ("reshape", "permute_dims", "broadcast_to", "slice", "flip")
@@ -48,7 +49,7 @@ class GroupKind(StrEnum):
     ROUTINE = auto()
 
 
-@dataclass
+@dataclass()
 class Group:
     """Nodes that are computed together.
 

@@ -6,8 +6,6 @@ thread alone would, so that a result does not depend on how many there are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from chainrule.engines.native.emitter import Emitter
 from chainrule.engines.native.interleaving import PRODUCT, interleaved_operations
 from chainrule.engines.native.parallel import MAXIMUM_CHUNKS
@@ -15,6 +13,7 @@ from chainrule.engines.native.schedule import Group, GroupKind
 from chainrule.engines.native.sizes import extent_size
 from chainrule.graph.cost import node_operations
 from chainrule.graph.op import Kind
+from chainrule.records import dataclass
 from chainrule.shapes import ROWS
 
 WORTH = 2_000_000  # operations, some 15 microseconds: what moves between caches costs several

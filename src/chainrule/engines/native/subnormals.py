@@ -9,10 +9,9 @@ middle of a function, so what is computed under another setting is a function of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from chainrule.engines.native.emitter import Emitter
 from chainrule.engines.native.target import Target
+from chainrule.records import dataclass
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 from chainrule.engines.native.emitter import Vector
 from chainrule.engines.native.kernels import Tile, accumulator_budget
 from chainrule.engines.native.packing import panel_elements
 from chainrule.engines.native.target import Target
+from chainrule.records import dataclass
 from chainrule.shapes import Dtype
 
 SMALL_BYTES = 32 * 1024  # of B: it stays in the first-level cache, nothing need be packed for that
