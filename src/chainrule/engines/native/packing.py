@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from chainrule.engines.native.emitter import Emitter, Vector, function, prefetch
 
@@ -62,17 +63,19 @@ def call_packing(
         ptr to where they go.
     """
     base, stride, by_steps = source
-    name = f"pack_steps_{type_.suffix}_{width}" if by_steps else f"pack_lanes_{type_.suffix}"
+    extent, inner = sizes
+    if by_steps:
+        name, write = f"pack_steps_{type_.suffix}_{width}", partial(_write_steps, width=width)
+    else:
+        blocks = _block_steps(type_, inner)
+        kind = "".join(f"_by_{steps}" for steps in blocks) if inner.isdigit() else ""
+        name, write = f"pack_lanes_{type_.suffix}{kind}", partial(_write_lanes, blocks=blocks)
     if name not in emit.declarations:
         body = Emitter(emit.target)
-        if by_steps:
-            _write_steps(body, type_, width)
-        else:
-            _write_lanes(body, type_)
+        write(body, type_)
         body.do("ret void")
         emit.declarations.update(body.declarations)
         emit.declare(name, function(name, PARAMETERS, body, linkage="internal"))
-    extent, inner = sizes
     between = panel_stride(emit, type_, width, inner)
     emit.do(
         f"call void @{name}(ptr {base}, i64 {stride}, i64 {extent}, i64 {inner}, ptr {panels}, "
@@ -136,7 +139,13 @@ def _copy(
         emit.store(type_, value, emit.pointer(place, offset, type_.element))
 
 
-def _write_lanes(emit: Emitter, type_: Vector) -> None:
+def _block_steps(type_: Vector, inner: str) -> list[int]:
+    """The steps of blocks, largest first; of those that ``inner`` needs if it is a literal."""
+    found = sorted({type_.lanes, steps_of_few(type_)}, reverse=True)
+    return [x for x in found if x <= int(inner)][:1] if inner.isdigit() else found
+
+
+def _write_lanes(emit: Emitter, type_: Vector, blocks: Sequence[int]) -> None:
     """Lines are lanes: square blocks, as many steps as a vector has lanes, change in registers.
 
     A line is read a whole vector at a time: lines that lie a power of two apart share places in
@@ -154,7 +163,7 @@ def _write_lanes(emit: Emitter, type_: Vector) -> None:
         place = emit.integer("mul", panel.index, "%panel_stride")
         target = emit.pointer("%panels", place, type_.element)
         done = "0"
-        for steps in sorted({type_.lanes, steps_of_few(type_)}, reverse=True):
+        for steps in blocks:
             enough = emit.let(f"icmp sge i64 %inner, {steps}")
             open_ = emit.let(f"icmp eq i64 {done}, 0")
             chosen = emit.let(f"and i1 {enough}, {open_}")
