@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from chainrule.cli import learn
 from chainrule.cli.app import app
 from chainrule.data import write_csv
 
@@ -27,8 +28,14 @@ def run_app(*arguments: object) -> Result:
     return result
 
 
-@pytest.fixture(scope="session")
-def run() -> Run:
+@pytest.fixture
+def short_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The linear model beside a model trains no longer than the model."""
+    monkeypatch.setattr(learn, "OF_LENGTH", ())
+
+
+@pytest.fixture
+def run(short_comparison: None) -> Run:
     return run_app
 
 

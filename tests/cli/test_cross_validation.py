@@ -38,6 +38,7 @@ def test_scores_have_standard_errors_and_all_rows_are_learned(
     assert "+-" in page.read_text("utf-8") and "--cv 3" in facts["command"]
 
 
+@pytest.mark.usefixtures("short_comparison")
 def test_the_mean_is_that_of_models_which_never_saw_their_fold() -> None:
     asked = Asked("kind", "auto", 0.15, 0, QUICK, folds=2)
     work = Work.of(as_frame(flowers(101, seed=0)), asked)

@@ -20,7 +20,7 @@ from chainrule.errors import ParameterError
 from chainrule.estimators.table_model import target_from
 from chainrule.networks import Network
 from chainrule.training import History
-from tests.cli.conftest import FAST, Run, flowers, houses, refused
+from tests.cli.conftest import FAST, Run, flowers, houses, refused, run_app
 
 LABELS = ["lily", "rose", "tulip"]
 
@@ -38,9 +38,9 @@ def scores(text: str) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in rows}
 
 
-def test_training_says_what_it_did(run: Run, table: Path, tmp_path: Path) -> None:
+def test_training_says_what_it_did(table: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.chainrule"
-    result = run("train", table, "--target", "kind", *FAST, "--out", out)
+    result = run_app("train", table, "--target", "kind", *FAST, "--out", out)
     assert result.exit_code == 0 and result.stderr == ""
     said = facts(result.stdout.partition("\n\n")[0])
     assert said["task"] == "classification of 'kind', 3 classes"
@@ -58,8 +58,8 @@ def test_training_says_what_it_did(run: Run, table: Path, tmp_path: Path) -> Non
     assert out.is_file() and said["written"] == str(out)
 
 
-def test_numbers_are_compared_with_the_mean(run: Run, models: Path) -> None:
-    result = run("train", models / "houses.csv", "--target", "price", *FAST)
+def test_numbers_are_compared_with_the_mean(models: Path) -> None:
+    result = run_app("train", models / "houses.csv", "--target", "price", *FAST)
     found = scores(result.stdout)
     assert found["test"] == ["this model", "linear model", "mean of the target"]
     errors = list(map(float, found["RMSE"]))
