@@ -15,10 +15,6 @@ FAST: dict[str, Any] = {
     "hidden": (8,), "members": 2, "epochs": 20, "bins": 8, "learning_rate": 0.02,
     "random_state": 0, "engine": "native",
 }  # fmt: skip
-HELD_OUT = (
-    "a row of weight 2 is held out or trained on, but two equal rows may be on both sides; copies"
-    " of trained rows among those held out would promise narrower intervals than are true"
-)
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning"),
@@ -34,10 +30,7 @@ def global_random_state_is_left_alone() -> Iterator[None]:
     np.random.set_state(state)
 
 
-@parametrize_with_checks(
-    [TableClassifier(**FAST), TableRegressor(**FAST)],
-    expected_failed_checks=lambda _: {"check_sample_weight_equivalence_on_dense_data": HELD_OUT},
-)
+@parametrize_with_checks([TableClassifier(**FAST), TableRegressor(**FAST)])
 def test_checks(estimator: Any, check: Any) -> None:
     check(estimator)
 

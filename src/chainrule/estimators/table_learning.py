@@ -18,6 +18,7 @@ from chainrule.data.schema import Schema, infer_schema
 from chainrule.engines.base import EngineChoice
 from chainrule.errors import DataError, DivergenceError, ParameterError, ShapeError
 from chainrule.estimators.table_model import TableModel
+from chainrule.estimators.table_repeats import different_rows, light_rows
 from chainrule.estimators.table_settings import (
     CLASSIFICATION,
     TableSettings,
@@ -74,6 +75,8 @@ class Problem:
     weights : (n,) float64, optional
     dropped : int
         Rows that had no target.
+    merged : int
+        Rows that another one stands for, which is equal in every column.
     """
 
     frame: Frame
@@ -81,6 +84,7 @@ class Problem:
     task: str
     weights: Array | None
     dropped: int
+    merged: int = 0
 
     @classmethod
     def of(cls, frame: Frame, column: Column, task: str, weights: Array | None = None) -> Problem:
@@ -106,6 +110,13 @@ class Problem:
         chosen = None if weights is None else weights[kept]
         dropped = int(column.missing.sum())
         return cls(frame.rows(kept), column.rows(kept), task, chosen, dropped)
+
+    def of_different_rows(self) -> Problem:
+        """The same when a row of weight 2 is two equal rows; see :func:`different_rows`."""
+        rows, weights = different_rows([*self.frame.columns, self.column], self.weights)
+        frame, column = self.frame.rows(rows), self.column.rows(rows)
+        merged = max(len(self.frame) - len(frame), 0)
+        return replace(self, frame=frame, column=column, weights=weights, merged=merged)
 
 
 def _counting(weights: Array, frame: Frame) -> Array:
@@ -208,6 +219,7 @@ def learn(problem: Problem, request: Request) -> TableModel:
     KeyboardInterrupt
         If Ctrl-C came before there was anything to keep; later, training ends with what it has.
     """
+    problem = problem.of_different_rows()
     settings = settings_for(problem.task, len(problem.frame), **request.chosen)
     y, classes = target_of(problem)
     division = _divided(problem, request, settings, y if classes else None)
@@ -220,6 +232,7 @@ def learn(problem: Problem, request: Request) -> TableModel:
     )  # fmt: skip
     model.facts |= facts_of(problem.dropped, data, settings, outcome.history, request)
     model.facts["duplicates"] = count_duplicates(data.X, data.held)
+    model.facts["merged"] = problem.merged
     return model
 
 
@@ -302,6 +315,13 @@ class Data:
     def rows(self, target: NumberTarget | ClassTarget) -> tuple[Any, ...]:
         """What ``Network.fit`` is to learn."""
         return (self.X, _learned(target, self.y)) if self.source is None else (self.source,)
+
+    def lightened(self) -> Data:
+        """The same when heavy training rows are several."""
+        if self.weights is None:
+            return self
+        rows, weights = light_rows(self.weights)
+        return replace(self, X=self.X[rows], y=self.y[rows], weights=weights)
 
     def some(self, rows: int, seed: int) -> Data:
         """At most so many training rows, drawn at random; weights play no part."""
@@ -405,6 +425,7 @@ def _fit(
     It ends after an epoch when ``share`` of the time limit is over.
     """
     outputs = len(target.classes) if isinstance(target, ClassTarget) else 1
+    data = data.lightened()
     network = network_for(encoder, outputs, settings, request.seed)
     length = settings.epochs_for(len(data))
     rule = AdamW(Cosine(settings.learning_rate, length), weight_decay=settings.weight_decay)
@@ -416,7 +437,7 @@ def _fit(
         batch_size=settings.batch_size,
         members=settings.members,
         sample_weight=data.weights,
-        class_weight=_class_weight(request.class_weight, target),
+        class_weight=_class_weight(request.class_weight, target, data),
         validation=_validation(data, target) if validated else None,
         early_stopping=settings.patience if validated else None,
         metrics=[],
@@ -442,9 +463,15 @@ def _validation(data: Data, target: NumberTarget | ClassTarget) -> Sequence[Arra
     return rows if data.held_weights is None else [*rows, data.held_weights]
 
 
-def _class_weight(chosen: Any, target: NumberTarget | ClassTarget) -> Any:
-    """Weights by class number, from weights by label."""
-    if not isinstance(chosen, Mapping) or isinstance(target, NumberTarget):
+def _class_weight(chosen: Any, target: NumberTarget | ClassTarget, data: Data) -> Any:
+    """Weights by class number, from weights by label; balanced ones then weigh the same."""
+    if isinstance(target, NumberTarget):
+        return chosen
+    if chosen == "balanced" and data.weights is not None:
+        sums = np.bincount(data.y, data.weights)
+        present = np.flatnonzero(sums).tolist()
+        return {each: sums.sum() / (len(present) * sums[each]) for each in present}
+    if not isinstance(chosen, Mapping):
         return chosen
     missing = [label for label in target.classes if label not in chosen]
     if missing:

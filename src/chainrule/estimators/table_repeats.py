@@ -1,0 +1,166 @@
+"""Rows that are there several times, and rows with weights: one and the same thing.
+
+A row of weight 3 and three equal rows have to give the same model. So rows that are equal in every
+column and in the target become one row with their weights' sum; the split then never has copies on
+both sides, and the order of the rows that people gave plays no part.
+
+Where rows repeat by nature that would be wrong: of survivors by class, sex and age group there are
+two dozen different rows, and every new one is equal to one of them. Such tables of counts are laid
+out, each row as often as it was counted. They are known by their different rows: the same features
+have different targets, or nearly all rows are there that could be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any, Final
+
+import numpy as np
+
+from chainrule.data.factored import by_value
+from chainrule.data.frames import Column
+from chainrule.shapes import Array
+
+RECURRING = 0.05  # share of different rows whose features another has: they repeat by nature
+FULLNESS = 4  # or the columns could make so many times as many different rows, at most,
+MOST_VALUES = 100  # and each has at most so many values
+MOST_LAID_OUT = 10_000_000
+HEAVIEST = 4.0  # in mean weights: what a row may weigh in a batch
+_ABSENT: Final = ~np.uint64(0)
+_ODD: Final = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)  # of splitmix64
+
+
+def different_rows(columns: Sequence[Column], weights: Array | None) -> tuple[Any, Array | None]:
+    """Which rows to learn from, in which order, and what each weighs.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        The features, and last the target.
+    weights : (n,) float64 above 0, optional
+
+    Returns
+    -------
+    rows : (m,) int64 or slice
+        The first of each kind of rows, in an order that their content says; of a table of counts
+        each as often as it counts. The slice of all, if no two are equal and each weighs 1.
+    weights : (m,) float64 or None
+        None where all weigh the same.
+
+    Examples
+    --------
+    >>> from chainrule.data.frames import as_column
+    >>> columns = [as_column([1.5, 2.5, 1.5], "x"), as_column([0.5, 7.5, 0.5], "y")]
+    >>> rows, weights = different_rows(columns, np.array([1.0, 0.5, 1.0]))
+    >>> sorted(zip(rows.tolist(), weights.tolist()))
+    [(0, 2.0), (1, 0.5)]
+    >>> sorted(different_rows(columns, np.array([1.0, 2.0, 1.0]))[0].tolist())
+    [0, 0, 1, 1]
+    """
+    order, begins = _sorted(columns)
+    if begins.all() and (weights is None or (weights == 1).all()):
+        return slice(None), weights
+    mine = np.ones(len(order)) if weights is None else weights[order]
+    totals = np.add.reduceat(mine, np.flatnonzero(begins))
+    rows = order[begins]
+    if _is_of_counts([column.rows(rows) for column in columns], totals):
+        return np.repeat(rows, totals.astype(np.int64)), None
+    return rows, None if (totals == totals[0]).all() else totals
+
+
+def light_rows(weights: Array) -> tuple[Array, Array]:
+    """Rows so that none is heavier than a few mean ones: a batch would else hang on one row.
+
+    Parameters
+    ----------
+    weights : (n,) float64
+
+    Returns
+    -------
+    rows : (m,) int64
+        Each row as often as needed, at most a quarter more than n.
+    weights : (m,) float64
+        A row's weight, shared by its copies.
+
+    Examples
+    --------
+    >>> light_rows(np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 11.0]))[1][-2:].tolist()
+    [5.5, 5.5]
+    """
+    copies = np.ceil(weights / (HEAVIEST * weights.mean())).astype(np.int64)
+    rows = np.repeat(np.arange(len(weights)), copies)
+    shared: Array = (weights / copies)[rows]
+    return rows, shared
+
+
+def _sorted(columns: Sequence[Column]) -> tuple[Array, Array]:
+    """An order in which equal rows follow each other, and where in it another row begins."""
+    marks = reduce(_mixed, [by_value(_marks, column)[0] for column in columns])
+    order = np.argsort(marks, kind="stable")
+    begins = np.append(True, np.diff(marks[order]) != 0)
+    second = np.flatnonzero(~begins)
+    mine, other = order[second], order[second - 1]
+    equal = [_are_equal(column, mine, other) for column in columns]
+    begins[second] = ~np.logical_and.reduce(equal)  # marks may meet by chance
+    return order, begins
+
+
+def _mixed(marks: Array, more: Array) -> Array:
+    """One mark of two, by the steps of splitmix64 (Steele, Lea and Flood 2014)."""
+    for odd, shift in zip(_ODD, (30, 27), strict=True):
+        marks = (marks ^ (marks >> np.uint64(shift))) * odd
+    mixed: Array = marks ^ more
+    return mixed
+
+
+def _marks(column: Column) -> tuple[Array]:
+    """(n,) uint64: equal for equal values, and mostly different for others; 1.5 is "1.5"."""
+    if column.is_text:
+        texts = column.values.tolist()
+        known = {text: _mark(text) for text in dict.fromkeys(texts)}
+        values = np.fromiter(map(known.__getitem__, texts), np.uint64, len(texts))
+    elif column.values.dtype.kind == "f":
+        values = (column.values + 0.0).view(np.uint64)  # -0.0 is 0.0
+    else:
+        values = column.values.astype(np.int64).view(np.uint64)
+    return (np.where(column.missing, _ABSENT, values),)
+
+
+def _mark(text: str) -> int:
+    """The bits of the number that is written so, or else of a digest."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if text in (repr(number), repr(number).removesuffix(".0")):
+        return int(np.float64(number + 0.0).view(np.uint64))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def _are_equal(column: Column, mine: Array, other: Array) -> Array:
+    first, second = column.rows(mine), column.rows(other)
+    same = (first.missing == second.missing) & (first.missing | (first.values == second.values))
+    return np.asarray(same, bool)
+
+
+def _is_of_counts(columns: Sequence[Column], counts: Array) -> bool:
+    """Whether whole numbers count different rows, the last column being the target, by nature."""
+    if (counts % 1).any() or counts.sum() > MOST_LAID_OUT:
+        return False
+    *features, _ = columns
+    recurring = int((~_sorted(features)[1]).sum()) if features else 0
+    return recurring >= RECURRING * len(counts) or _is_full(columns, len(counts))
+
+
+def _is_full(columns: Sequence[Column], rows: int) -> bool:
+    """Whether so many different rows are most that the values of the columns could make."""
+    possible = 1
+    for column in columns:
+        values = len(column.distinct()) + bool(column.missing.any())
+        possible *= values
+        if values > MOST_VALUES or possible > FULLNESS * rows:
+            return False
+    return True

@@ -1,0 +1,129 @@
+"""Equal rows and weights: one and the same thing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from chainrule.data.frames import as_column
+from chainrule.estimators import table_learning
+from chainrule.estimators.table import TableClassifier, TableRegressor
+from chainrule.estimators.table_repeats import HEAVIEST, different_rows, light_rows
+
+FAST: dict[str, Any] = {
+    "hidden": (4,), "members": 1, "epochs": 2, "bins": 4, "random_state": 0, "engine": "reference",
+}  # fmt: skip
+ROWS = 60
+
+
+def table(few: bool) -> tuple[dict[str, Any], Any]:
+    """Different rows with classes: of few values, or of measured ones and words."""
+    draw = np.random.default_rng(0)
+    if few:
+        places = np.arange(36)
+        return {"a": places // 6, "b": places % 6}, places % 2
+    words = draw.choice(["red", "blue", "1.50", ""], ROWS)
+    return {"x": draw.normal(size=ROWS), "kind": words}, draw.integers(0, 2, ROWS)
+
+
+def predictions(kind: Any, X: dict[str, Any], y: Any, rows: Any, weights: Any = None) -> Any:
+    chosen = {name: each[rows] for name, each in X.items()}
+    return kind(**FAST).fit(chosen, y[rows], weights).predict(X)
+
+
+def both_ways(kind: Any, few: bool) -> bool:
+    """Whether weights, and as many copies, give the same bits, in whatever order."""
+    X, y = table(few)
+    draw = np.random.default_rng(1)
+    counts = draw.integers(0, 4, len(y))
+    order = draw.permutation(len(y))
+    copies = draw.permutation(np.repeat(np.arange(len(y)), counts))
+    weighted = predictions(kind, X, y, order, counts[order])
+    return bool(np.array_equal(weighted, predictions(kind, X, y, copies)))
+
+
+@pytest.mark.parametrize("few", [False, True], ids=["measured", "counted"])
+@pytest.mark.parametrize("kind", [TableClassifier, TableRegressor])
+def test_a_row_of_weight_three_is_three_rows(kind: Any, few: bool) -> None:
+    assert both_ways(kind, few)
+
+
+def test_a_table_that_keeps_copies_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def as_they_stand(columns: Any, weights: Any) -> Any:
+        return slice(None), weights
+
+    monkeypatch.setattr(table_learning, "different_rows", as_they_stand)
+    assert not both_ways(TableRegressor, few=False)
+
+
+def test_no_copy_is_on_both_sides() -> None:
+    X, y = table(few=False)
+    twice = {name: np.tile(each, 2) for name, each in X.items()}
+    model = TableRegressor(**FAST).fit(twice, np.tile(y + X["x"], 2))
+    facts = model.facts_
+    assert (facts["merged"], facts["duplicates"]) == (ROWS, 0)
+    assert facts["rows"] + facts["held_out"] == ROWS
+
+
+def test_rows_that_repeat_by_nature_stay_as_many_as_they_are() -> None:
+    """The features of a row have several targets: a new row is mostly equal to an old one."""
+    draw = np.random.default_rng(0)
+    places = draw.integers(0, [90, 40], (2_000, 2))
+    columns = [as_column(places[:, 0], "age"), as_column(places[:, 1], "hours")]
+    target = as_column(draw.random(2_000) < 0.5, "y")
+    rows, weights = different_rows([*columns, target], None)
+    assert len(rows) == 2_000 and weights is None
+    rows, weights = different_rows([*columns, target], np.full(2_000, 0.5))
+    assert len(rows) < 2_000 and weights is not None and weights.sum() == 1_000
+
+
+def test_measured_rows_whose_weights_are_whole_are_not_copied() -> None:
+    x = np.random.default_rng(0).normal(size=500)
+    weights = np.where(x > 0, 10.0, 1.0)
+    rows, found = different_rows([as_column(x, "x"), as_column(x > 0, "y")], weights)
+    assert found is not None and np.array_equal(found, weights[rows])
+
+
+def test_texts_and_numbers_of_the_same_cells_are_in_the_same_order() -> None:
+    cells = ["1.5", "3", "-0.25", "3", "1e5", "no"]
+    words = as_column(cells[:-1], "x")
+    numbers = as_column([float(each) for each in cells[:-1]], "x")
+    weights = np.array([0.5, 1.0, 2.0, 4.0, 8.0])
+    for column in (words, numbers):
+        found = different_rows([column], weights)[1]
+        assert found is not None
+        assert sorted(found) == [0.5, 2.0, 5.0, 8.0]
+    first, second = [different_rows([column], weights)[0] for column in (words, numbers)]
+    assert first.tolist() == second.tolist()
+
+
+def test_cells_that_are_no_numbers_but_read_like_one_are_other_cells() -> None:
+    column = as_column(["01", "1", "1.0", "nan-", "01"], "code")
+    rows, weights = different_rows([column], np.array([0.5, 1, 1, 1, 1]))
+    assert weights is not None and sorted(weights) == [1, 1, 1, 1.5] and len(rows) == 4
+
+
+def test_missing_cells_are_equal() -> None:
+    column = as_column([None, 1.0, None, 2.0], "x")
+    rows, weights = different_rows([column], np.array([0.5, 1.0, 1.0, 1.0]))
+    assert weights is not None and sorted(weights) == [1, 1, 1.5]
+    assert 0 in rows and 2 not in rows
+
+
+def test_no_batch_hangs_on_one_row() -> None:
+    weights = np.append(np.ones(999), 5_000.0)
+    rows, shared = light_rows(weights)
+    assert shared.max() <= HEAVIEST * weights.mean() and len(rows) <= 1_250
+    np.testing.assert_allclose(np.bincount(rows, shared), weights)
+
+
+def test_balanced_classes_count_copies() -> None:
+    """Of a class whose rows are there ten times, a row weighs a tenth."""
+    data = table_learning.Data(
+        np.zeros((4, 1)), np.array([0, 0, 1, 1]), np.zeros((0, 1)), np.zeros(0),
+        np.array([10.0, 10.0, 1.0, 1.0]), None, "",
+    )  # fmt: skip
+    found = table_learning._class_weight("balanced", table_learning.ClassTarget(("a", "b")), data)
+    assert found[1] == 10 * found[0]
