@@ -18,10 +18,11 @@ from chainrule.engines.native.emitter import Emitter, Vector
 from chainrule.engines.native.epilogues import Epilogue, Place
 from chainrule.engines.native.interleaving import BITS
 from chainrule.engines.native.kernels import POINTER, accumulator_budget, row_blocks
-from chainrule.engines.native.routines import routine, threefry_of_each
+from chainrule.engines.native.routines import routine
 from chainrule.engines.native.schedule import Group
 from chainrule.engines.native.sizes import ONE, ZERO, Size, extent_size, shape_size
 from chainrule.engines.native.target import Target
+from chainrule.engines.native.threefry import threefry_of_each
 from chainrule.engines.native.tiling import TYPICAL_ROWS, ceil_div
 from chainrule.engines.native.values import Scope
 from chainrule.graph.node import Node

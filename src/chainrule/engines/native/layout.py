@@ -17,6 +17,7 @@ from chainrule.records import dataclass
 from chainrule.shapes import Array
 
 FUNCTION, RUNNER = "compute", "run"  # names of what is called: of a graph, of a program
+SHUFFLED, DRAWN = "shuffled", "drawn"  # of the functions that order an epoch's rows
 LENGTH_BYTES = 8  # of the description, before it
 DIGIT_BITS = 8  # of a radix sort: with more, what it writes to outgrows the first-level cache
 FEW_BITS = 12  # of a number of rows that are sorted by one digit

@@ -3,13 +3,24 @@
 A row's word and its number share 64 bits, so that one store moves both. The words are uniform:
 sorted by as many of their highest bits as the number of rows has, few pairs are left out of place,
 and those an insertion sort moves by a step or two.
+
+The functions are the same for every program: they are part of the engine's own module, and `run`
+gets the address of the one that it calls once an epoch.
 """
 
 from __future__ import annotations
 
 from chainrule.engines.native.emitter import Emitter, Vector, clear
-from chainrule.engines.native.layout import BUCKETS, COUNTER_BYTES, DIGIT_BITS, FEW_BITS
-from chainrule.engines.native.routines import write_bits
+from chainrule.engines.native.layout import (
+    BUCKETS,
+    COUNTER_BYTES,
+    DIGIT_BITS,
+    DRAWN,
+    FEW_BITS,
+    SHUFFLED,
+)
+from chainrule.engines.native.structured import Part
+from chainrule.engines.native.threefry import fold, load_key, write_bits
 from chainrule.records import dataclass
 
 I64, WORD, PLACE = Vector("i64", 1), Vector("i32", 1), Vector("ptr", 1)
@@ -50,17 +61,20 @@ class Digits:
         return emit.let(f"and i64 {shifted}, {emit.let(f'sub i64 {self.buckets}, 1')}")
 
 
-def write_drawn(emit: Emitter, key: tuple[str, str], rows: str, order: str) -> None:
+def _drawn(emit: Emitter) -> None:
     """Rows drawn with replacement: (rows,) i64 at ``order``."""
-    write_bits(emit, key, order, emit.let(f"mul i64 {rows}, 8"), _lanes(emit))
+    rows, order = "%rows", "%order"
+    _write_bits(emit, order, emit.let(f"mul i64 {rows}, 8"))
     with emit.loop("0", rows) as row:
         pointer = emit.pointer(order, row.index, "i64")
         emit.store(I64, emit.let(f"urem i64 {emit.load(I64, pointer)}, {rows}"), pointer)
+    emit.do("ret void")
 
 
-def write_shuffled(emit: Emitter, key: tuple[str, str], rows: str, order: str, work: str) -> None:
+def _shuffled(emit: Emitter) -> None:
     """A permutation of the rows: (rows,) i64 at ``order``."""
-    write_bits(emit, key, order, emit.let(f"mul i64 {rows}, 4"), _lanes(emit))
+    rows, order, work = "%rows", "%order", "%work"
+    _write_bits(emit, order, emit.let(f"mul i64 {rows}, 4"))
     first = emit.pointer(work, str(BUCKETS * COUNTER_BYTES), "i8")
     second = emit.pointer(first, rows, "i64")
     _write_pairs(emit, rows, order, first)
@@ -73,10 +87,13 @@ def write_shuffled(emit: Emitter, key: tuple[str, str], rows: str, order: str, w
         turn.following = [target, source]
     _insert(emit, rows, turn.values[0])
     _write_rows(emit, rows, turn.values[0], order)
+    emit.do("ret void")
 
 
-def _lanes(emit: Emitter) -> int:
-    return max(1, emit.target.vector_bytes // 4)
+def _write_bits(emit: Emitter, place: str, size: str) -> None:
+    """So many bytes of an epoch's own stream."""
+    key = fold(emit, fold(emit, load_key(emit, "%seed"), "%epoch"), "0")
+    write_bits(emit, key, place, size, max(1, emit.target.vector_bytes // 4))
 
 
 def _write_pairs(emit: Emitter, rows: str, words: str, pairs: str) -> None:
@@ -160,3 +177,10 @@ def _write_rows(emit: Emitter, rows: str, pairs: str, order: str) -> None:
         pair = emit.load(I64, emit.pointer(pairs, row.index, "i64"))
         number = emit.let(f"and i64 {pair}, {MOST_ROWS}")
         emit.store(I64, number, emit.pointer(order, row.index, "i64"))
+
+
+PARAMETERS = "ptr %seed, i64 %epoch, i64 %rows, ptr %order, ptr %work"
+PARTS = (
+    Part(SHUFFLED, PARAMETERS, _shuffled, linkage="external"),
+    Part(DRAWN, PARAMETERS, _drawn, linkage="external"),
+)

@@ -15,10 +15,9 @@ from collections.abc import Sequence
 from chainrule.engines.base import Program
 from chainrule.engines.native.emitter import Emitter, Vector, copy, function
 from chainrule.engines.native.gathering import Gathering, Places
-from chainrule.engines.native.ordering import write_drawn, write_shuffled
-from chainrule.engines.native.routines import fold, load_key
 from chainrule.engines.native.subnormals import enter, leave
 from chainrule.engines.native.target import Target
+from chainrule.engines.native.threefry import fold, load_key
 from chainrule.shapes import TensorType, bind_rows, size_of
 
 I64, WORD = Vector("i64", 1), Vector("i32", 1)
@@ -28,7 +27,8 @@ FIELDS = (
     "step_key",  # where the step reads its key
     "bounds",  # (steps, 2) int64: where each batch begins and ends
     "order",  # (rows,) int64
-    "sorting",  # work space of the shuffle
+    "sorting",  # work space of what orders rows
+    "ordering",  # a function of `ordering`
     "control",  # of the threads
     "status",  # index error, steps done, stopped by a loss that is not finite
     "rows",  # a number: rows of the data sets
@@ -71,6 +71,7 @@ class _Runner:
         sizes = [_bytes(node.type, skipped=1) for node in step.inputs[carried:-1]]
         self.gathering = Gathering(program, sizes, threads)
         self.records = [_bytes(node.type) for node in step.outputs[carried:]]
+        self.draws = any(step.inputs[-1] in node.operands for node in step.nodes)
         self.place: dict[str, str] = {}
 
     def write(self) -> None:
@@ -87,10 +88,9 @@ class _Runner:
         start = len(FIELDS) + 2 * len(sets)
         fresh = [self._field(start + 2 * i, "ptr") for i in range(len(self.records))]
         kept = [self._field(start + 2 * i + 1, "ptr") for i in range(len(self.records))]
-        seed, before = load_key(emit, self.place["seed"]), enter(emit)
+        before = enter(emit)
         with emit.loop("0", "%epochs") as epoch:
-            key = fold(emit, seed, emit.let(f"add i64 %first, {epoch.index}"))
-            self._order(key)
+            key = self._begin_epoch(emit.let(f"add i64 %first, {epoch.index}"))
             with emit.loop("0", self.place["steps"]) as step:
                 self._step(key, step.index)
                 number = emit.let(f"mul i64 {epoch.index}, {self.place['steps']}")
@@ -102,15 +102,25 @@ class _Runner:
         leave(emit, before)
         emit.do("ret void")
 
+    def _begin_epoch(self, number: str) -> tuple[str, str] | None:
+        """Bring the rows into the epoch's order; its key, where the step draws random numbers."""
+        emit, place = self.emit, self.place
+        if self.gathering.reorders:
+            given = f"ptr {place['seed']}, i64 {number}, i64 {place['rows']}"
+            where = f"ptr {place['order']}, ptr {place['sorting']}"
+            emit.do(f"call void {place['ordering']}({given}, {where})")
+        return fold(emit, load_key(emit, place["seed"]), number) if self.draws else None
+
     def _field(self, position: int, kind: str) -> str:
         emit = self.emit
         return emit.let(f"load {kind}, ptr {emit.pointer('%places', str(position), 'i64')}", "f")
 
     # Steps
 
-    def _step(self, key: tuple[str, str], step: str) -> None:
+    def _step(self, key: tuple[str, str] | None, step: str) -> None:
         emit = self.emit
-        self._step_key(key, step)
+        if key is not None:
+            self._step_key(key, step)
         bound = emit.let(f"mul i64 {step}, 2")
         low = emit.load(I64, emit.pointer(self.place["bounds"], bound, "i64"))
         high = emit.load(
@@ -122,12 +132,10 @@ class _Runner:
         emit.do(f"call void @step(ptr {table}, i64 {rows}, ptr {status})")
 
     def _step_key(self, key: tuple[str, str], step: str) -> None:
-        """The key of one step, where its graph draws random numbers."""
-        emit, used = self.emit, self.program.step.inputs[-1]
-        if any(used in node.operands for node in self.program.step.nodes):
-            first, second = fold(emit, key, emit.let(f"add i64 {step}, {self.place['first_step']}"))
-            emit.store(WORD, first, self.place["step_key"])
-            emit.store(WORD, second, emit.pointer(self.place["step_key"], "1", "i32"))
+        emit, place = self.emit, self.place["step_key"]
+        first, second = fold(emit, key, emit.let(f"add i64 {step}, {self.place['first_step']}"))
+        emit.store(WORD, first, place)
+        emit.store(WORD, second, emit.pointer(place, "1", "i32"))
 
     def _record(self, number: str, copies: Sequence[tuple[str, str, int]]) -> None:
         """Keep what the step left."""
@@ -145,14 +153,3 @@ class _Runner:
             emit.do("ret void")
         pointer = emit.pointer(self.place["status"], "1", "i64")
         emit.store(I64, emit.let(f"add i64 {emit.load(I64, pointer)}, 1"), pointer)
-
-    def _order(self, epoch_key: tuple[str, str]) -> None:
-        """The order of an epoch's rows."""
-        if not self.gathering.reorders:
-            return
-        emit, rows, order = self.emit, self.place["rows"], self.place["order"]
-        key = fold(emit, epoch_key, "0")
-        if self.program.replacement:
-            write_drawn(emit, key, rows, order)
-        else:
-            write_shuffled(emit, key, rows, order, self.place["sorting"])

@@ -1,4 +1,4 @@
-"""The engine's own code, which every process needs: how Python calls, how threads share work.
+"""The engine's own code, which every process needs: calls by Python, threads, the order of rows.
 
 It is one module, because each costs some milliseconds beyond its size. Where no cache holds it,
 it is compiled in a thread of its own while the first program is still being written: LLVM holds
@@ -16,19 +16,23 @@ from chainrule.engines.native import calling, jit, parallel
 from chainrule.engines.native.cache import is_cached
 from chainrule.engines.native.emitter import module
 from chainrule.engines.native.llvm import bindings
-from chainrule.engines.native.structured import functions
+from chainrule.engines.native.structured import Structured, functions
 from chainrule.engines.native.target import Target, host
 
 NAME = "module runtime"  # what the cache knows it by, beside the engine's sources
 
 
 def text(target: Target) -> str:
-    """The module with ``@call`` of `calling`, ``@run`` and ``@worker`` of `parallel`."""
-    from chainrule.engines.native import subnormals, waiting
+    """The module: what `calling`, `parallel` and `ordering` define."""
+    from chainrule.engines.native import ordering, subnormals, waiting
 
     texts = [waiting.definitions(target), subnormals.definitions(target)]
     declarations: dict[str, str] = {}
-    for parts, emitter in ((calling.PARTS, calling.Shim), (parallel.PARTS, parallel.Words)):
+    for parts, emitter in (
+        (calling.PARTS, calling.Shim),
+        (parallel.PARTS, parallel.Words),
+        (ordering.PARTS, Structured),
+    ):
         written, declared = functions(target, parts, emitter)
         texts += written
         declarations |= declared
