@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from itertools import combinations
 from pathlib import Path
@@ -34,30 +35,25 @@ TOLERANCE = 1.0  # pixels by which boxes of text may touch: they hold the room o
 SHORT, LONGEST = 40, 105  # lines of most programs, and of all of them
 
 
-@pytest.fixture(scope="module")
-def shown() -> dict[str, Shown]:
-    """What each program showed, kept for all tests of this file."""
-    return {}
+@cache
+def of(name: str) -> Shown:
+    return find(name)()
 
 
-def of(name: str, shown: dict[str, Shown]) -> Shown:
-    if name not in shown:
-        shown[name] = find(name)()
-    return shown[name]
+@pytest.fixture(scope="module", params=NAMES)
+def shown(request: pytest.FixtureRequest) -> Shown:
+    """What a program showed; pytest runs all tests of one together, so each is run once."""
+    return of(request.param)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_numbers_are_those_of_the_lectures(name: str, shown: dict[str, Shown]) -> None:
-    found = of(name, shown)
-    assert found.expected and set(found.expected) <= set(found.numbers)
-    assert found.misses() == []
+def test_numbers_are_those_of_the_lectures(shown: Shown) -> None:
+    assert shown.expected and set(shown.expected) <= set(shown.numbers)
+    assert shown.misses() == []
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_wrong_number_is_told(name: str, shown: dict[str, Shown]) -> None:
-    found = of(name, shown)
-    for number in found.expected:
-        wrong = Shown({**found.numbers, number: float("nan")}, expected=found.expected)
+def test_a_wrong_number_is_told(shown: Shown) -> None:
+    for number in shown.expected:
+        wrong = Shown({**shown.numbers, number: float("nan")}, expected=shown.expected)
         assert len(wrong.misses()) == 1
 
 
@@ -69,18 +65,16 @@ def test_pages_say_what_a_class_needs(name: str) -> None:
     assert all(asked and answer for asked, answer in page.questions.items())
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_pictures_can_be_read_and_described(name: str, shown: dict[str, Shown]) -> None:
-    for key, picture in of(name, shown).pictures.items():
+def test_pictures_can_be_read_and_described(shown: Shown) -> None:
+    for key, picture in shown.pictures.items():
         root = ElementTree.fromstring(picture.svg())
         assert root.tag.endswith("svg") and root.get("role") == "img", key
         assert picture.describe() and picture.text() and picture.data
         assert "nan" not in picture.describe().lower().split()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_texts_of_charts_do_not_overlap(name: str, shown: dict[str, Shown]) -> None:
-    for key, picture in of(name, shown).pictures.items():
+def test_texts_of_charts_do_not_overlap(shown: Shown) -> None:
+    for key, picture in shown.pictures.items():
         if isinstance(picture, Chart):
             assert list(misplaced(picture)) == [], key
 
@@ -201,12 +195,10 @@ def test_an_installed_package_carries_the_programs() -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["circuit", "softmax-temperature", "decision-boundary"])
-def test_pixels_are_drawn_on_the_paper_of_the_theme(
-    name: str, theme: str, shown: dict[str, Shown], tmp_path: Path
-) -> None:
+def test_pixels_are_drawn_on_the_paper_of_the_theme(name: str, theme: str, tmp_path: Path) -> None:
     from matplotlib.image import imread
 
-    picture: Figure = next(iter(of(name, shown).pictures.values()))
+    picture: Figure = next(iter(of(name).pictures.values()))
     picture.save(tmp_path / "x.png", theme=theme)
     pixels = imread(tmp_path / "x.png")[..., :3]
     paper = {"light": LIGHT, "dark": DARK}[theme].paper
