@@ -31,11 +31,11 @@ Direct = Callable[..., list[Array]]
 class Directed(Protocol):
     """A compiled graph that has a quicker way where types and shapes are known."""
 
-    def direct(self, arrays: Sequence[Array]) -> Direct:
+    def direct(self, arrays: Sequence[Array], kept: int = 0) -> Direct:
         """The function for plain arrays of the types and shapes of these."""
 
 
-def direct(run: Executable, arrays: Sequence[Array]) -> Direct:
+def direct(run: Executable, arrays: Sequence[Array], kept: int = 0) -> Direct:
     """``run`` for calls that are repeated: types and shapes are looked at now, and not again.
 
     Parameters
@@ -43,8 +43,13 @@ def direct(run: Executable, arrays: Sequence[Array]) -> Direct:
     run : Executable
     arrays : sequence of arrays
         Each call must be given arrays (and no subclass's) of the same types and shapes.
+    kept : int
+        So many of the first arrays stay where they are; calls are given the others.
     """
-    return run.direct(arrays) if isinstance(run, Directed) else lambda *given: run(given)
+    if isinstance(run, Directed):
+        return run.direct(arrays, kept)
+    first = arrays[:kept]
+    return lambda *given: run([*first, *given])
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -56,8 +55,7 @@ class Evaluator:
     ) -> Callable[[Array], list[Array]]:
         """What gives the outputs, alone in a list, for plain arrays of the kind of ``rows``."""
         leaves = snapshot.leaves
-        run = direct(self._compiled(snapshot, [rows], engine), [*leaves, rows])
-        return partial(run, *leaves)
+        return direct(self._compiled(snapshot, [rows], engine), [*leaves, rows], len(leaves))
 
     def _compiled(
         self, snapshot: Snapshot, rows: Sequence[Array], engine: EngineChoice
