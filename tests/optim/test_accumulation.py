@@ -87,7 +87,8 @@ def test_a_network_learns_what_larger_batches_teach(engine: str, options: Any) -
     for layer, twin in zip(large.layers[::2], small.layers[::2], strict=True):
         for name, array in layer.values.items():
             np.testing.assert_allclose(twin.values[name], array, rtol=1e-9)
-    np.testing.assert_allclose(found["loss"], expected["loss"], rtol=1e-9)
+    for column in ("loss", "gradient_norm"):
+        np.testing.assert_allclose(found[column], expected[column], rtol=1e-9)
     assert found.step_losses.shape[1] == 4 * expected.step_losses.shape[1]
 
 
@@ -96,3 +97,9 @@ def test_steps_of_two_epochs_may_make_an_update_together() -> None:
     other, _ = trained("native", 32, 2)
     for layer, twin in zip(model.layers[::2], other.layers[::2], strict=True):
         np.testing.assert_allclose(layer.W, twin.W, rtol=1e-9)
+
+
+@pytest.mark.parametrize("engine", ["reference", "native"])
+def test_an_epoch_without_an_update_tells_no_norm(engine: str) -> None:
+    history = trained(engine, 48, 3)[1]  # two batches an epoch: updates in epochs 2, 3 and 5
+    assert np.isnan(history["gradient_norm"]).tolist() == [True, False, False, True, False]

@@ -164,11 +164,8 @@ class Optimizer(Settings, ABC):
         self, parameters: Any, gradients: Any, state: Mapping[str, Any]
     ) -> tuple[Any, dict[str, Any]]:
         """A step that makes an update if it is the last of those that are averaged."""
-        waiting = state["waiting"] + 1
-        last = ops.equal(waiting, self.accumulate)
-        pairs = zip(flatten(match_form(gradients, parameters)), flatten(state["sums"]), strict=True)
-        sums = [total + _matched(gradient, total) for gradient, total in pairs]
-        means = unflatten(parameters, [total / self.accumulate for total in sums])
+        waiting, sums = state["waiting"] + 1, self._sums(parameters, gradients, state)
+        means, last = self.taken(parameters, gradients, state)
         before = {name: state[name] for name in ("step", "scale", "slots")}
         now = self._updated(parameters, means, before)
         moved, after = map_tree(
@@ -180,6 +177,40 @@ class Optimizer(Settings, ABC):
             "sums": unflatten(parameters, sums),
         }
         return moved, {**after, **kept}
+
+    def _sums(self, parameters: Any, gradients: Any, state: Mapping[str, Any]) -> list[Any]:
+        pairs = zip(flatten(match_form(gradients, parameters)), flatten(state["sums"]), strict=True)
+        return [total + _matched(gradient, total) for gradient, total in pairs]
+
+    def taken(
+        self, parameters: Any, gradients: Any, state: Mapping[str, Any]
+    ) -> tuple[Any, Any | None]:
+        """The gradients that an update is made from, and whether it is due; None if always.
+
+        Parameters
+        ----------
+        parameters, gradients, state
+            As for :meth:`update`.
+
+        Returns
+        -------
+        gradients : a tree of the form of ``parameters``; means where steps are accumulated
+        due : bool scalar, or None
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from chainrule.optim import SGD
+        >>> optimizer, w = SGD(0.5, accumulate=2), [np.array([1.0])]
+        >>> _, state = optimizer.update(w, [np.array([2.0])], optimizer.init(w))
+        >>> optimizer.taken(w, [np.array([4.0])], state)
+        ([array([3.])], array(True))
+        """
+        if self.accumulate == 1:
+            return gradients, None
+        sums = self._sums(parameters, gradients, state)
+        means = unflatten(parameters, [total / self.accumulate for total in sums])
+        return means, ops.equal(state["waiting"] + 1, self.accumulate)
 
     def _updated(
         self, parameters: Any, gradients: Any, state: Mapping[str, Any]

@@ -17,7 +17,8 @@ class History(Mapping[str, Array]):
     Columns: ``loss``, the mean over the epoch's rows, without penalties; ``penalty``, if there is
     one; ``validation_loss`` and ``validation_`` with the name of each metric, if there are
     validation rows; ``learning_rate``, that of the epoch's last step; ``gradient_norm``, the mean
-    over steps; ``seconds``. Of many members a column holds the mean over those that are finite.
+    over updates, NaN where an epoch has none; ``seconds``. Of many members a column holds the mean
+    over those that are finite.
 
     Attributes
     ----------

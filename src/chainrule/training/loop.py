@@ -288,7 +288,7 @@ class Training:
         columns |= {name: value[None] for name, value in self._validated().items()}
         if "learning_rate" in records:
             columns["learning_rate"] = records["learning_rate"][:, -1]
-        return {**columns, "gradient_norm": records["gradient_norm"].mean(axis=1)}
+        return {**columns, "gradient_norm": _mean_told(records["gradient_norm"])}
 
     def _validated(self) -> dict[str, Array]:
         """The validation loss and metrics; where there are any, a call is one epoch."""
@@ -454,6 +454,13 @@ def _go_on(training: Training, found: Moment) -> None:
     training.step, training.records = found.step, list(found.records)
     training.stop_reason = found.stopped
     training.model.publish(training.snapshot)
+
+
+def _mean_told(sizes: Array) -> Array:
+    """The mean over those of an epoch's steps, (epochs, steps, ...), that tell a number."""
+    told = ~np.isnan(sizes)
+    total = np.where(told, sizes, 0).sum(axis=1)
+    return np.where(told.any(axis=1), total / np.maximum(told.sum(axis=1), 1), np.nan)
 
 
 def _usable(losses: Array, complete: bool, at_end: Array) -> Array:

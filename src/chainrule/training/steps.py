@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from chainrule import ops
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
@@ -191,19 +193,23 @@ def step_graphs(
     -------
     StepGraphs
         Inputs: the leaves of ``carried``, the rows, a key. Outputs: the leaves anew, then
-        :data:`RECORDS`.
+        :data:`RECORDS`. The norm is that of what an update is made from, NaN where none is due:
+        that of each step would have to be summed over all devices, where there are several.
     """
     inputs, key = placeholders(carried, members), ops.input((2,), UINT32, "key")
     (loss, penalty), slopes, states = differentiated(
         model, objective, inputs, rows, Mode(True, key)
     )
     parameters = inputs["parameters"]
-    moved, state = optimizer.update(parameters, unflatten(parameters, slopes), inputs["optimizer"])
+    gradients = unflatten(parameters, slopes)
+    taken, due = optimizer.taken(parameters, gradients, inputs["optimizer"])
+    moved, state = optimizer.update(parameters, gradients, inputs["optimizer"])
     moved = model.with_penalized(moved, objective.regularization.project(model.penalized(moved)))
     anew = {"parameters": moved, "states": states, "optimizer": state}
     weight = ops.row_count() if rows.weights is None else ops.sum(rows.weights)
     weight = ops.astype(weight, FLOAT64)
-    records = [loss, weight, penalty, norm(slopes), optimizer.rate(inputs["optimizer"])]
+    size = norm(flatten(taken)) if due is None else ops.where(due, norm(flatten(taken)), np.nan)
+    records = [loss, weight, penalty, size, optimizer.rate(inputs["optimizer"])]
     outputs = simplify([*flatten(match_form(anew, inputs)), *map(ops.as_node, records)])
     leaves = flatten(inputs)
     single = Graph((*leaves, *rows.nodes, key), tuple(outputs))
