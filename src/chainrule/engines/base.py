@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from threading import Lock
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -120,6 +120,31 @@ class Program:
             low = low[:-1]
         found = np.stack([low, np.append(low[1:], rows)], axis=1)
         return found if self.steps is None else found[self.steps.start : self.steps.stop]
+
+
+class Span(NamedTuple):
+    """Steps that one call runs: ``full`` batches of the program's size, and a tail of fewer rows.
+
+    Attributes
+    ----------
+    full : int
+    batch, tail : int
+        Rows of a step; a tail of 0 rows is none.
+    steps : int
+        How many there are.
+    """
+
+    full: int
+    batch: int
+    tail: int
+    steps: int
+
+    @classmethod
+    def of(cls, bounds: Array) -> Span:
+        """The steps that begin and end at these rows: (steps, 2) int64."""
+        sizes = (bounds[:, 1] - bounds[:, 0]).tolist()
+        full = len(sizes) - (sizes[-1] != sizes[0])
+        return cls(full, sizes[0], sizes[-1] if full < len(sizes) else 0, len(sizes))
 
 
 @dataclass(frozen=True)

@@ -255,7 +255,7 @@ def make_plan(graph: Graph, rows: int | None) -> Plan:
     steps = []
     for node in order:
         if node not in inputs and node.op.kind is Kind.LEAF:
-            values[places[node]] = _leaf_value(node, rows)
+            values[places[node]] = leaf_value(node, rows)
         elif node not in inputs:
             steps.append(node)
     _scalars_for_numbers(steps, places, values)
@@ -337,7 +337,14 @@ def _multiply_adds(node: Node, rows: int | None) -> int:
     return math.prod(fixed_shape(bind_rows((*node.shape, inner), rows)))
 
 
-def _leaf_value(node: Node, rows: int | None) -> Array:
+def leaf_value(node: Node, rows: int | None) -> Array:
+    """The value of a leaf that is no input: a constant, or the number of rows.
+
+    Raises
+    ------
+    MissingInputError
+        For a placeholder or variable.
+    """
     if is_free(node):
         raise MissingInputError(
             f"{node!r} built at {node.site} has no value; give it one with feed={{node: array}}"

@@ -27,7 +27,9 @@ from zlib import crc32
 
 import numpy as np
 
+from chainrule.engines.base import Program
 from chainrule.errors import EngineError, ParameterError
+from chainrule.graph.text import print_graph
 from chainrule.shapes import Array
 
 if TYPE_CHECKING:  # imported where a connection is made: most processes are alone
@@ -47,6 +49,7 @@ THREADS: Final = Path("/proc/self/task")
 LOOKING: Final = 1.0  # seconds in which a new thread begins to wait
 LEAST_PRIORITY: Final = 19
 REFUSED, INTERRUPTED = 2, 130  # statuses of a process that ends early
+ITERATED: Final = "carried batch shuffled merge_single_row drop_last replacement".split()
 AGAIN: Final = "start all processes again, with --resume where there are checkpoints"
 
 
@@ -302,6 +305,12 @@ def _checksum(arrays: Iterable[Array]) -> int:
     for array in arrays:
         found = crc32(np.ascontiguousarray(array).data, found)
     return found
+
+
+def signature(program: Program) -> str:
+    """The same for programs whose steps do the same, whichever nodes they are made of."""
+    text, constants = print_graph(program.step)
+    return f"{[getattr(program, name) for name in ITERATED]}\n{text}\n{digest(constants)}"
 
 
 def digest(arrays: Iterable[Array]) -> str:

@@ -58,9 +58,8 @@ def _initialize(address: str, count: int, number: int, local: Any) -> None:
     try:
         jax.distributed.initialize(
             address, count, number, local, coordinator_bind_address=bound,
-            initialization_timeout=int(group.MEETING),
+            initialization_timeout=int(group.MEETING), shutdown_timeout_seconds=int(group.SILENCE),
             heartbeat_timeout_seconds=int(LONGER * group.SILENCE),
-            shutdown_timeout_seconds=int(group.SILENCE),
         )  # fmt: skip
         with group.calm_listeners():
             jax.devices("cpu")

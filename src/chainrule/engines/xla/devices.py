@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from chainrule.engines.xla.library import first_sentence, jax
+from chainrule.engines.xla.library import first_sentence, jax, jnp, lax
 from chainrule.errors import EngineError, ParameterError
 from chainrule.shapes import Array
 
@@ -79,6 +79,11 @@ class Devices:
         return int(self.mesh.size)
 
     @property
+    def shares(self) -> int:
+        """Among how many devices the rows of a batch are divided."""
+        return int(self.mesh.shape["rows"])
+
+    @property
     def local(self) -> Any:
         """One that belongs to this process."""
         return self.mesh.local_devices[0]
@@ -113,17 +118,28 @@ class Devices:
 
     def together(self, arrays: Sequence[Array]) -> list[Any]:
         """Sums over the processes on every device: one device of each gives what it has."""
-        first, ways = (
-            list(self.mesh.devices.flat).index(self.local),
-            self._sharding(("rows", "units")),
-        )
+        first = list(self.mesh.devices.flat).index(self.local)
+        ways = self._sharding(("rows", "units"))
         parts = [
             jax.make_array_from_callback(
                 (self.count, *x.shape), ways, lambda part, x=x: x[None] * (part[0].start == first)
             )
             for x in arrays
         ]
-        return list(jax.jit(_summed, out_shardings=self.everywhere)(parts))
+        add = jax.jit(
+            lambda parts: [x.sum(0, x.dtype) for x in parts], out_shardings=self.everywhere
+        )
+        return list(add(parts))
+
+    def parted(self, parts: Any) -> Any:
+        """Parts of a sum, (shares, *shape), each on the devices that have its rows."""
+        free = [jax.sharding.PartitionSpec.UNCONSTRAINED] * (parts.ndim - 1)
+        return lax.with_sharding_constraint(parts, self._sharding("rows", *free))
+
+    def apart(self, x: Any) -> Any:
+        """An array as parts that sum to it: all of it, and zeros."""
+        first = (jnp.arange(self.shares) == 0).reshape(-1, *[1] * x.ndim)
+        return self.parted(jnp.where(first, x, jnp.zeros((), x.dtype)))
 
     def fetch(self, arrays: Sequence[Any]) -> list[Array]:
         """The values of arrays, in every process."""
@@ -135,7 +151,3 @@ class Devices:
         """How large data sets may be on each device; infinite where nothing limits them."""
         limit: float = (self.local.memory_stats() or {}).get("bytes_limit", np.inf)
         return limit * RESIDENT_SHARE
-
-
-def _summed(parts: list[Any]) -> list[Any]:
-    return [each.sum(axis=0, dtype=each.dtype) for each in parts]

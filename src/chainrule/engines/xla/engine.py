@@ -11,13 +11,13 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from chainrule.engines.base import BoundedCache, Executable, Outcome, Program, rows_of
-from chainrule.engines.processes import Spread, await_verdict, current, facts, results_only
+from chainrule.engines import processes as group
+from chainrule.engines.base import BoundedCache, Executable, Outcome, Program, Span, rows_of
 from chainrule.engines.reference import row_order
 from chainrule.engines.xla.devices import PLATFORMS, PRECISIONS, Devices
-from chainrule.engines.xla.function import traceable
+from chainrule.engines.xla.function import Traceable
 from chainrule.engines.xla.library import first_sentence, jax, wide
-from chainrule.engines.xla.program import Call, Span, State, signature
+from chainrule.engines.xla.program import Call, State
 from chainrule.errors import EngineError, unknown_name
 from chainrule.graph.graph import Graph
 from chainrule.ops import random
@@ -69,14 +69,9 @@ class XlaEngine:
     speed = 10.0
 
     def __init__(
-        self,
-        device: str | None = None,
-        *,
-        devices: int | None = None,
-        precision: str = "float32",
-        split_units: int = 1,
-        data_bytes: int | None = None,
-    ) -> None:
+        self, device: str | None = None, *, devices: int | None = None, precision: str = "float32",
+        split_units: int = 1, data_bytes: int | None = None,
+    ) -> None:  # fmt: skip
         if device is not None and device not in PLATFORMS:
             raise unknown_name("device", device, PLATFORMS)
         if precision not in PRECISIONS:
@@ -95,7 +90,7 @@ class XlaEngine:
 
     def compile(self, graph: Graph) -> Executable:
         """A function from the graph's input values to its output values, on one device."""
-        compute = jax.jit(traceable(graph, self.precision))
+        compute = jax.jit(Traceable(graph, self.precision))
 
         def run(arrays: Sequence[Array]) -> list[Array]:
             with _in_words(), wide(), jax.default_device(self.devices.local):
@@ -104,22 +99,17 @@ class XlaEngine:
         return run
 
     def run(
-        self,
-        program: Program,
-        carried: Sequence[Array],
-        rows: Sequence[Array],
-        *,
-        seed: int,
-        epochs: range,
-    ) -> Outcome:
+        self, program: Program, carried: Sequence[Array], rows: Sequence[Array], *,
+        seed: int, epochs: range,
+    ) -> Outcome:  # fmt: skip
         """Iterate a program over whole epochs; each is one call of compiled code.
 
         Arrays of rows are copied to the devices once, and must not change while they exist.
         """
         count = rows_of([node.type for node in program.step.inputs[:-1]], [*carried, *rows]) or 0
-        named = self._signatures.get(program, lambda: signature(program))
+        named = self._signatures.get(program, lambda: group.signature(program))
         work = _Work(program, named, rows, program.bounds(count), seed)
-        with _in_words(), wide(), results_only():
+        with _in_words(), wide(), group.results_only():
             return self._run(work, carried, epochs)
 
     def _run(self, work: _Work, carried: Sequence[Array], epochs: range) -> Outcome:
@@ -165,14 +155,14 @@ class XlaEngine:
             self._agree(work, carried, part)
             state, records = self._call(work, state, part)
             waiting.append((part, records))
-            while len(waiting) > (current() is None):
+            while len(waiting) > (group.current() is None):
                 yield state, self._told(*waiting.popleft())
         for each in waiting:
             yield state, self._told(*each)
 
     def _parted(self, work: _Work, epochs: range) -> Iterator[range]:
         """As many epochs as a call may have; in a cluster one, as others may be asked for less."""
-        single = self._is_large(work.rows) or current() is not None
+        single = self._is_large(work.rows) or group.current() is not None
         most = 1 if single else self._compiled(work, work.bounds, len(work.rows[0])).most
         return (epochs[first : first + most] for first in range(0, len(epochs), most))
 
@@ -183,16 +173,16 @@ class XlaEngine:
 
     def _agree(self, work: _Work, carried: Sequence[Array], epochs: range) -> None:
         """Go on only if all processes of a cluster are about to do the same."""
-        cluster = current()
+        cluster = group.current()
         if cluster is not None:
             new = work.program is not self._agreed
-            about = facts(work.signature, carried, work.rows, work.seed) if new else {}
+            about = group.facts(work.signature, carried, work.rows, work.seed) if new else {}
             cluster.agree({**about, "epoch": str(epochs.start + 1)})
             self._agreed = work.program
 
     def _start(self, carried: Sequence[Array]) -> State:
         """The carried values as a call takes them, which never writes over arrays of ours."""
-        if current() is None:  # JAX copies them itself, in a tenth of the time
+        if group.current() is None:  # JAX copies them itself, in a tenth of the time
             return list(carried)
         return self.devices.put(carried, [self.devices.by_units(x.shape) for x in carried])
 
@@ -245,7 +235,7 @@ class XlaEngine:
         )
 
     def _everywhere(self, arrays: Sequence[Array]) -> list[Any]:
-        if any(isinstance(array, Spread) for array in arrays):
+        if any(isinstance(array, group.Spread) for array in arrays):
             return self.devices.together(arrays)
         return self.devices.put(arrays, [self.devices.everywhere] * len(arrays))
 
@@ -280,5 +270,5 @@ def _in_words() -> Iterator[None]:
                 "the device has too little memory for this training; take smaller batches,"
                 " a larger split_units, or a smaller data_bytes"
             ) from reason
-        await_verdict()
+        group.await_verdict()
         raise EngineError(f"XLA failed: {said}") from reason

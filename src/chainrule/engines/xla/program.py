@@ -8,56 +8,22 @@ rows come in the order they are needed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from chainrule.engines.base import Program
-from chainrule.engines.processes import digest
+from chainrule.engines.base import Program, Span
 from chainrule.engines.xla.devices import Devices
-from chainrule.engines.xla.function import traceable
+from chainrule.engines.xla.function import Traceable
 from chainrule.engines.xla.library import jax, jnp, lax
 from chainrule.engines.xla.threefry import fold_in, random_bits
-from chainrule.graph.text import print_graph
-from chainrule.shapes import Array, fixed_shape
+from chainrule.shapes import fixed_shape
 
-ITERATED: Final = "carried batch shuffled merge_single_row drop_last replacement".split()
 MOST_EPOCHS: Final = 16  # in a call: what Python does between two of them is shared by so many
 MANY_STEPS: Final = 1000  # that take so long themselves that nothing is to be shared
 
 State: TypeAlias = list[Any]
 """The carried values, on the devices."""
-
-
-class Span(NamedTuple):
-    """Steps that one call runs: ``full`` batches of the program's size, and a tail of fewer rows.
-
-    Attributes
-    ----------
-    full : int
-    batch, tail : int
-        Rows of a step; a tail of 0 rows is none.
-    steps : int
-        How many there are.
-    """
-
-    full: int
-    batch: int
-    tail: int
-    steps: int
-
-    @classmethod
-    def of(cls, bounds: Array) -> Span:
-        """The steps that begin and end at these rows: (steps, 2) int64."""
-        sizes = (bounds[:, 1] - bounds[:, 0]).tolist()
-        full = len(sizes) - (sizes[-1] != sizes[0])
-        return cls(full, sizes[0], sizes[-1] if full < len(sizes) else 0, len(sizes))
-
-
-def signature(program: Program) -> str:
-    """The same for programs whose steps do the same, whichever nodes they are made of."""
-    text, constants = print_graph(program.step)
-    return f"{[getattr(program, name) for name in ITERATED]}\n{text}\n{digest(constants)}"
 
 
 def row_order(program: Program, epoch_key: Any, rows: int) -> Any:
@@ -102,7 +68,8 @@ class Call:
         ordered: bool,
     ) -> None:  # fmt: skip
         self.program, self.span, self.rows, self.devices = program, span, rows, devices
-        self.ordered, self.step = ordered, traceable(program.step, precision)
+        self.ordered = ordered
+        self.step = Traceable(program.step, precision, devices, program.carried)
         self.most = 1 if ordered or span.steps > MANY_STEPS else MOST_EPOCHS
         inputs = program.step.inputs[: program.carried]
         shardings = [devices.by_units(fixed_shape(node.shape)) for node in inputs]
@@ -147,6 +114,9 @@ class Call:
             values = self.step([*state, *given, key])
             return values[: self.program.carried], values[self.program.carried :]
 
+        apart = [node in self.step.parts for node in self.program.step.outputs]
+        begun = zip(state, apart, strict=False)
+        state = [self.devices.apart(x) if parts else x for x, parts in begun]
         starts = row.astype(jnp.int64) + jnp.arange(full + 1, dtype=jnp.int64) * batch
         state, records = lax.scan(
             lambda state, x: step(state, x[0], x[1], batch), state, (starts[:full], keys[:full])
@@ -155,7 +125,9 @@ class Call:
             state, last = step(state, starts[full], keys[full], tail)
             pairs = zip(records, last, strict=True)
             records = [jnp.append(record, each[None], axis=0) for record, each in pairs]
-        return state, records
+        state = [x.sum(0) if parts else x for x, parts in zip(state, apart, strict=False)]
+        told = zip(records, apart[len(state) :], strict=True)
+        return state, [x.sum(1) if parts else x for x, parts in told]
 
     def _batch(self, array: Any, order: Any, start: Any, size: int) -> Any:
         """The rows of one step, divided among the devices."""
@@ -167,6 +139,4 @@ class Call:
         return self._divided(batch)
 
     def _divided(self, batch: Any) -> Any:
-        if self.devices.count == 1:
-            return batch
         return lax.with_sharding_constraint(batch, self.devices.by_rows)

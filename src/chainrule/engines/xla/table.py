@@ -102,9 +102,9 @@ def _atanh(x: Any) -> Any:
     return jnp.copysign(0.5 * jnp.log1p(2 * size / (1 - size)), x)
 
 
-def _reduction(name: str, **settings: Any) -> Lowering:
+def _reduction(name: str) -> Lowering:
     """A reduction over several axes."""
-    return lambda x, axes, keepdims: getattr(jnp, name)(x, axis=axes, keepdims=keepdims, **settings)
+    return lambda x, axes, keepdims: getattr(jnp, name)(x, axis=axes, keepdims=keepdims)
 
 
 def _sum(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
@@ -180,11 +180,7 @@ TABLE: Final[dict[str, str | Lowering]] = {
     **{name: name for name in NAMESAKES},
     # elementwise
     "sign": lambda x: jnp.sign(x) + jnp.zeros((), x.dtype),  # -0.0 gives +0.0
-    "asin": "arcsin",
-    "acos": "arccos",
-    "atan": "arctan",
-    "asinh": "arcsinh",
-    "acosh": "arccosh",
+    **{f"a{name}": f"arc{name}" for name in "sin cos tan sinh cosh".split()},
     "atanh": _atanh,
     "sigmoid": lambda x: 1 / (1 + jnp.exp(-x)),
     "softplus": lambda x: jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x))),
@@ -194,9 +190,7 @@ TABLE: Final[dict[str, str | Lowering]] = {
     "remainder": _remainder,
     "atan2": "arctan2",
     "clip": lambda x, low, high: jnp.minimum(jnp.maximum(x, low), high),
-    "floor": _rounding("floor"),
-    "ceil": _rounding("ceil"),
-    "trunc": _rounding("trunc"),
+    **{name: _rounding(name) for name in ("floor", "ceil", "trunc")},
     "round": _rounding("rint"),
     "bitwise_invert": "invert",
     "bitwise_left_shift": _shift("left_shift"),
@@ -212,13 +206,9 @@ TABLE: Final[dict[str, str | Lowering]] = {
     # reductions and scans
     "sum": _sum,
     "prod": lambda x, axes, keepdims: jnp.prod(x, axis=axes, keepdims=keepdims, dtype=x.dtype),
-    "max": _reduction("max"),
-    "min": _reduction("min"),
+    **{name: _reduction(name) for name in ("max", "min", "all", "any")},
+    **{name: _place(name) for name in ("argmax", "argmin")},
     "logsumexp": _logsumexp,
-    "all": _reduction("all"),
-    "any": _reduction("any"),
-    "argmax": _place("argmax"),
-    "argmin": _place("argmin"),
     "cumulative_sum": lambda x, axis: jnp.cumsum(x, axis=axis, dtype=x.dtype),
     "softmax": _softmax,
     "argsort": lambda x, axis: jnp.argsort(x, axis=axis, stable=True).astype(INT64),
