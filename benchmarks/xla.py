@@ -18,10 +18,11 @@ import os
 import subprocess
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import reduce
 from itertools import pairwise
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -65,9 +66,9 @@ def step_with_norm(carried: Any, x: Any, labels: Any) -> Any:
 class Ours(ours.Training):
     """The same network on the xla engine."""
 
-    def __init__(self, task: Task, **settings: Any) -> None:
+    def __init__(self, task: Task, accumulate: int = 1, **settings: Any) -> None:
         super().__init__(task)
-        self.engine = XlaEngine(**settings)
+        self.accumulate, self.engine = accumulate, XlaEngine(**settings)
         self.fit(1)  # compiles
 
     def fit(self, epochs: int, *positional: Any, **settings: Any) -> Any:
@@ -117,26 +118,48 @@ def say(task: Task, found: list[float], device: str) -> None:
 # Several processes
 
 
-def work(number: int, count: int, cores: list[int]) -> None:
-    """One process: an epoch for each line that it is given, and its seconds a step."""
-    os.sched_setaffinity(0, cores)
-    with joined(f"127.0.0.1:{PORT + count}", number, count) if count > 1 else nullcontext():
-        training = Ours(WIDE)
+class Group(NamedTuple):
+    """Processes of one training, or of one each.
+
+    Attributes
+    ----------
+    cores : tuple of tuples of int
+        Of each process.
+    accumulate : int
+        How many steps an update has.
+    alone : bool
+        Whether each process trains by itself, on as many rows a step as it has of all.
+    """
+
+    cores: tuple[tuple[int, ...], ...]
+    accumulate: int = 1
+    alone: bool = False
+
+
+def work(number: int, group: Group) -> None:
+    """One process: some epochs for each line that it is given, and its seconds a step."""
+    os.sched_setaffinity(0, group.cores[number])
+    count = len(group.cores)
+    several = count > 1 and not group.alone
+    task = replace(WIDE, batch=WIDE.batch // count) if group.alone else WIDE
+    address = f"127.0.0.1:{PORT + 2 * group.accumulate}"
+    with joined(address, number, count) if several else nullcontext():
+        training = Ours(task, group.accumulate)
         print("ready", flush=True)
         for _ in sys.stdin:
             print(training.seconds(EPOCHS) / (EPOCHS * WIDE.steps), flush=True)
 
 
 class Workers:
-    """Processes of one training, each on cores of its own, that wait until an epoch is wanted."""
+    """The processes of a group, each on cores of its own, that wait until an epoch is wanted."""
 
-    def __init__(self, cores: list[list[int]]) -> None:
+    def __init__(self, group: Group) -> None:
         self.started = [
             subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.xla", str(number), str(len(cores)), str(own)],
+                [sys.executable, "-m", "benchmarks.xla", str(number), json.dumps(group)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
             )
-            for number, own in enumerate(cores)
+            for number in range(len(group.cores))
         ]  # fmt: skip
         self._heard()
 
@@ -213,19 +236,27 @@ def say_steps() -> None:
 
 
 def say_processes() -> None:
-    """Two processes with a core each, beside one with both; they take turns."""
-    cores = sorted(os.sched_getaffinity(0))[:2]
-    workers = [Workers([cores]), Workers([[core] for core in cores])]
-    turns = [[each.seconds() for each in workers] for _ in range(PROCESS_TURNS)]
-    for each in workers:
-        each.end()
-    one, two = (median(column) * 1e3 for column in zip(*turns, strict=True))
-    ratios = sorted(first / second for first, second in turns)
-    print(
-        f"{WIDE}: one process on two cores {one:.0f} ms a step, two processes on one core each"
-        f" {two:.0f} ms: {median(ratios):.0%} of the throughput in the median of {len(ratios)}"
-        f" turns, {ratios[0]:.0%} to {ratios[-1]:.0%}"
-    )
+    """Two processes with a core each, beside one with both; all take turns."""
+    cores = tuple(sorted(os.sched_getaffinity(0))[:2])
+    each = tuple((core,) for core in cores)
+    groups = {
+        "": (Group((cores,)), Group(each)),
+        ", four steps an update": (Group((cores,), 4), Group(each, 4)),
+        ", two that share nothing": (Group((cores,)), Group(each, alone=True)),
+    }
+    workers = {group: Workers(group) for pair in groups.values() for group in pair}
+    turns = [{group: each.seconds() for group, each in workers.items()}
+             for _ in range(PROCESS_TURNS)]  # fmt: skip
+    for one in workers.values():
+        one.end()
+    for name, pair in groups.items():
+        times = [median(turn[group] for turn in turns) * 1e3 for group in pair]
+        ratios = sorted(turn[pair[0]] / turn[pair[1]] for turn in turns)
+        print(
+            f"{WIDE}{name}: one process on two cores {times[0]:.0f} ms a step, two processes on one"
+            f" core each {times[1]:.0f} ms: {median(ratios):.0%} of the throughput in the median of"
+            f" {len(ratios)} turns, {ratios[0]:.0%} to {ratios[-1]:.0%}"
+        )
 
 
 PARTS = {"model": say_model, "steps": say_steps, "processes": say_processes}
@@ -239,6 +270,6 @@ def main(parts: list[str]) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:] and sys.argv[1].isdigit():
-        work(int(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3]))
+        work(int(sys.argv[1]), Group(*json.loads(sys.argv[2])))
     else:
         main(sys.argv[1:])

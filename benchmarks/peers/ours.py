@@ -50,6 +50,8 @@ def network(task: Task, *, scores: bool = False) -> Network:
 class Training:
     """A network, or several members, that ``fit`` trains."""
 
+    accumulate = 1  # steps an update
+
     def __init__(self, task: Task) -> None:
         self.task, self.rows, self.model = task, task.data(), network(task)
         self.preparation = math.inf  # seconds before the first step
@@ -66,8 +68,10 @@ class Training:
     def fit(self, epochs: int, rate: float = RATE, **settings: Any) -> History:
         """Train for some epochs."""
         return self.model.fit(
-            *self.rows, optimizer=Adam(rate, betas=(BETA_1, BETA_2), epsilon=EPSILON),
-            epochs=epochs, batch_size=self.task.batch, members=self.task.members,
+            *self.rows, epochs=epochs, batch_size=self.task.batch, members=self.task.members,
+            optimizer=Adam(
+                rate, betas=(BETA_1, BETA_2), epsilon=EPSILON, accumulate=self.accumulate
+            ),
             seed=self.task.seed, **settings,
         )  # fmt: skip
 
