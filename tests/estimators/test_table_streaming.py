@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from chainrule.errors import DataError, ParameterError, UnknownNameError
 from chainrule.estimators import TableClassifier, TableRegressor, table_streaming, table_survey
 from chainrule.estimators.table_learning import Request
 from chainrule.estimators.table_streaming import is_streamed, learn_stream
-from chainrule.estimators.table_survey import Survey, drawn
+from chainrule.estimators.table_survey import Kept, Survey, drawn
 
 ROWS = 600
 SMALL = {"hidden": (8,), "members": 1, "epochs": 2, "batch_size": 32, "bins": 4}
@@ -287,6 +288,20 @@ def test_of_a_group_that_is_larger_than_what_is_kept_no_row_is_trained_on(
     (held,) = {*found.held_out["ok"].as_texts().tolist()}
     assert len(found.held_out) == 15
     assert {*training["ok"].as_texts().tolist()} == {"yes", "no"} - {held}
+    assert found.learned_from == len(training)
+
+
+def test_rows_of_one_group_that_several_processes_let_go_are_counted_once() -> None:
+    frame = as_frame({"x": [*range(40)]})
+    draws, numbers = np.where(np.arange(40) < 30, 0.25, 0.5), np.arange(40)
+    alone, first, second = (Kept(4, 0.0, 1.0) for _ in range(3))
+    for kept, rows in ((alone, slice(0, 40)), (first, slice(0, 25)), (second, slice(25, 40))):
+        kept.offer(frame.rows(rows), draws[rows], numbers[rows])
+    both = [json.loads(json.dumps(kept.packed())) for kept in (first, second)]
+    together = Kept(4, 0.0, 1.0)
+    together.replaced(both)
+    assert alone.count == together.count == 30
+    assert texts(alone.rows(frame)) == texts(together.rows(frame)) == [(str(k),) for k in range(4)]
 
 
 def test_too_few_groups_to_hold_one_out_are_refused(files: Path) -> None:

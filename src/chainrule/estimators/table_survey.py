@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -103,6 +104,7 @@ class Kept:
     def __init__(self, most: int, low: float, high: float) -> None:
         self.most, self.low, self.high = most, low, high
         self._parts: list[tuple[Frame, Array, Array]] = []
+        self._let_go: Counter[float] = Counter()  # rows by their draw
 
     def offer(self, frame: Frame, draws: Array, numbers: Array) -> None:
         """Keep those rows of a frame that are among the lowest so far."""
@@ -123,9 +125,19 @@ class Kept:
             lowest, beyond = np.partition(draws, [0, self.most])[[0, self.most]].tolist()
             self.high = max(beyond, math.nextafter(lowest, 1.0))
             fitting = np.flatnonzero(draws < self.high)
-            chosen = fitting[np.argsort(numbers[fitting])[: self.most]]
+            first = np.argsort(numbers[fitting])
+            chosen, beyond_most = fitting[first[: self.most]], fitting[first[self.most :]]
+            self._let_go.update(draws[beyond_most].tolist())
             frame, draws, numbers = frame.rows(chosen), draws[chosen], numbers[chosen]
         self._parts = [(joined([frame]), draws, numbers)]
+
+    @property
+    def count(self) -> int:
+        """How many rows count: those kept, and those of the only draw that were too many."""
+        if self._parts:
+            self._prune()
+        kept = sum(len(draws) for _, draws, _ in self._parts)
+        return kept + sum(n for draw, n in self._let_go.items() if self.low <= draw < self.high)
 
     def _together(self) -> tuple[Frame, Array, Array]:
         frames, draws, numbers = zip(*self._parts, strict=True)
@@ -134,15 +146,18 @@ class Kept:
     def packed(self) -> list[Any]:
         """What was kept, as JSON can say it."""
         if not self._parts:
-            return [self.high]
+            return [self.high, {}]
         self._prune()
         frame, draws, numbers = self._together()
-        return [self.high, packed_frame(frame), draws.tolist(), numbers.tolist()]
+        gone = {draw.hex(): many for draw, many in self._let_go.items()}
+        return [self.high, gone, packed_frame(frame), draws.tolist(), numbers.tolist()]
 
     def replaced(self, parts: Sequence[Sequence[Any]]) -> None:
         """Have what all processes have kept; of each of them only what all would keep."""
         self._parts, self.high = [], min(high for high, *_ in parts)
-        for _, *kept in parts:
+        self._let_go = Counter()
+        for _, gone, *kept in parts:
+            self._let_go.update({float.fromhex(draw): many for draw, many in gone.items()})
             if kept:
                 frame, draws, numbers = kept
                 self.offer(unpacked_frame(frame), np.array(draws), np.array(numbers, INT64))
@@ -169,7 +184,7 @@ class Survey:
         All of them.
     without_target : int
     learned_from : int
-        Those to train on; fewer where the one group that is held out is larger than is kept.
+        Those to train on.
     sample, held_out, test : Frame
         Some rows to train on, those that choose the epoch, those to test, with the target.
     labels : Column
@@ -265,7 +280,7 @@ class Survey:
                     f" among the {wanted:.0%} that are held out; try a larger share, or another"
                     " seed"
                 )
-        left = rows - missing - len(tested) - len(held)
+        left = rows - missing - kinds[0].count - kinds[1].count
         return cls(
             stream, name, seed, rows, missing, left, sample, held, tested, labels.column, group,
             (kinds[0], kinds[1]),
