@@ -27,6 +27,7 @@ from chainrule.training.checkpoints import Checkpoints, Keeper, termination_as_i
 from chainrule.training.evaluation import BLOCK_ROWS, Evaluator
 from chainrule.training.history import History
 from chainrule.training.loop import DivergenceWarning, Training
+from chainrule.training.memory import require_memory
 from chainrule.training.methods import method_of
 from chainrule.training.plan import Plan, new_seed
 from chainrule.training.preprocessing import fitted
@@ -322,6 +323,7 @@ class Network:
                 task.objective.loss, task.validation is not None, callbacks=callbacks,
                 early_stopping=early_stopping, metrics=metrics, progress=progress,
             )  # fmt: skip
+            require_memory(self.architecture.n_parameters, plan.count, self.dtype.itemsize)
             many = _multiplied(self.architecture, self.snapshot(), plan)
             self.publish(fitted(self.layers, many, task.rows[0], self.dtype))
             training = Training(self, task, plan, watched, method, keeper)
@@ -356,8 +358,9 @@ class Network:
             If ``X`` is not what the network takes.
         """
         known = prepared(self._predictions, X, members, engine)
-        if known is not None:
-            return known.run(X)[0]
+        found = None if known is None else known.run(X)
+        if found is not None:
+            return found[0]
         if members not in (None, "all"):
             raise ParameterError(f"members must be 'all' or left out, got {members!r}")
         rows, before = self.architecture.as_rows(X), Held.by(self.layers)
@@ -367,8 +370,8 @@ class Network:
             return np.asarray(np.mean(output, axis=0))
         if rows is X and len(rows) <= BLOCK_ROWS:
             run = self._evaluate.direct(snapshot, rows, engine)
-            found = Prediction(before, check_of(self.layers[0]), run)
-            remember(self._predictions, (array_kind(X), members, engine), found, KEPT)
+            made = Prediction(before, check_of(self.layers[0]), run)
+            remember(self._predictions, (array_kind(X), members, engine), made, KEPT)
         return output
 
     def forward(self, X: npt.ArrayLike, training: bool = False, seed: int | None = None) -> Array:
