@@ -94,5 +94,37 @@ def test_whole_groups_test(run: Run, folder: Path) -> None:
     assert said["to test"].endswith("(" + said["to test"].split()[0] + " by groups of 'x')")
 
 
+def test_a_folder_is_predicted_and_judged_like_its_files(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "m.chainrule"
+    run("train", folder, "--target", "y", *FAST, "--out", out)
+    files = [run("predict", out, folder / f"{part}.csv").stdout.splitlines() for part in range(3)]
+    together = run("predict", out, folder).stdout.splitlines()
+    assert together == [*files[0], *files[1][1:], *files[2][1:]]
+    first, *others = [(folder / f"{part}.csv").read_text() for part in range(3)]
+    rows = [text.partition("\n")[2] for text in others]
+    (tmp_path / "all.csv").write_text("".join([first, *rows]))
+    alone = run("evaluate", out, tmp_path / "all.csv")
+    assert run("evaluate", out, folder / "*.csv").stdout == alone.stdout
+
+
+def test_no_file_of_a_pattern_is_replaced(run: Run, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m.chainrule"
+    run("train", folder, "--target", "y", *FAST, "--out", out)
+    for command in (["predict", out, folder], ["train", folder, "--target", "y"]):
+        sentence = refused(*command, "--out", folder / "0.csv", "--force")
+        assert "this file is read" in sentence
+
+
+def test_files_without_rows_have_nothing_to_judge(run: Run, folder: Path, tmp_path: Path) -> None:
+    out, empty = tmp_path / "m.chainrule", tmp_path / "empty"
+    run("train", folder, "--target", "y", *FAST, "--out", out)
+    empty.mkdir()
+    for part in range(2):
+        (empty / f"{part}.csv").write_text("x,kind,y\n")
+    assert "no rows" in refused("evaluate", out, empty)
+
+
 def test_a_pattern_without_files_is_refused(folder: Path) -> None:
     assert "names no tables" in refused("train", folder / "*.parquet", "--target", "y")

@@ -195,6 +195,20 @@ def test_duplicates_across_the_split_are_counted() -> None:
     assert TableRegressor(**{**FAST, "epochs": 1}).fit(X, NUMBERS).facts_["duplicates"] == 0
 
 
+def test_a_date_that_no_cell_holds_is_refused() -> None:
+    words = {**X, "when": ["soon", "later"] * (ROWS // 2)}
+    with pytest.raises(DataError, match='such as "soon"; give its date_format'):
+        TableRegressor(**FAST, date=["when"]).fit(words, NUMBERS)
+
+
+def test_a_table_with_a_header_is_not_one_without() -> None:
+    model = TableRegressor(**{**FAST, "epochs": 1}).fit(np.c_[NUMBERS, NUMBERS % 7], NUMBERS)
+    with pytest.raises(DataError, match="--no-header"):
+        model.predict({"size": NUMBERS, "kind": NUMBERS})
+    with pytest.raises(DataError, match=r"which the table lacks$"):
+        model.predict({"x0": NUMBERS, "kind": NUMBERS})
+
+
 def test_scaling_learns_from_training_rows_only() -> None:
     plain = {
         "x": np.where(np.arange(ROWS) < 240, 0.0, 1e6) + np.arange(ROWS) % 7,

@@ -10,8 +10,8 @@ import click
 import numpy as np
 
 from chainrule.cli.console import listed, say_facts, say_numbers
-from chainrule.cli.settings import require_free
-from chainrule.errors import ParameterError
+from chainrule.cli.settings import inputs_of, require_free
+from chainrule.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
     from chainrule.cli.tables import TableModel
@@ -38,6 +38,8 @@ def predict(
 ) -> None:  # fmt: skip
     """Predict every row of a table, as CSV: part by part, however long it is.
 
+    TABLE is a file, a folder, or a pattern in quotes such as "data/*.csv".
+
     Columns are found by name. Each row gets its prediction, in the target's own labels or unit;
     for classes the probability of each; for numbers the ends of an interval that holds 90 % of
     targets; and flags: unknown, missing, outside or far.
@@ -45,7 +47,7 @@ def predict(
     from chainrule.cli.tables import TableModel
     from chainrule.persist import atomic_write
 
-    require_free(out, force=force, inputs=[model, table])
+    require_free(out, force=force, inputs=[model, *inputs_of(table)])
     loaded = TableModel.load(model)
     parts = _written(loaded, frames(table, not no_header), ids, keep)
     if out is None:
@@ -69,16 +71,40 @@ def predict(
 
 
 def frames(path: str, header: bool) -> Iterator[Frame]:
-    """A file's rows in parts, in order."""
+    """The rows of a file, a folder or a pattern in parts, in order."""
     from chainrule.data import as_frame, read_blocks
     from chainrule.data.frames import PARQUET
+    from chainrule.data.streams import files_of, open_stream
 
+    if files_of(path) is not None:
+        yield from (frame for _, frame in open_stream(path, header=header).frames())
+        return
     if not os.fspath(path).lower().endswith(PARQUET):
         yield from map(as_frame, read_blocks(path, header=header))
         return
     whole = as_frame(path)
     for low in range(0, len(whole), BLOCK_ROWS):
         yield whole.rows(slice(low, low + BLOCK_ROWS))
+
+
+def whole(path: str, header: bool) -> Frame:
+    """All rows of a file, a folder or a pattern.
+
+    Raises
+    ------
+    DataError
+        If several files have no rows.
+    """
+    from chainrule.data import as_frame
+    from chainrule.data.factored import joined
+    from chainrule.data.streams import files_of
+
+    if files_of(path) is None:
+        return as_frame(path, header=header)
+    parts = [*frames(path, header)]
+    if not parts:
+        raise DataError(f"{path}: the tables have no rows")
+    return joined(parts)
 
 
 def _written(
@@ -145,14 +171,16 @@ def _interval(found: Any) -> Sequence[Any]:
 @click.argument("table", type=PATH)
 @click.option("--no-header", is_flag=True, help="The first line is a row; columns are x0, x1, ...")
 def evaluate(model: str, table: str, no_header: bool) -> None:
-    """Compare predictions with the target that a table holds."""
+    """Compare predictions with the target that a table holds.
+
+    TABLE is a file, a folder, or a pattern in quotes such as "data/*.csv".
+    """
     from chainrule.cli.learn import MODEL, baseline_name, score_table
     from chainrule.cli.tables import TableModel
-    from chainrule.data import as_frame
     from chainrule.estimators.table_model import target_from
 
     loaded = TableModel.load(model).model
-    frame, column = target_from(as_frame(table, header=not no_header), loaded.target_name)
+    frame, column = target_from(whole(table, not no_header), loaded.target_name)
     scores = {MODEL: loaded.scores(frame, column)}
     known = _recorded(loaded.facts, baseline_name(loaded.task))
     if known:

@@ -93,6 +93,14 @@ def checked(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def inputs_of(table: str) -> list[str]:
+    """The files that a table is read from."""
+    from chainrule.data.streams import files_of
+
+    found = files_of(table)
+    return [table] if found is None else [os.fspath(each) for each in found]
+
+
 def require_different(paths: Sequence[str]) -> None:
     """Refuse two outputs in one file.
 

@@ -11,7 +11,7 @@ import click
 
 from chainrule.cli.console import note, say_facts, say_numbers
 from chainrule.cli.engines import engine_options, placed
-from chainrule.cli.settings import checked, require_different, require_free
+from chainrule.cli.settings import checked, inputs_of, require_different, require_free
 from chainrule.data.scaling import SCALINGS
 
 if TYPE_CHECKING:
@@ -72,8 +72,11 @@ def _kinds(command: Any) -> Any:
 def train(context: click.Context, /, table: str, **options: Any) -> None:
     """Train networks on a table: CSV, plain or compressed by gzip, or Parquet.
 
+    TABLE is a file, a folder, or a pattern in quotes; several files have the same columns.
+
     \b
     chainrule train houses.csv --target price --out houses.chainrule --report houses.html
+    chainrule train "data/*.parquet" --target y --out y.chainrule
     chainrule train big.csv --target y --checkpoints run --resume
 
     What the columns are is found out, said, and may be corrected. Rows are set apart for
@@ -101,7 +104,7 @@ def _train(
     outputs = [options[name] for name in ("out", "report", "write_schema")]
     require_different([path for path in outputs if path is not None])
     for path in outputs:
-        require_free(path, force=options["force"], inputs=[table])
+        require_free(path, force=options["force"], inputs=inputs_of(table))
     if options["report"] is not None:
         from chainrule.cli.report import require_pictures
 

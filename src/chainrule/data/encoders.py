@@ -22,6 +22,7 @@ from chainrule.data.factored import Factored, by_value
 from chainrule.data.frames import MOMENT, Column
 from chainrule.data.notation import PLAIN, NumberNotation, moments
 from chainrule.data.schema import FALSE_WORDS, TRUE_WORDS, ColumnSchema
+from chainrule.errors import DataError
 from chainrule.shapes import Array
 
 FLAGS: Final = ("unknown", "missing", "outside")
@@ -341,8 +342,20 @@ class DateEncoder(ColumnEncoder):
 
     @classmethod
     def fit(cls, spec: ColumnSchema, column: Column) -> DateEncoder:
-        """Learn from the training rows."""
+        """Learn from the training rows.
+
+        Raises
+        ------
+        DataError
+            If there are cells, and none could be read.
+        """
         values, missing = by_value(partial(_moments, spec.date_format), column)
+        if missing.all() and not column.missing.all():
+            example = cells.quoted(column.as_texts()[int(np.argmin(column.missing))])
+            raise DataError(
+                f"column {column.name!r} is to hold dates, and none of its cells is one, such as"
+                f" {example}; give its date_format in the schema, or leave its kind to be found out"
+            )
         present = values[~missing] if not missing.all() else np.zeros(1, MOMENT)
         found = {name: part(present) for name, part in _PARTS.items()}
         parts = [name for name, each in found.items() if name == "day" or np.ptp(each) > 0]

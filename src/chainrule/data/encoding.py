@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -33,6 +34,7 @@ from chainrule.shapes import FLOAT32, INT64, Array
 MOST_COUNTED = 20 * MOST_LEVELS  # values of a column that are counted at a time
 EXACT: Final[dict[str, Callable[[list[Any]], Any]]] = {"low": min, "high": max, "indicator": any}
 """What encoders know of all rows, and how it is put together from what is known of some each."""
+_COUNTED: Final = re.compile(r"x\d+")  # what columns without a header are called
 MOST_SCALED = 1e30  # float32 holds it, and its square fits into float64
 
 
@@ -267,4 +269,6 @@ def _joined(blocks: list[Block]) -> Block:
 def _lacking(name: str, names: tuple[str, ...]) -> str:
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"; is it called {close[0]!r} here?" if close else ""
+    if _COUNTED.fullmatch(name) and not any(map(_COUNTED.fullmatch, names)):
+        hint = "; it was trained without a header: say that there is none here either (--no-header)"
     return f"the model needs the column {name!r}, which the table lacks{hint}"
