@@ -26,6 +26,9 @@ Executable = Callable[[Sequence[Array]], list[Array]]
 Direct = Callable[..., list[Array]]
 """The same for arrays of known types and shapes, an argument for each input."""
 
+Finite = Callable[..., list[Array] | None]
+"""The same, or None where something is wrong with the last of them."""
+
 
 @runtime_checkable
 class Directed(Protocol):
@@ -33,6 +36,9 @@ class Directed(Protocol):
 
     def direct(self, arrays: Sequence[Array], kept: int = 0) -> Direct:
         """The function for plain arrays of the types and shapes of these."""
+
+    def finite(self, arrays: Sequence[Array], kept: int = 0) -> Finite | None:
+        """The same, if it can be had, for a last array that may hold NaN: then it gives None."""
 
 
 def direct(run: Executable, arrays: Sequence[Array], kept: int = 0) -> Direct:

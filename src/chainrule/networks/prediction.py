@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from chainrule.engines.base import EngineChoice, array_kind
+from chainrule.engines.base import EngineChoice, Finite, array_kind
 from chainrule.nn.base import Layer
 from chainrule.shapes import Array
 from chainrule.training.data import all_finite
@@ -44,12 +44,12 @@ class Prediction(NamedTuple):
     check : callable, optional
         Refuses rows that the first layer cannot take, if there are any.
     run : callable
-        Rows in, a list with their output out.
+        Rows in, a list with their output out; None if the rows need a closer look.
     """
 
     held: list[Held]
     check: Callable[[Array], None] | None
-    run: Callable[[Any], list[Array]]
+    run: Finite
 
 
 def prepared(
@@ -79,8 +79,8 @@ def prepared(
     for attributes, values, state in found.held:
         if attributes["values"] is not values or attributes["state"] is not state:
             return None
-    if not all_finite(X):
-        return None
     if found.check is not None:
+        if not all_finite(X):
+            return None
         found.check(X)
     return found

@@ -7,9 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.engines.base import BoundedCache, EngineChoice, Executable, direct
+from chainrule.engines.base import (
+    BoundedCache,
+    Directed,
+    EngineChoice,
+    Executable,
+    Finite,
+    direct,
+)
 from chainrule.engines.registry import get_engine
 from chainrule.shapes import Array
+from chainrule.training.data import SMALL, all_finite
 from chainrule.training.snapshot import Snapshot
 from chainrule.training.steps import Builder, Objective, Rows, evaluation_graph, types_of
 
@@ -50,12 +58,19 @@ class Evaluator:
         run, leaves = self._compiled(snapshot, rows, engine), snapshot.leaves
         return _in_blocks(lambda part: run([*leaves, *part]), rows, 1 if snapshot.members else 0)
 
-    def direct(
-        self, snapshot: Snapshot, rows: Array, engine: EngineChoice = None
-    ) -> Callable[[Array], list[Array]]:
-        """What gives the outputs, alone in a list, for plain arrays of the kind of ``rows``."""
-        leaves = snapshot.leaves
-        return direct(self._compiled(snapshot, [rows], engine), [*leaves, rows], len(leaves))
+    def direct(self, snapshot: Snapshot, rows: Array, engine: EngineChoice = None) -> Finite:
+        """What gives the outputs, alone in a list, for plain arrays of the kind of ``rows``.
+
+        It gives None for rows that are not finite, or that the graph has no values for.
+        """
+        run, leaves = self._compiled(snapshot, [rows], engine), snapshot.leaves
+        given, kept = [*leaves, rows], len(leaves)
+        if isinstance(run, Directed) and rows.size <= SMALL:
+            quick = run.finite(given, kept)
+            if quick is not None:
+                return quick
+        plain = direct(run, given, kept)
+        return lambda rows: plain(rows) if all_finite(rows) else None
 
     def _compiled(
         self, snapshot: Snapshot, rows: Sequence[Array], engine: EngineChoice

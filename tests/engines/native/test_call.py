@@ -19,7 +19,7 @@ from chainrule.engines.native.call import (
     Number,
     Work,
 )
-from chainrule.engines.native.calling import ALIGNMENT, STACK_BYTES
+from chainrule.engines.native.calling import ALIGNMENT, STACK_BYTES, Status
 from chainrule.engines.native.emitter import Emitter, Vector, function, module
 from chainrule.engines.native.target import host
 from chainrule.errors import DataError, ShapeError
@@ -116,6 +116,22 @@ def test_arrays_begin_at_multiples_of_their_alignment():
             scale(3, *arguments)
     assert scale(3, np.ones(4)[1:], 0, np.zeros(4)[1:]) == 0
     assert scale(0, off[:0], 0, off[:0]) == 0  # nothing is read there
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_numbers_that_are_not_finite_are_refused_where_that_is_asked_for(dtype, value):
+    size = np.dtype(dtype).itemsize
+    entries = [dataclasses.replace(ENTRIES[0], finite=size), *ENTRIES[1:]]
+    scale = CompiledFunction(code(), "scale", entries)
+    bits = np.full(48 // size, np.finfo(dtype).max, dtype)
+    assert scale.raw(6, bits, 0, np.zeros(6)) == 0
+    for place in range(len(bits)):
+        wrong = bits.copy()
+        wrong[place] = value
+        assert scale.raw(6, wrong, 0, np.zeros(6)) == Status.WRONG_ARRAY
+    with pytest.raises(DataError, match="bytes and be finite: pass a copy"):
+        scale(6, wrong, 0, np.zeros(6))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from chainrule.engines.native.calling import ALIGNMENT, WRITABLE, Kind, Status
+from chainrule.engines.native.calling import ALIGNMENT, FINITE, WRITABLE, Kind, Status
 from chainrule.engines.native.jit import Code
 from chainrule.engines.native.runtime import runtime
 from chainrule.errors import ChainruleError, DataError, ShapeError
@@ -40,6 +40,8 @@ class ArrayArgument:
         Whether the function writes to it.
     alignment : int
         Its address is a multiple of so many bytes, a power of two.
+    finite : int
+        Bytes of its elements, 4 or 8, where NaN and infinity are refused; 0 where they are not.
     """
 
     name: str
@@ -47,6 +49,7 @@ class ArrayArgument:
     row_size: int = 0
     writable: bool = False
     alignment: int = 1
+    finite: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,17 @@ class Number:
 
 @dataclass(frozen=True)
 class Fixed:
-    """An entry of the table that is the same in each call, such as the address of constants."""
+    """An entry of the table that is the same in each call, such as the address of constants.
+
+    Attributes
+    ----------
+    value : int
+    owner : object, optional
+        What lies at that address: it stays alive with the function.
+    """
 
     value: int
+    owner: object = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +123,8 @@ class CompiledFunction:
         self.entries = tuple(entries)
         self.arguments = [x for x in self.entries if isinstance(x, (ArrayArgument, Number))]
         plan = _plan(code.address(name), self.entries, releases_gil)
-        self.raw = _builtin(plan, name, (code, runtime()))
+        owners = [entry.owner for entry in self.entries if isinstance(entry, Fixed)]
+        self.raw = _builtin(plan, name, (code, runtime()), owners)
 
     def __call__(self, rows: int, *arguments: object) -> int:
         """Call it: the first of its status words, 0 if all went well.
@@ -160,8 +172,10 @@ class CompiledFunction:
         given = memoryview(arguments[self.arguments.index(entry)]).nbytes  # type: ignore[arg-type]
         wanted = entry.size + rows * entry.row_size
         if given == wanted:
-            multiple = f"a multiple of {entry.alignment} bytes"
-            return DataError(f"{self.name} needs {entry.name} to begin at {multiple}: pass a copy")
+            kind = f"begin at a multiple of {entry.alignment} bytes" + " and be finite" * bool(
+                entry.finite
+            )
+            return DataError(f"{self.name} needs {entry.name} to {kind}: pass a copy")
         return ShapeError(
             f"{self.name} needs {wanted} bytes in {entry.name} for {rows} rows, not {given}: pass"
             " an array of the shape and type it was compiled for"
@@ -174,7 +188,8 @@ def _plan(address: int, entries: Sequence[Entry], releases_gil: bool) -> bytes:
     for entry in entries:
         match entry:
             case ArrayArgument():
-                flags, low = WRITABLE * entry.writable, entry.alignment - 1
+                flags = WRITABLE * entry.writable | FINITE.get(entry.finite, 0)
+                low = entry.alignment - 1
                 records.append((Kind.ARRAY, entry.size, entry.row_size, flags, low))
             case Number():
                 records.append((Kind.NUMBER, 0, 0, 0, 0))
@@ -202,11 +217,11 @@ class _Method(ctypes.Structure):
     )
 
 
-def _builtin(plan: bytes, name: str, codes: tuple[Code, Code]) -> Any:
+def _builtin(plan: bytes, name: str, codes: tuple[Code, Code], owners: Sequence[object]) -> Any:
     """A Python function whose code is the shim; its self is the plan, and owns all the rest."""
     method = _Method(name.encode(), codes[1].address("call"), _FASTCALL, None)
     owner = _Owner(plan)
-    owner.needs = (method, codes)
+    owner.needs = (method, codes, owners)
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.restype = ctypes.py_object
     make.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.c_void_p]

@@ -7,7 +7,9 @@ checks the arguments, fills the table, calls, and gives the arrays' buffers back
 from __future__ import annotations
 
 from enum import IntEnum
+from math import inf
 
+from chainrule.engines.native.emitter import Vector
 from chainrule.engines.native.structured import I64, Part, Structured
 
 ROW_STEP = 64  # work space grows by this many rows at a time
@@ -16,6 +18,7 @@ STACK_BYTES = 2**15  # more work space than this comes from the heap
 
 _VIEW_WORDS = 10  # struct Py_buffer: buf, obj, len in words 0, 1, 2; the same from 3.11 to 3.14
 _BUFFER, _LENGTH = 0, 2
+FINITE = {4: 1 << 32, 8: 1 << 33}  # flags that CPython does not see, by the bytes of an element
 WRITABLE = 1  # PyBUFWRITABLE; without PyBUF_STRIDES only C-contiguous memory is given
 API = (
     "PyBytes_AsString",
@@ -58,7 +61,7 @@ class Status(IntEnum):
 
     RAISED = -1
     WRONG_COUNT = -2
-    WRONG_ARRAY = -3  # in entry 0, by its size or its address; -4 in entry 1, and so on
+    WRONG_ARRAY = -3  # in entry 0: its size, its address, its numbers; -4 in entry 1, and so on
 
 
 class Shim(Structured):
@@ -177,8 +180,14 @@ def _gather(emit: Shim) -> None:
             length = emit.word(view, _LENGTH)
             off = emit.binary("mul", emit.binary("and", address, low), length)  # 0 if empty
             wrong = emit.binary("or", off, emit.binary("sub", length, needed))
+            failed = emit.binary("sub", str(int(Status.WRONG_ARRAY)), entry.index)
             with emit.when(emit.binary("icmp ne", wrong, 0)):
-                emit.do(f"ret i64 {emit.binary('sub', str(int(Status.WRONG_ARRAY)), entry.index)}")
+                emit.do(f"ret i64 {failed}")
+            with emit.when(emit.binary("icmp uge", flags, min(FINITE.values()))):
+                known = f"i64 {address}, i64 {length}, i64 {flags}"
+                finite = emit.let(f"call i1 @finite({known})")
+                with emit.when(emit.let(f"xor i1 {finite}, true")):
+                    emit.do(f"ret i64 {failed}")
             emit.store(I64, address, place)
     emit.do("ret i64 0")
 
@@ -216,10 +225,27 @@ def _extent(emit: Shim) -> None:
     emit.do(f"ret i64 {emit.let(f'select i1 {fits}, i64 {narrow}, i64 {2**63 - 1}')}")
 
 
+def _finite(emit: Shim) -> None:
+    """Whether no element is NaN or infinite."""
+    start = emit.let("inttoptr i64 %address to ptr")
+    for size, flag in FINITE.items():
+        type_ = Vector({4: "float", 8: "double"}[size], 1)
+        with emit.when(emit.binary("icmp eq", "%flags", flag)):
+            count = emit.binary("udiv", "%length", size)
+            with emit.loop("0", count, carried=[(Vector("i1", 1), "true")]) as loop:
+                value = emit.load(type_, emit.pointer(start, loop.index, type_.element))
+                magnitude = emit.intrinsic("llvm.fabs", type_, value)
+                bounded = emit.let(f"fcmp olt {type_} {magnitude}, {type_.constant(inf)}")
+                loop.following = [emit.let(f"and i1 {loop.values[0]}, {bounded}")]
+            emit.do(f"ret i1 {loop.values[0]}")
+    emit.do("ret i1 true")
+
+
 _KNOWN = "ptr %plan, ptr %arguments, i64 %rows"
 _PLACES = "ptr %table, ptr %views, ptr %held, i64 %work"
 PARTS = (  # ``@call`` is what Python calls
     Part("call", "ptr %self, ptr %arguments, i64 %count", _call, "ptr", "external"),
     Part("gather", f"{_KNOWN}, {_PLACES}", _gather, "i64"),
+    Part("finite", "i64 %address, i64 %length, i64 %flags", _finite, "i1"),
     Part("extent", "i64 %size, i64 %row_size, i64 %rows", _extent, "i64"),
 )

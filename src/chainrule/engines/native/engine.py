@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.engines.base import BoundedCache, Direct, Executable, Outcome, Program, rows_of
+from chainrule.engines.base import (
+    BoundedCache,
+    Direct,
+    Executable,
+    Finite,
+    Outcome,
+    Program,
+    rows_of,
+)
 from chainrule.engines.native.build import build, program_kind
 from chainrule.engines.native.call import ArrayArgument, Entry, Fixed, Number, Work
 from chainrule.engines.native.guard import default_heap
@@ -152,10 +160,29 @@ class CompiledGraph:
         careful way. To look where an array lies takes a tenth of a microsecond: for the first
         ``kept``, which every call uses, that is done now.
         """
-        rows, first = rows_of(self._types, arrays), tuple(arrays[:kept])
+        first = tuple(arrays[:kept])
+
+        def careful(*given: Array) -> list[Array]:
+            return self((*first, *given))
+
+        return self._quick(arrays, first, careful) or careful
+
+    def finite(self, arrays: Sequence[Array], kept: int = 0) -> Finite | None:
+        """The same, if there is a quick way: None where the last array is not finite either."""
+        return self._quick(arrays, arrays[:kept], lambda *_: None, finite=True)
+
+    def _quick(
+        self,
+        arrays: Sequence[Array],
+        first: Sequence[Array],
+        otherwise: Callable[..., Any],
+        finite: bool = False,
+    ) -> Callable[..., Any] | None:
+        """What calls compiled code at once, and ``otherwise`` where that finds something wrong."""
+        rows = rows_of(self._types, arrays)
         if self._grows or self._is_shared(rows or 0) or not self._readable(first):
-            return lambda *given: self((*first, *given))
-        call, count = self._knowing(first).raw, rows or 0
+            return None
+        call, count = self._knowing(first, finite).raw, rows or 0
         empty = _maker(self._made or self._shapes(rows))
 
         def run(*given: Array) -> list[Array]:
@@ -164,7 +191,7 @@ class CompiledGraph:
                 done = call(count, *given, *results) == 0
             except (BufferError, MemoryError, ValueError):
                 done = False
-            return results if done else self((*first, *given))
+            return results if done else otherwise(*given)
 
         return run
 
@@ -173,11 +200,16 @@ class CompiledGraph:
         pairs = zip(arrays, self._types, strict=False)
         return all(self.heap.given(array, type_.dtype) is array for array, type_ in pairs)
 
-    def _knowing(self, first: Sequence[Array]) -> Function:
-        """The function of the other arrays; the caller keeps these alive."""
-        fixed = [Fixed(array.ctypes.data) for array in first]
-        entries = [*fixed, *self._entries(shared=False)[len(first) :]]
-        return self.heap.function(self._code, FUNCTION, entries) if first else self._call
+    def _knowing(self, first: Sequence[Array], finite: bool) -> Function:
+        """The function of the other arrays."""
+        if not first and not finite:
+            return self._call
+        entries = self._entries(shared=False)
+        entries[: len(first)] = [Fixed(array.ctypes.data, array) for array in first]
+        if finite:
+            last, type_ = len(self._types) - 1, self._types[-1]
+            entries[last] = _argument(f"input {last}", type_, finite=type_.dtype.kind == "f")
+        return self.heap.function(self._code, FUNCTION, entries)
 
     def _is_shared(self, rows: int) -> bool:
         """Whether threads share the work on so many rows."""
@@ -204,11 +236,14 @@ class CompiledGraph:
             return self._call_shared(rows, *given, space.ctypes.data, size, control.address)
 
 
-def _argument(name: str, type_: TensorType, writable: bool = False) -> ArrayArgument:
+def _argument(
+    name: str, type_: TensorType, writable: bool = False, finite: bool = False
+) -> ArrayArgument:
     size = shape_size(type_.shape)
     bytes_ = size.number * type_.dtype.itemsize
     fixed, of_rows = (0, bytes_) if size.of_rows else (bytes_, 0)
-    return ArrayArgument(name, fixed, of_rows, writable, type_.dtype.alignment)
+    of_element = type_.dtype.itemsize * finite
+    return ArrayArgument(name, fixed, of_rows, writable, type_.dtype.alignment, of_element)
 
 
 def _maker(known: Sequence[tuple[tuple[int, ...], Dtype]]) -> Callable[[], list[Array]]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.engines.native.call import ArrayArgument, Entry, Fixed, Number, Work
-from chainrule.engines.native.calling import ROW_STEP
+from chainrule.engines.native.calling import ROW_STEP, Status
 from chainrule.engines.native.heap import Function, Heap
 from chainrule.engines.native.jit import Code
 from chainrule.errors import ParameterError
@@ -139,6 +139,8 @@ class GuardedFunction:
                     words.append(kept[-1].ctypes.data)
                 case ArrayArgument():
                     array = next(given)
+                    if entry.finite and not np.isfinite(array).all():
+                        return Status.WRONG_ARRAY - len(words)
                     kept.append(self._copied(entry, array, rows))
                     words.append(kept[-1].ctypes.data)
                     results += [(array, kept[-1])] * entry.writable
