@@ -1,34 +1,68 @@
-"""More weights than memory holds."""
+"""How much memory a training step takes, by NumPy's own bookkeeping."""
 
 from __future__ import annotations
 
+import itertools
+import tracemalloc
+
 import numpy as np
-import pytest
 
-from chainrule.errors import ParameterError
-from chainrule.nn import Linear, Network
-from chainrule.training import memory
+from chainrule.nn import Activation, Linear, Network
+from chainrule.optim import SGD
+from chainrule.optim.base import Optimizer
 
-
-def test_more_members_than_memory_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "physical_bytes", lambda: 3 * 2**30)
-    network = Network([Linear(255, 1024)], seed=0)  # 2**18 parameters: 4 MiB of a member
-    X, y = np.zeros((2, 255), np.float32), np.zeros((2, 1024), np.float32)
-    with pytest.raises(ParameterError, match=r"769 networks of 262,144 .* at most 768 at once"):
-        network.fit(X, y, members=769, epochs=1)
-    assert network.members is None
+WIDTHS, BATCH, ROWS = (784, 1024, 1024, 10), 256, 1024
 
 
-def test_what_fits_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    for there in (None, 4 * 4 * 3 * 5):
-        monkeypatch.setattr(memory, "physical_bytes", lambda there=there: there)
-        network = Network([Linear(2, 1)], seed=0)
-        network.fit(np.zeros((4, 2)), np.zeros((4, 1)), members=5, epochs=1)
-        assert network.members == 5
+def network() -> Network:
+    layers = []
+    for n_in, n_out in itertools.pairwise(WIDTHS):
+        layers += [Linear(n_in, n_out), Activation("relu" if n_out > 10 else "softmax")]
+    return Network(layers, seed=0)
 
 
-def test_the_machine_says_what_it_has_or_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = memory.physical_bytes()
-    assert found is None or found > 2**26
-    monkeypatch.delattr(memory.os, "sysconf_names", raising=False)
-    assert memory.physical_bytes() is None
+def peak_bytes(optimizer: Optimizer) -> int:
+    """The most that training needs beyond the data and the parameters that were there before."""
+    X = np.sin(np.arange(ROWS * WIDTHS[0], dtype=np.float32)).reshape(ROWS, WIDTHS[0])
+    y = np.arange(ROWS) % 10
+    model = network()
+    tracemalloc.start()
+    model.fit(X, y, optimizer=optimizer, epochs=1, batch_size=BATCH, seed=0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak
+
+
+def bound(slots: int) -> float:
+    """DESIGN's: parameters x (4 + optimizer state) + activations of one batch, and 20 %."""
+    parameters = sum((n_in + 1) * n_out for n_in, n_out in itertools.pairwise(WIDTHS))
+    activations = BATCH * (WIDTHS[0] + 2 * sum(WIDTHS[1:]))
+    return 1.2 * 4 * (parameters * (4 + slots) + activations)
+
+
+def test_a_step_of_descent_stays_within_the_bound() -> None:
+    assert peak_bytes(SGD(0.01)) <= bound(slots=0)
+
+
+def test_the_data_is_read_in_place() -> None:
+    """A data set larger than all else together is never copied."""
+    X = np.zeros((200_000, 8), np.float32)
+    X[::2] = 1
+    y = X[:, :1].copy()
+    model = Network([Linear(8, 1)], seed=0)
+    tracemalloc.start()
+    model.fit(X, y, epochs=1, batch_size=1000, shuffle=False)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < X.nbytes / 2
+
+
+def test_predicting_many_rows_holds_no_layers_output_for_all_of_them() -> None:
+    X = np.zeros((50_000, 4), np.float32)
+    model = Network([Linear(4, 500), Activation("relu"), Linear(500, 1)], seed=0)
+    model.predict(X[:600])
+    tracemalloc.start()
+    model.predict(X)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 50_000 * 500 * 4 / 5
