@@ -25,7 +25,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
 def process(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "chainrule", *map(str, arguments)],
-        capture_output=True, encoding="utf-8", env={**ENVIRONMENT, **environment}, timeout=120,
+        capture_output=True, encoding="utf-8", env={**ENVIRONMENT, **environment}, timeout=300,
         check=False,
     )  # fmt: skip
 
@@ -112,7 +112,7 @@ def test_a_full_device_is_said(command: str, models: Path) -> None:
     with open("/dev/full", "w") as full:
         found = subprocess.run(
             [sys.executable, "-m", "chainrule", command, *table],
-            stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT, encoding="utf-8", timeout=120,
+            stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT, encoding="utf-8", timeout=300,
             check=False,
         )  # fmt: skip
     assert found.returncode == 2
@@ -140,7 +140,7 @@ def test_signals_keep_the_best_model_and_a_checkpoint(
     time.sleep(0.3)
     running.send_signal(number)
     try:
-        stdout, stderr = running.communicate(timeout=60)
+        stdout, stderr = running.communicate(timeout=300)
     finally:
         running.kill()
     assert running.returncode == ended, stderr

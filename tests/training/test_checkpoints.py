@@ -96,7 +96,7 @@ def kill_at_random(folder: Path, engine: str, kills: int, seed: int, where: str 
                 persist.read_file(folder / name, kind="checkpoint")
         resume = bool(Checkpoints(folder).numbers())
     with start(folder, engine, where, resume) as process:
-        output = process.communicate(timeout=120)[0]
+        output = process.communicate(timeout=300)[0]
     assert process.returncode == 0 and len(Checkpoints(folder).numbers()) == 2
     assert not [each for each in os.listdir(folder) if each not in NAMES + many()]
     return output.splitlines()[-1]
@@ -513,10 +513,10 @@ def test_a_termination_leaves_a_checkpoint_and_ends_the_process(tmp_path: Path) 
         assert process.stdout is not None and process.stdout.readline() == "begun\n"
         time.sleep(0.1)
         process.terminate()
-        process.wait(timeout=60)
+        process.wait(timeout=300)
     assert process.returncode == -signal.SIGTERM
     with start(tmp_path / "kept", "reference", "memory", resume=True) as process:
-        output = process.communicate(timeout=120)[0]
+        output = process.communicate(timeout=300)[0]
     assert output.splitlines()[-1] == undisturbed("reference")
 
 

@@ -344,7 +344,7 @@ def _in_child(engine: NativeEngine, compiled: Any) -> None:
         os._exit(status)
 
 
-def _ended(child: int, seconds: float = 60) -> int:
+def _ended(child: int, seconds: float = 300) -> int:
     """The status of a child process; one that hangs is killed."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -104,7 +104,7 @@ def nap(control, steps, chunks=2):
     return run(control, 1, chunks, steps, naps=True)
 
 
-def _until(condition, seconds=20.0):
+def _until(condition, seconds=120.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen"
@@ -186,7 +186,7 @@ def test_a_program_holds_no_gil():
     assert turns > 5  # while it held the lock, no other thread would have had a turn
 
 
-def python(script, *, timeout=60):
+def python(script, *, timeout=300):
     """Run a script in a process of its own: its output."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(["src", "."])}
     found = subprocess.run(
