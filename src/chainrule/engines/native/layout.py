@@ -23,6 +23,7 @@ DIGIT_BITS = 8  # of a radix sort: with more, what it writes to outgrows the fir
 FEW_BITS = 12  # of a number of rows that are sorted by one digit
 BUCKETS = 1 << max(DIGIT_BITS, FEW_BITS)
 COUNTER_BYTES, PAIR_BYTES = 4, 8
+SPARE_PAIRS = 16  # behind the last: two of the widest vectors
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Layout:
 
 def sorting_bytes(rows: int) -> int:
     """The work space that shuffling so many rows takes: counters, and two arrays of pairs."""
-    return BUCKETS * COUNTER_BYTES + 2 * PAIR_BYTES * rows
+    return BUCKETS * COUNTER_BYTES + 2 * PAIR_BYTES * (rows + SPARE_PAIRS)
 
 
 def packed(layout: Layout, graph: Graph, code: bytes) -> bytes:

@@ -8,8 +8,18 @@ from typing import NamedTuple
 
 from chainrule.engines.native.emitter import Emitter, Vector, function
 from chainrule.engines.native.target import Target
+from chainrule.records import dataclass
 
 I64 = Vector("i64", 1)
+
+
+@dataclass()
+class Turn:
+    """One turn of a loop without an index: the i1 whether another follows, and carried values."""
+
+    again: str
+    values: list[str]
+    following: list[str]
 
 
 class Structured(Emitter):
@@ -50,6 +60,31 @@ class Structured(Emitter):
         self.start(head)
         yield end
         self.do(f"br label %{head}")
+        self.start(end)
+
+    @contextmanager
+    def turns(self, carried: Sequence[tuple[Vector, str]] = ()) -> Iterator[Turn]:
+        """A loop that goes round as long as ``turn.again`` holds at the end of its body.
+
+        Parameters
+        ----------
+        carried : sequence of (type, first value)
+            Values that go from one turn to the next: set ``turn.following`` in the body.
+        """
+        body, end, before = self.label("body"), self.label("end"), self.block
+        self.do(f"br label %{body}")
+        self.start(body)
+        entering = [self.fresh("c") for _ in carried]
+        slot = len(self.lines)
+        self.lines.extend([""] * len(carried))
+        turn = Turn("false", entering, entering)
+        yield turn
+        latch = self.block
+        self.do(f"br i1 {turn.again}, label %{body}, label %{end}")
+        self.lines[slot : slot + len(carried)] = [
+            f"  {name} = phi {type_} [ {first}, %{before} ], [ {last}, %{latch} ]"
+            for (type_, first), name, last in zip(carried, entering, turn.following, strict=True)
+        ]
         self.start(end)
 
     def leave_if(self, condition: str, end: str) -> None:
