@@ -156,6 +156,20 @@ def test_rows_do_not_depend_on_their_neighbours(target_name: str, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("n", [33, 50, 100])
+def test_columns_do_not_depend_on_their_neighbours(n: int, dtype: str, kind: str) -> None:
+    """The last ones, too few to fill a vector, are summed in the order of the others."""
+    target, k = target_named("host"), LONG
+    full = spec_of(dtype, 70, 128, k, kind)
+    a, b = random_operands(full, 70, k)
+    whole = Product(full, target)(a, b)
+    few = np.ascontiguousarray(b[:n] if kind[1] == "T" else b[:, :n])
+    part = Product(spec_of(dtype, 70, n, k, kind), target)(a, few)
+    np.testing.assert_array_equal(part, whole[:, :n])
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", [(17, 21, 9), (30, 200, LONG)])
 def test_what_is_not_finite_goes_through(
     target_name: str, kind: str, shape: tuple[int, int, int]
@@ -292,6 +306,7 @@ def test_products_of_other_rows_than_the_batch_s_are_as_always() -> None:
 DEFECTS = {
     "panels are written over each other": (packing, "panel_stride", lambda *_: "8"),
     "every stretch begins anew": (products._Blocked, "_whether", lambda *_: "0"),
+    "narrow columns are nothing": (products, "narrow_line", lambda _, tile, *__: tile.zeros()[0]),
     "rows are left out": (products, "row_blocks", lambda emit, *_: [("0", "8", 8)]),
 }
 

@@ -25,6 +25,7 @@ from chainrule.engines.native.kernels import (
     resume,
     row_blocks,
 )
+from chainrule.engines.native.narrow import call_narrow, narrow_line
 from chainrule.engines.native.packing import call_packing, panel_stride
 from chainrule.engines.native.tiling import (
     GROUP_PANELS,
@@ -33,6 +34,8 @@ from chainrule.engines.native.tiling import (
     block_inner,
     block_rows,
     ceil_div,
+    narrow_bytes,
+    narrow_columns,
     plan,
     tile_bytes,
 )
@@ -325,7 +328,8 @@ class _Blocked(_Writer):
         """Blocks of rows, in each stretches of the inner axis, at least one."""
         emit = self.emit
         self.block_rows, self.inner = block_rows(self.spec, self.tile), block_inner(self.spec)
-        self.panels_b = self.scratch
+        self.narrow = narrow_columns(self.spec, self.tile)
+        self.panels_b = emit.pointer(self.scratch, str(narrow_bytes(self.spec, self.tile)), "i8")
         longest = emit.integer("smin", self.k, str(self.inner))
         between = panel_stride(emit, self.type, self.tile.columns, longest)
         self.strips = self._at(self.panels_b, (str(min(GROUP_PANELS, self.count)), between))
@@ -353,6 +357,7 @@ class _Blocked(_Writer):
             columns = emit.integer("sub", emit.integer("smin", end, str(self.spec.n)), column)
             b = self.b.at(emit, element, stretch, column)
             self._pack_b(b, (columns, inner), self.panels_b)
+            self._write_narrow(height, (group.index, last), (stretch, inner))
             with emit.loop("0", height, tile.rows) as row:
                 self._write_rows((block, height), row.index, (group.index, last), (stretch, inner))
 
@@ -388,6 +393,52 @@ class _Blocked(_Writer):
             at_row = emit.integer("add", emit.integer("add", block, row), line.index)
             here = self._at(sums, (line.index, str(tile.columns)))
             self._finish(here, step, at_row, panels)
+            self._finish_narrow((row, line.index), at_row, panels)
+
+    def _strips(self) -> list[tuple[int, int, list[str | None]]]:
+        """The narrow columns are no part of them."""
+        strips = super()._strips()
+        if self.narrow is None:
+            return strips
+        *others, (first, last, masks) = strips
+        return [*others, (first, last, masks[:-1])] if masks[:-1] else others
+
+    def _narrow_panels(self, panels: tuple[str, str]) -> tuple[str, str]:
+        """The panel that holds the narrow columns, if it is one of these."""
+        low, high = self.emit.integer("smax", panels[0], str(self.count - 1)), str(self.count)
+        return low, self.emit.integer("smin", panels[1], high)
+
+    def _write_narrow(self, height: str, panels: tuple[str, str], inner: tuple[str, str]) -> None:
+        """The narrow columns of a block, if they are in this group."""
+        if self.narrow is None:
+            return
+        emit, tile, (stretch, length) = self.emit, self.tile, inner
+        between = panel_stride(emit, self.type, tile.rows, length)
+        above = emit.integer("add", height, str(tile.rows - 1))
+        count = emit.integer("sdiv", above, str(tile.rows))
+        resumed = self._whether("sgt", stretch, "0")
+        with emit.loop(*self._narrow_panels(panels)) as panel:
+            number = emit.integer("sub", panel.index, panels[0])
+            b = self._packed_b(self.panels_b, number, length).base
+            b = emit.pointer(b, str(self._narrow_offset()), self.type.element)
+            given = self.panels_a, between, count
+            call_narrow(emit, tile, self.narrow, given, b, length, self.scratch, resumed)
+
+    def _narrow_offset(self) -> int:
+        """Where the narrow columns begin in their panel."""
+        return self.spec.n % self.tile.columns // self.type.lanes * self.type.lanes
+
+    def _finish_narrow(self, line: tuple[str, str], row: str, panels: tuple[str, str]) -> None:
+        """Hand over the narrow columns of a row, if they are in this group."""
+        if self.narrow is None:
+            return
+        emit, tile = self.emit, self.tile
+        with emit.loop(*self._narrow_panels(panels)) as panel:
+            number = emit.integer("sdiv", line[0], str(tile.rows))
+            value = narrow_line(emit, tile, self.narrow, self.scratch, number, line[1])
+            column = emit.integer("mul", panel.index, str(tile.columns))
+            column = emit.integer("add", column, str(self._narrow_offset()))
+            self._hand_over([value], row, column, [self.type.first(self.narrow.columns)])
 
     def _fetch(self, row: str, count: str, panel: str) -> None:
         """What handing over a tile will read, while it is computed."""

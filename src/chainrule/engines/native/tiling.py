@@ -63,6 +63,31 @@ class ProductSpec:
 
 
 @dataclass(frozen=True)
+class Narrow:
+    """The last columns of a product, where they are few: `narrow` says how they are computed.
+
+    Attributes
+    ----------
+    columns : int
+        How many; less than a vector has lanes.
+    """
+
+    columns: int
+
+    def vectors(self, tile: Tile) -> int:
+        """How many vectors the rows of a tile take."""
+        return ceil_div(tile.rows, tile.type.lanes)
+
+    def reach(self, tile: Tile) -> int:
+        """The rows of a tile in whole vectors, in elements."""
+        return self.vectors(tile) * tile.type.lanes
+
+    def elements(self, tile: Tile, rows: int) -> int:
+        """Room for the sums of so many rows."""
+        return ceil_div(rows, tile.rows) * self.columns * self.reach(tile)
+
+
+@dataclass(frozen=True)
 class Plan:
     """How a product is computed on a target.
 
@@ -177,9 +202,22 @@ def scratch_bytes(spec: ProductSpec, target: Target, largest_size: int) -> int:
     if k > block_inner(spec):
         strips = ceil_div(spec.n, chosen.tile.columns)
         lines = strips * min(m, block_rows(spec, chosen.tile))
-    return sum(_aligned(chosen.tile, each) for each in _panels(spec, chosen, m, k)) + _aligned(
-        chosen.tile, lines * chosen.tile.columns
-    )
+    parts = [*_panels(spec, chosen, m, k), lines * chosen.tile.columns]
+    narrow = narrow_bytes(spec, chosen.tile)
+    return narrow + sum(_aligned(chosen.tile, elements) for elements in parts)
+
+
+def narrow_columns(spec: ProductSpec, tile: Tile) -> Narrow | None:
+    """The columns that do not fill a vector, if rows in the lanes take much fewer multiplies."""
+    found = Narrow(spec.n % tile.type.lanes)
+    pays = 3 * found.columns * found.vectors(tile) <= 2 * tile.rows
+    return found if found.columns and pays else None
+
+
+def narrow_bytes(spec: ProductSpec, tile: Tile) -> int:
+    """The first part of the scratch memory of a product of blocks."""
+    narrow = narrow_columns(spec, tile)
+    return _aligned(tile, narrow.elements(tile, block_rows(spec, tile))) if narrow else 0
 
 
 def block_rows(spec: ProductSpec, tile: Tile) -> int:
