@@ -198,7 +198,7 @@ def efficiency(widths: tuple[int, ...], hosts: int, batches: int = 1) -> float:
     Parameters
     ----------
     batches : int
-        How many times 4,096 rows a host has in a step.
+        How many times 4,096 rows a host has between two sums: in a step, or in accumulated ones.
     """
     parameters = sum((n_in + 1) * n_out for n_in, n_out in pairwise(widths))
     compute = 6 * parameters * ROWS_A_HOST * batches / FLOPS
