@@ -78,6 +78,7 @@ def test_bad_tables_are_not_trained_on(kind: str, tmp_path: Path) -> None:
         (["--target", "kind", "--layers", "99999999,99999999"], "parameters, more than"),
         (["--target", "kind", "--epochs", "0"], "train: --epochs must be an int >= 1, got 0"),
         (["--target", "kind", "--epochs", "-1"], "--epochs must be"),
+        (["--target", "kind", "--bins", "100000000"], "--bins must be an int in [0, 65536], got"),
         (["--target", "kind", "--batch-size", "0"], "--batch-size must be"),
         (["--target", "kind", "--learning-rate", "-1"], "--learning-rate must be"),
         (["--target", "kind", "--learning-rate", "nan"], "--learning-rate must be"),

@@ -561,3 +561,11 @@ def test_checkpoints_cost_little(tmp_path: Path, monkeypatch: Any) -> None:
     fit(network(), tmp_path, epochs=400, callbacks=[lambda run: clock.sleep(seconds / 5)])
     first_and_last = 2 * seconds
     assert 3 * seconds <= spent <= first_and_last + clock.now / checkpoints.LEAST_PAUSE
+
+
+def test_a_folder_that_cannot_be_made_is_said_to_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    network = Network([Linear(2, 1)], seed=0)
+    with pytest.raises(OSError, match="choose a folder that can be made") as caught:
+        network.fit(np.zeros((4, 2)), np.zeros((4, 1)), checkpoints=tmp_path / "file" / "run")
+    assert caught.value.filename == str(tmp_path / "file" / "run")

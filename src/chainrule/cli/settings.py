@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from chainrule.errors import ParameterError
+from chainrule.estimators.table_settings import BINS
 from chainrule.optim.settings import (
     BELOW_ONE,
     COUNT,
-    COUNT_FROM_ZERO,
     FRACTION,
     POSITIVE,
     Kind,
@@ -22,7 +22,7 @@ from chainrule.optim.settings import (
 from chainrule.persist.regular import require_regular
 
 OPTIONS: Final[dict[str, Kind]] = {
-    "members": COUNT, "bins": COUNT_FROM_ZERO, "epochs": COUNT, "batch_size": COUNT,
+    "members": COUNT, "bins": BINS, "epochs": COUNT, "batch_size": COUNT,
     "patience": COUNT, "learning_rate": POSITIVE, "time_limit": POSITIVE, "dropout": BELOW_ONE,
     "validation": FRACTION, "cv": Range(2, whole=True),
 }  # fmt: skip

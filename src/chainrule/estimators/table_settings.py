@@ -10,13 +10,13 @@ from chainrule.errors import ParameterError
 from chainrule.optim.settings import (
     BELOW_ONE,
     COUNT,
-    COUNT_FROM_ZERO,
     FLAG,
     FRACTION,
     FROM_ZERO,
     POSITIVE,
     Choice,
     Optional,
+    Range,
     Settings,
     setting,
 )
@@ -24,6 +24,7 @@ from chainrule.optim.settings import (
 REGRESSION, CLASSIFICATION = "regression", "classification"
 LOG_TARGET: Final = ("auto", "yes", "no")
 SMALL_ROWS = 3_000  # below this a bin needs enough rows, and rows enough steps
+BINS: Final = Range(0, 2**16, whole=True)  # the sample of a stream has no more quantiles
 MANY_ROWS = 20_000  # below this numbers are learned with dropout, in return for finer bins
 
 
@@ -46,7 +47,7 @@ class TableSettings(Settings):
     weight_decay : float >= 0
         Of AdamW.
     dropout : float in [0, 1)
-    bins : int >= 0
+    bins : int from 0 to 65,536
         Intervals that numbers are encoded by, at most.
     masking : float in [0, 1)
         Share of category numbers that training steps take for unknown.
@@ -77,7 +78,7 @@ class TableSettings(Settings):
     learning_rate: float = setting(POSITIVE, 2e-3)
     weight_decay: float = setting(FROM_ZERO, 0.1)
     dropout: float = setting(BELOW_ONE, 0.0)
-    bins: int = setting(COUNT_FROM_ZERO, 48)
+    bins: int = setting(BINS, 48)
     masking: float = setting(BELOW_ONE, 0.01)
     patience: int = setting(COUNT, 16)
     validation: float = setting(FRACTION, 0.2)

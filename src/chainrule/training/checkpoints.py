@@ -110,12 +110,23 @@ class Checkpoints:
         """
         if not writes():
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         number = max(self.numbers(), default=0) + 1
         persist.write_file(self.path(number), *moment.packed(), kind=KIND)
         good = [each for each in self.numbers() if each not in self._damaged]
         for each in {*self.numbers()}.difference(good[-KEPT:]):
             self.path(each).unlink(missing_ok=True)
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as reason:
+            why = (reason.strerror or "").lower()
+            raise type(reason)(
+                reason.errno,
+                f"no checkpoints can be kept here ({why}); choose a folder that can be made",
+                str(self.folder),
+            ) from None
 
     def clear_remains(self) -> None:
         """Remove what was left behind by writers that were killed."""
