@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,10 @@ SHORT, LONGEST = 40, 105  # lines of most programs, and of all of them
 
 @cache
 def of(name: str) -> Shown:
-    return find(name)()
+    """What a program shows on the engine that its readers have."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHAINRULE_ENGINE", "native" if find_spec("llvmlite") else "reference")
+        return find(name)()
 
 
 @pytest.fixture(scope="module", params=NAMES)
