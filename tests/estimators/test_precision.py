@@ -26,7 +26,11 @@ def regressor(**settings: Any) -> MLPRegressor:
 
 
 def computed_in(rows: Any = X, targets: Any = T, **settings: Any) -> Any:
-    return precision.of_training(regressor(**settings), [rows, targets], FLOAT64, False)
+    computed, (x, y), _ = precision.as_trained(
+        regressor(**settings), [rows, targets], None, FLOAT64, goes_on=False, begins=False
+    )
+    assert x.dtype == y.dtype == computed
+    return computed
 
 
 def test_rows_that_are_shuffled_into_batches_are_learned_in_float32() -> None:

@@ -270,6 +270,7 @@ class MLPClassifier(ClassifierMixin, Multilayer):
             accept_sparse=["csr", "csc"],
             multi_output=True,
             dtype=FLOATS,
+            ensure_all_finite=False,  # `as_trained` looks
             reset=first,
         )
         if y.ndim == 2 and y.shape[1] == 1:
@@ -550,6 +551,7 @@ class MLPRegressor(RegressorMixin, Multilayer):
             multi_output=True,
             y_numeric=True,
             dtype=FLOATS,
+            ensure_all_finite=False,  # `as_trained` looks
             reset=first,
         )
         return X, self._encoded(

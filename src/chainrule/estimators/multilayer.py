@@ -141,8 +141,9 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
         rows = self._weighted(given, targets, sample_weight, dtype, labels=y)
         held_out = self._held_out(*validation, dtype)
         begins = first and incremental  # with the first of many parts, step by step as scikit-learn
-        looked_at = [*rows, *(held_out or ())]
-        computed = dtype if begins else precision.of_training(self, looked_at, dtype, not first)
+        computed, rows, held = precision.as_trained(
+            self, rows, held_out, dtype, goes_on=not first, begins=begins
+        )
         machine = layout.machine_of(self, goal, given.shape[1], computed)
         network = (
             layout.drawn_many(machine, generator, max(self.members, self.restarts))
@@ -153,10 +154,9 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
         reporter = Reporter(self, X, y, extra, self._most_iterations)
         job = fitting.Job(self, machine, goal, network, reporter, first, dtype, ends)
         if self.solver == "lbfgs":
-            found = fitting.search(job, _cast(rows, computed))
+            found = fitting.search(job, rows)
         else:
-            held = None if held_out is None else _cast(held_out, computed)
-            found = fitting.descend(job, _cast(rows, computed), held, generator, once=incremental)
+            found = fitting.descend(job, rows, held, generator, once=incremental)
         self.__dict__.update(found)
         job.reporter.end(lambda: found)
         return self
@@ -247,13 +247,6 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-def _cast(rows: list[Any], dtype: Dtype) -> list[Array]:
-    """Features, targets or labels, and weights if there are any, as the graph takes them."""
-    X, y, *weights = rows
-    targets = y if y.ndim == 1 else y.astype(dtype, copy=False)
-    return [features(X, dtype), targets, *[each.astype(dtype, copy=False) for each in weights]]
 
 
 def generator_from(random_state: Any) -> np.random.RandomState:

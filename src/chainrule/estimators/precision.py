@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+from sklearn.utils import assert_all_finite
+
 from chainrule.estimators.passes import by_threads
-from chainrule.shapes import FLOAT32, Array, Dtype
+from chainrule.estimators.sparse import features
+from chainrule.shapes import FLOAT32, Dtype
 
 LARGEST = 2.0**20  # beyond it float32 keeps fewer than four binary digits after the point
 BLOCK_BYTES = 2**18  # of rows that are looked at while they are in the cache
@@ -21,8 +25,16 @@ _RANGES = {
 }
 
 
-def of_training(estimator: Any, rows: Sequence[Any], dtype: Dtype, goes_on: bool) -> Dtype:
-    """The element type in which ``fit`` moves weights.
+def as_trained(
+    estimator: Any,
+    rows: Sequence[Any],
+    held_out: Sequence[Any] | None,
+    dtype: Dtype,
+    *,
+    goes_on: bool,
+    begins: bool,
+) -> tuple[Dtype, list[Any], list[Any] | None]:
+    """The element type in which ``fit`` moves weights, and its rows in that type.
 
     A thousand float64 rows or more that are shuffled into batches are learned in float32: their
     order is left to chance, and so is what is learned, in either type. All else is computed in the
@@ -35,19 +47,41 @@ def of_training(estimator: Any, rows: Sequence[Any], dtype: Dtype, goes_on: bool
     ----------
     estimator : Multilayer
     rows : sequence of arrays or sparse matrices
-        Features, targets or labels, and weights if there are any; the same of validation rows.
+        Features, targets or labels, and weights if there are any.
+    held_out : the same of validation rows, or None
     dtype : element type
         What was asked for, or that of the rows.
     goes_on : bool
         Whether the training goes on from an earlier call, in ``training_dtype_``.
+    begins : bool
+        Whether it begins with the first of many parts, whatever they will be.
+
+    Raises
+    ------
+    ValueError
+        scikit-learn's, where a feature is NaN or infinite: they are looked at here, at once.
     """
+    few = not begins and dtype != FLOAT32 and _may_be_short(estimator, rows[0].shape[0], goes_on)
+    short = _cast(rows, FLOAT32, shortened) if few else [None]
+    held_short = _cast(held_out or (), FLOAT32, shortened) if few else []
+    if all(each is not None for each in (*short, *held_short)):
+        return FLOAT32, short, None if held_out is None else held_short
+    assert_all_finite(rows[0], estimator_name=type(estimator).__name__, input_name="X")
+    held = None if held_out is None else _cast(held_out, dtype, features)
+    return dtype, _cast(rows, dtype, features), held
+
+
+def _cast(rows: Sequence[Any], dtype: Dtype, cast: Callable[[Any, Dtype], Any]) -> list[Any]:
+    """Rows as the graph takes them: labels, a column of integers, stay what they are."""
+    return [x if x.ndim == 1 and x.dtype.kind != "f" else cast(x, dtype) for x in rows]
+
+
+def _may_be_short(estimator: Any, rows: int, goes_on: bool) -> bool:
+    """Whether few digits suffice for all that is known before numbers are looked at."""
     before = getattr(estimator, "training_dtype_", None) if goes_on else None
-    few = _may_be_few(estimator, rows[0].shape[0]) if before is None else before == FLOAT32
-    if estimator.dtype is not None or dtype == FLOAT32 or not few:
-        return dtype
+    few = _may_be_few(estimator, rows) if before is None else before == FLOAT32
     settings = all(low <= getattr(estimator, n) <= high for n, (low, high) in _RANGES.items())
-    values = (each.data if hasattr(each, "toarray") else each for each in rows)
-    return FLOAT32 if settings and all(map(_is_moderate, values)) else dtype
+    return estimator.dtype is None and few and settings
 
 
 def _may_be_few(estimator: Any, rows: int) -> bool:
@@ -57,23 +91,34 @@ def _may_be_few(estimator: Any, rows: int) -> bool:
     return by_chance and rows > max(batch, FEWEST - 1)
 
 
-def _is_moderate(values: Array) -> bool:
-    """Whether float32 holds values and the sums of their squares with digits to spare.
+def shortened(x: Any, dtype: Dtype) -> Any:
+    """Rows in a shorter type; None if it does not hold them and the sums of their squares well.
+
+    They are looked at while they are copied: one pass over large arrays instead of three.
 
     >>> import numpy as np
-    >>> [_is_moderate(np.array(each)) for each in ([-3.0, 1e5], [-1e7, 1.0], [1e-20, 0.0], [0.0])]
-    [True, False, False, True]
+    >>> cases = [-3.0, 1e5], [-1e7, 1.0], [1e-20, np.nan], [0.0]
+    >>> [shortened(np.array(case), np.dtype("float32")) for case in cases]
+    [array([-3.e+00,  1.e+05], dtype=float32), None, None, array([0.], dtype=float32)]
     """
+    sparse = hasattr(x, "toarray")
+    values = x.data if sparse else x
+    short = np.empty(values.shape, dtype)
     step = max(1, BLOCK_BYTES // max(1, values[:1].nbytes))
 
-    def largest(part: slice) -> float:
-        found, rows = 0.0, values[part]
-        for low in range(0, len(rows), step):
-            block = rows[low : low + step]
-            found = max(found, float(block.max(initial=0)), -float(block.min(initial=0)))
-            if found > LARGEST:
+    def copy(part: slice) -> float:
+        found, source, target = 0.0, values[part], short[part]
+        for low in range(0, len(source), step):
+            block = target[low : low + step]
+            with np.errstate(over="ignore"):
+                block[...] = source[low : low + step]
+            found = np.max([found, block.max(initial=0), -block.min(initial=0)])
+            if not found <= LARGEST:
                 break
-        return found
+        return float(found)
 
-    size = max(by_threads(largest, values))
-    return size == 0 or 1 / LARGEST <= size <= LARGEST
+    size = np.max(by_threads(copy, values))
+    nothing = size == 0 and not values.any()  # numbers that are too small for the type are 0 there
+    if not (nothing or 1 / LARGEST <= size <= LARGEST):
+        return None
+    return features(x, dtype) if sparse else short
