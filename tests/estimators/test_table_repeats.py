@@ -115,8 +115,31 @@ def test_missing_cells_are_equal() -> None:
 def test_no_batch_hangs_on_one_row() -> None:
     weights = np.append(np.ones(999), 5_000.0)
     rows, shared = light_rows(weights)
+    assert shared is not None
     assert shared.max() <= HEAVIEST * weights.mean() and len(rows) <= 1_250
     np.testing.assert_allclose(np.bincount(rows, shared), weights)
+
+
+def test_a_table_without_weights_is_trained_on_its_own_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of equal rows one is held out or trained on; training has all of them, and no weights."""
+    X, y = table(few=False)
+    rows = np.append(np.arange(ROWS), [0, 0, 1])
+    learned = []
+
+    def watched(network: Any, X: Any, *rest: Any, **chosen: Any) -> Any:
+        learned.append((len(X), chosen["sample_weight"]))
+        return fit(network, X, *rest, **chosen)
+
+    fit = table_learning.Network.fit
+    monkeypatch.setattr(table_learning.Network, "fit", watched)
+    model = TableClassifier(**FAST, validation=0.5, refit=True).fit(
+        {name: each[rows] for name, each in X.items()}, y[rows]
+    )
+    (first, no_weights), (both, none) = learned
+    assert model.facts_["merged"] == 3 and (no_weights, none) == (None, None)
+    assert both == len(rows) and first < both
 
 
 def test_balanced_classes_count_copies() -> None:

@@ -421,7 +421,7 @@ def _rows(work: Work, known: Mapping[str, Any]) -> str:
     if work.dropped:
         parts.append(f"{work.dropped:,} without a target left out")
     if known.get("merged"):
-        parts.append(f"{known['merged']:,} equal to another, which weighs as much as both")
+        parts.append(f"{known['merged']:,} equal to another, and on its side of the split")
     if known["duplicates"]:
         parts.append(f"{known['duplicates']:,} held out that were trained on too")
     return ", ".join(parts)

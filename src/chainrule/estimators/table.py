@@ -81,8 +81,8 @@ class _TableEstimator(BaseEstimator):
             Rows where it is missing are left out; ``facts_["without_target"]`` counts them.
         sample_weight : (n,) array-like, optional
             A row of weight 3 is three equal rows, one of weight 0 is not there. Rows that are equal
-            in every column and the target count as one with the sum of their weights, and are on
-            one side of the split (``facts_["merged"]``), unless rows repeat by nature.
+            in every column and the target are all held out or all trained on, unless rows repeat by
+            nature; ``facts_["merged"]`` counts those that another one stands for.
 
         Raises
         ------

@@ -317,7 +317,7 @@ class Data:
         return (self.X, _learned(target, self.y)) if self.source is None else (self.source,)
 
     def lightened(self) -> Data:
-        """The same when heavy training rows are several."""
+        """The same when heavy training rows are several; see :func:`light_rows`."""
         if self.weights is None:
             return self
         rows, weights = light_rows(self.weights)

@@ -1,8 +1,9 @@
 """Rows that are there several times, and rows with weights: one and the same thing.
 
 A row of weight 3 and three equal rows have to give the same model. So rows that are equal in every
-column and in the target become one row with their weights' sum; the split then never has copies on
-both sides, and the order of the rows that people gave plays no part.
+column and in the target are split as one row with their weights' sum, whose copies are then never
+on both sides, and the order of the rows that people gave plays no part. Where copies are few they
+are trained on as they are: a table without weights is learned from its own rows.
 
 Where rows repeat by nature that would be wrong: of survivors by class, sex and age group there are
 two dozen different rows, and every new one is equal to one of them. Such tables of counts are laid
@@ -28,6 +29,7 @@ RECURRING = 0.05  # share of different rows whose features another has: they rep
 FULLNESS = 4  # or the columns could make so many times as many different rows, at most,
 MOST_VALUES = 100  # and each has at most so many values
 MOST_LAID_OUT = 10_000_000
+MOST_COPIES = 2.0  # of a row, on average, where rows are trained on as often as they weigh
 HEAVIEST = 4.0  # in mean weights: what a row may weigh in a batch
 _ABSENT: Final = ~np.uint64(0)
 _ODD: Final = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)  # of splitmix64
@@ -71,8 +73,8 @@ def different_rows(columns: Sequence[Column], weights: Array | None) -> tuple[An
     return rows, None if (totals == totals[0]).all() else totals
 
 
-def light_rows(weights: Array) -> tuple[Array, Array]:
-    """Rows so that none is heavier than a few mean ones: a batch would else hang on one row.
+def light_rows(weights: Array) -> tuple[Array, Array | None]:
+    """Rows to train on, so that none is heavier than a few mean ones: a batch would hang on it.
 
     Parameters
     ----------
@@ -81,19 +83,24 @@ def light_rows(weights: Array) -> tuple[Array, Array]:
     Returns
     -------
     rows : (m,) int64
-        Each row as often as needed, at most a quarter more than n.
-    weights : (m,) float64
-        A row's weight, shared by its copies.
+        Each row as often as it weighs, if weights are whole and make at most twice as many rows;
+        else as often as needed, at most a quarter more than n.
+    weights : (m,) float64 or None
+        A row's weight, shared by its copies; None where each weighs 1.
 
     Examples
     --------
-    >>> light_rows(np.array([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 11.0]))[1][-2:].tolist()
-    [5.5, 5.5]
+    >>> light_rows(np.array([1.0, 3.0, 2.0]))
+    (array([0, 1, 1, 1, 2, 2]), None)
+    >>> light_rows(np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 5.5]))[1][-2:].tolist()
+    [2.75, 2.75]
     """
+    rows = np.arange(len(weights))
+    if not (weights % 1).any() and weights.sum() <= MOST_COPIES * len(weights):
+        return np.repeat(rows, weights.astype(np.int64)), None
     copies = np.ceil(weights / (HEAVIEST * weights.mean())).astype(np.int64)
-    rows = np.repeat(np.arange(len(weights)), copies)
-    shared: Array = (weights / copies)[rows]
-    return rows, shared
+    rows = np.repeat(rows, copies)
+    return rows, (weights / copies)[rows]
 
 
 def _sorted(columns: Sequence[Column]) -> tuple[Array, Array]:
