@@ -367,6 +367,17 @@ def test_clones_searches_pipelines() -> None:
     assert calibrated.predict_proba(np.c_[NUMBERS]).shape == (ROWS, 2)
 
 
+def test_a_table_without_rows_has_predictions_of_its_kind(
+    classifier: TableClassifier, regressor: TableRegressor
+) -> None:
+    none = {name: column[:0] for name, column in X.items()}
+    assert classifier.predict_proba(none).shape == (0, len(classifier.classes_))
+    assert classifier.predict(none).dtype == classifier.predict(X).dtype
+    found, deviations = regressor.predict(none, return_std=True)
+    assert found.shape == deviations.shape == (0,)
+    assert [each.shape for each in regressor.predict_interval(none)] == [(0,), (0,)]
+
+
 def test_what_is_refused_and_leaves_the_estimator_usable(regressor: TableRegressor) -> None:
     before = regressor.predict(X)
     refusals: list[tuple[Any, Any, type[Exception], str]] = [

@@ -251,3 +251,21 @@ def test_other_threads_see_one_set_of_arrays_or_the_other() -> None:
         for thread in threads:
             thread.join()
     assert not wrong
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("members", [1, 3])
+def test_no_rows_have_predictions_of_the_same_shape(engine: str, members: int) -> None:
+    draw = np.random.default_rng(0)
+    X, y = draw.normal(size=(20, 3)).astype(np.float32), np.arange(20) % 4
+    model = Network([Linear(3, 5), BatchNorm(5), Linear(5, 4), Activation("softmax")], seed=0)
+    model.fit(X, y, members=members, epochs=1, engine=engine)
+    for rows in (X[:0], X, X[:0], X[:0], X[:0].astype(np.float64)):  # known kinds, too
+        for kept in (None, "all"):
+            found = model.predict(rows, kept, engine=engine)
+            shape = (members, len(rows), 4) if kept and members > 1 else (len(rows), 4)
+            assert (found.shape, found.dtype) == (shape, np.float32)
+    with pytest.raises(ShapeError, match="rows of 3 features"):
+        model.predict(np.zeros((0, 2)))
+    with pytest.raises(DataError, match="X has no rows"):
+        model.fit(X[:0], y[:0])

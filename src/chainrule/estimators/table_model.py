@@ -49,9 +49,7 @@ class Predicted:
 
     def __init__(self, model: TableModel, frame: Frame) -> None:
         self.model, self.encoded = model, model.encoder.encode(frame)
-        output = model.network.predict(self.encoded.X, members="all") if len(frame) else None
-        shape = (1, 0, model.n_outputs)
-        found = np.empty(shape) if output is None else output.astype(FLOAT64)
+        found = model.network.predict(self.encoded.X, members="all").astype(FLOAT64)
         self.outputs: Array = found if found.ndim == 3 else found[None]
 
     @property

@@ -32,7 +32,7 @@ def variances(outputs: Array, X: Array, passes: Network | None) -> Array:
     passes : Network or None
         As :func:`passes_of` gives it.
     """
-    if passes is not None and len(X):
+    if passes is not None:
         outputs = np.asarray(passes.predict(X, members="all"), np.float64)
     found: Array = outputs[:, :, 0].var(axis=0)
     return found

@@ -102,7 +102,9 @@ class Architecture:
         """How many numbers training moves."""
         return sum(map(count_of, self.layers))
 
-    def as_rows(self, X: npt.ArrayLike, row_shape: InputShape = None, what: str = "X") -> Array:
+    def as_rows(
+        self, X: npt.ArrayLike, row_shape: InputShape = None, what: str = "X", fewest: int = 1
+    ) -> Array:
         """``X`` as rows that the network can take, of its element type.
 
         Parameters
@@ -112,13 +114,15 @@ class Architecture:
             The shape of a row, where the layers leave it open.
         what : str
             How messages call ``X``.
+        fewest : int
+            Rows that there have to be, 0 or 1.
 
         Raises
         ------
         ShapeError, DtypeError, DataError
             If ``X`` is not what the network takes.
         """
-        rows = as_features(X, self.dtype, row_shape or self.input_shape, what)
+        rows = as_features(X, self.dtype, row_shape or self.input_shape, what, fewest)
         self.layers[0].check_rows(rows, what)
         return rows
 

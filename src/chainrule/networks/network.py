@@ -363,7 +363,7 @@ class Network:
             return found[0]
         if members not in (None, "all"):
             raise ParameterError(f"members must be 'all' or left out, got {members!r}")
-        rows, before = self.architecture.as_rows(X), Held.by(self.layers)
+        rows, before = self.architecture.as_rows(X, fewest=0), Held.by(self.layers)
         snapshot = self.snapshot()
         output, _ = self._evaluate(snapshot, [rows], engine)
         if members is None and snapshot.members is not None:

@@ -18,7 +18,11 @@ SMALL = 4096  # numbers that no BLAS splits among threads
 
 
 def as_features(
-    X: npt.ArrayLike, dtype: Dtype, row_shape: tuple[int, ...] | None, what: str = "X"
+    X: npt.ArrayLike,
+    dtype: Dtype,
+    row_shape: tuple[int, ...] | None,
+    what: str = "X",
+    fewest: int = 1,
 ) -> Array:
     """``X`` as an array of rows of the network's element type; read in place where it has it.
 
@@ -27,7 +31,7 @@ def as_features(
     ShapeError
         If it has no axis of rows, or rows of another shape than the network takes.
     DataError
-        If there are no rows, or a value is NaN or infinite; it says where.
+        If there are fewer rows than ``fewest``, or a value is NaN or infinite; it says where.
     """
     array = as_array(X)
     if array.ndim < 2:
@@ -40,7 +44,7 @@ def as_features(
         raise ShapeError(
             f"the network takes rows of {wanted} features, and {what} has shape {array.shape}"
         )
-    if not len(array):
+    if len(array) < fewest:
         raise DataError(f"{what} has no rows")
     check_finite(array, what)
     with np.errstate(over="ignore"):

@@ -101,6 +101,6 @@ def _in_blocks(
 
 
 def blocks(rows: Sequence[Array]) -> list[list[Array]]:
-    """Views of up to BLOCK_ROWS rows each."""
-    starts = range(0, len(rows[0]), BLOCK_ROWS)
+    """Views of up to BLOCK_ROWS rows each; of no rows one."""
+    starts = range(0, max(len(rows[0]), 1), BLOCK_ROWS)
     return [[array[low : low + BLOCK_ROWS] for array in rows] for low in starts]
