@@ -90,6 +90,20 @@ def test_the_delimiter_is_found(tmp_path: Path, text: str, expected: list[str]) 
     assert rows(read_table(saved(tmp_path, text)))[0] == expected
 
 
+@pytest.mark.parametrize("header", [True, False])
+def test_a_first_line_that_has_another_separator_is_named(tmp_path: Path, header: bool) -> None:
+    told = r"line 2: has 2 cells separated by ';', and the lines below have 3 by ','; give"
+    with pytest.raises(DataError, match=told):
+        read_table(saved(tmp_path, "\n# ours; 2\n1,2,a\n3,4,b\n"), header=header)
+    with pytest.raises(DataError, match=r"line 2: the .* has 2 cells, this row 1"):
+        read_table(saved(tmp_path, "a;b\none, two\nthree\n"), header=header)
+
+
+def test_rows_of_a_file_without_a_header_are_compared_with_the_first(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 2: the first row has 3 cells, this row 2"):
+        read_table(saved(tmp_path, "1,2,3\n4,5\n"), header=False)
+
+
 def test_the_delimiter_of_a_ragged_file_is_that_of_its_header(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="line 3: the header has 3 cells, this row 2"):
         read_table(saved(tmp_path, "a;b;c\n1;2;3\n1;2\n"))

@@ -237,15 +237,31 @@ def form_of(sample: list[str], source: str, header: bool) -> Form:
     Raises
     ------
     DataError
-        If there are none, or names of columns are missing, empty or there twice.
+        If there are none, the first has another separator, or names of columns are missing, empty
+        or there twice.
     """
     delimiter = _delimiter(sample, source)
     begin, record, end = _first_record(sample, delimiter, source)
+    _refuse_another_separator(sample, delimiter, f"{source}, line {begin}")
     if header:
         return Form(_header(begin, record, source), delimiter, end + 1)
     if not record:
         raise DataError(f"{source}: the file is empty")
     return Form(tuple([f"x{place}" for place in range(len(record))]), delimiter, 1)
+
+
+def _refuse_another_separator(sample: list[str], delimiter: str, place: str) -> None:
+    """Refuse a first row that alone has the delimiter, above rows that all have another one."""
+    first, *below = _widths(sample, delimiter)
+    if first == 1 or set(below) != {1}:
+        return
+    for other in DELIMITERS:
+        _, *widths = _widths(sample, other)
+        if _are_alike(widths):
+            raise DataError(
+                f"{place}: has {first} cells separated by {delimiter!r}, and the lines below have"
+                f" {widths[0]} by {other!r}; give it the same separator, or remove it"
+            )
 
 
 def _first_record(sample: list[str], delimiter: str, source: str) -> tuple[int, list[str], int]:
@@ -271,11 +287,21 @@ def _delimiter(sample: list[str], source: str) -> str:
 
 def _fitness(sample: list[str], delimiter: str) -> tuple[bool, int]:
     """How well a delimiter explains the first lines: all rows equally wide, and how wide."""
+    widths = _widths(sample, delimiter)
+    return _are_alike(widths), widths[0]
+
+
+def _are_alike(widths: list[int]) -> bool:
+    """Whether all rows have the same cells, and more than one."""
+    return len(set(widths)) == 1 and widths[0] > 1
+
+
+def _widths(sample: list[str], delimiter: str) -> list[int]:
+    """Cells of each row in the first lines."""
     records = [record for record in _reader(sample, delimiter=delimiter) if any(record)]
     if len(sample) == SNIFFED_LINES:
         records = records[:-1]  # it may go on behind the sample
-    widths = [len(record) for record in records] or [0]
-    return widths[0] > 1 and min(widths) == max(widths), widths[0]
+    return [len(record) for record in records] or [0]
 
 
 # From records to a table
@@ -283,7 +309,7 @@ def _fitness(sample: list[str], delimiter: str) -> tuple[bool, int]:
 
 def tables_of(lines: Iterable[str], source: str, form: Form) -> Iterator[Table]:
     """The rows in lines of a file, in tables of some rows each; none if there are none."""
-    rows = _rows(_records(lines, form, source), len(form.names), source)
+    rows = _rows(_records(lines, form, source), form, source)
     while block := list(islice(rows, max(_BLOCK_CELLS // len(form.names), 1))):
         texts = np.array([row for _, row in block], dtype=cells.TEXT)
         starts = np.array([line for line, _ in block], dtype=np.int64)
@@ -317,14 +343,16 @@ def _looks_like_data(names: tuple[str, ...]) -> bool:
     return None not in values and not counted
 
 
-def _rows(records: Iterable[Record], width: int, source: str) -> Iterator[Record]:
+def _rows(records: Iterable[Record], form: Form, source: str) -> Iterator[Record]:
+    width = len(form.names)
+    begin = "first row" if form.first == 1 else "header"
     for line, record in records:
         row = record or [""]
         if width > 1 and row == [""]:  # an empty line
             continue
         if len(row) != width:
             raise DataError(
-                f"{source}, line {line}: the header has {width} cells, this row {len(row)}"
+                f"{source}, line {line}: the {begin} has {width} cells, this row {len(row)}"
             )
         yield line, row
 
