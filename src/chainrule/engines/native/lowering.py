@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from chainrule.engines.native.emitter import Emitter, Vector
 from chainrule.engines.native.lanes import Lanes, library
 from chainrule.engines.native.mathematics import FUNCTIONS
+from chainrule.engines.native.powers import inverse_root, power_of
+from chainrule.engines.native.schedule import VIEWS
 from chainrule.graph.node import Node
 from chainrule.records import dataclass
 from chainrule.shapes import Dtype
@@ -65,6 +67,13 @@ class Site:
         return self.let(
             f"{'fcmp' if self.operand.is_float else 'icmp'} {predicate} {self.operand} {a}, {b}"
         )
+
+
+def number_of(node: Node) -> float | None:
+    """The number that a constant has everywhere; None for others."""
+    while node.op.name in VIEWS:
+        node = node.operands[0]
+    return None if node.payload is None or node.payload.size != 1 else float(node.payload.item())
 
 
 Row = Callable[..., str]
@@ -383,5 +392,12 @@ for _name, _function in FUNCTIONS.items():
 
 @row("power")
 def power(s: Site, a: str, b: str) -> str:
-    """a**b: the C library's for real numbers, repeated squaring for integers."""
-    return FUNCTIONS["power"](s.emit, s.type, a, b) if s.is_float else _integer_power(s, a, b)
+    """a**b: of real numbers the C library's, but what optimizers take; of integers by squaring."""
+    if not s.is_float:
+        return _integer_power(s, a, b)
+    base, exponent = (number_of(x) for x in s.node.operands)
+    if exponent == -0.5:
+        return inverse_root(Lanes(s.emit, s.type, a)).name
+    if base is not None and 0 < base < float("inf") and base != 1 and s.emit.target.fma:
+        return power_of(base, Lanes(s.emit, s.type, b)).name
+    return FUNCTIONS["power"](s.emit, s.type, a, b)
