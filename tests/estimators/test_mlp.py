@@ -327,3 +327,18 @@ def test_the_same_seed_gives_the_same_bits_whatever_ran_before() -> None:
     np.testing.assert_array_equal(first, weights(0))
     other = weights(1)
     assert np.abs(first - other).max() > 1e-3
+
+
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_rows_that_are_refused_leave_an_estimator_as_it_was(warm_start: bool) -> None:
+    model = classifier(max_iter=3, warm_start=warm_start).fit(X, Y)
+    before, probabilities = {**vars(model)}, model.predict_proba(X)
+    wrong = X.copy()
+    wrong[3, 2] = np.nan
+    labels = Y if warm_start else np.array(["x", "y"])[Y % 2]
+    for rows, weights in ((wrong, None), (X, wrong[:, 2])):
+        with pytest.raises(ValueError, match=r"(?i)nan"):
+            model.fit(rows, labels, sample_weight=weights)
+    assert vars(model).keys() == before.keys()
+    assert all(vars(model)[name] is value for name, value in before.items())
+    np.testing.assert_array_equal(model.predict_proba(X), probabilities)
