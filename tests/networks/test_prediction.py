@@ -57,6 +57,20 @@ def test_a_second_call_takes_the_short_way(engine: str, monkeypatch: pytest.Monk
         model.predict(np.vstack([ROW, ROW]), engine=engine)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rows_that_lie_apart_take_the_short_way_as_well(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, rows = network(), np.repeat(np.vstack([ROW, 2 * ROW]), 2, axis=0)[::2]
+    wanted = model.predict(rows.copy(), engine=engine)
+    wrong = np.repeat(rows, 2, axis=0)[::2]
+    wrong[1, 3] = np.nan
+    monkeypatch.setattr(model, "_evaluate", refuse)
+    np.testing.assert_array_equal(model.predict(rows, engine=engine), wanted)
+    with pytest.raises(DataError, match="nan in row 1"):
+        model.predict(wrong, engine=engine)
+
+
 def test_one_row_wakes_no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Network([Linear(500, 500), Linear(500, 500)], seed=0)
     monkeypatch.setattr(native, "team", refuse)

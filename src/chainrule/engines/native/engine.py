@@ -168,8 +168,13 @@ class CompiledGraph:
         return self._quick(arrays, first, careful) or careful
 
     def finite(self, arrays: Sequence[Array], kept: int = 0) -> Finite | None:
-        """The same, if there is a quick way: None where the last array is not finite either."""
-        return self._quick(arrays, arrays[:kept], lambda *_: None, finite=True)
+        """The same, if there is a quick way; it gives None where the last array is not finite."""
+        first = tuple(arrays[:kept])
+
+        def careful(*given: Array) -> list[Array] | None:
+            return self((*first, *given)) if np.isfinite(given[-1]).all() else None
+
+        return self._quick(arrays, first, careful, finite=True)
 
     def _quick(
         self,
