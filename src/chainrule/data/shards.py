@@ -95,14 +95,20 @@ class Window(NamedTuple):
         Where rows begin and end that lie next to each other in the shard.
     order : (n,) int64
         The rows of all blocks, one block behind the other, in the order of the epoch.
-    samples : (n,) int64
-        Their places among the samples of their chunk.
+    there : (window, SHARDS) bool
+        Where each shard has samples in the chunk, which come row by row.
     """
 
     shard: int
     blocks: Array
     order: Array
-    samples: Array
+    there: Array
+
+    @property
+    def samples(self) -> Array:
+        """Their places among the samples of their chunk: (n,) int64."""
+        numbers = np.cumsum(self.there, dtype=INT64).reshape(self.there.shape) - 1
+        return numbers[: len(self.order), self.shard]
 
     @property
     def rows(self) -> Array:
@@ -169,8 +175,9 @@ class Order:
 
     def chunk(self, epoch: int, number: int, shards: Sequence[int] = range(SHARDS)) -> list[Window]:
         """The rows of a chunk, those of some shards: every process computes its own."""
-        samples, first = self._samples(number), number * self.window
+        first = number * self.window
         counts = np.clip(np.array(self.sizes) - first, 0, self.window)
+        there = np.arange(counts.max())[:, None] < counts
         mine = np.array([shard for shard in shards if counts[shard]], INT64)
         found = (
             self._shuffled(epoch, number, mine, counts)
@@ -181,16 +188,9 @@ class Order:
             ]
         )
         return [
-            Window(shard, blocks, order, samples[: counts[shard], shard])
+            Window(shard, blocks, order, there)
             for shard, (blocks, order) in zip(mine.tolist(), found, strict=True)
         ]
-
-    def _samples(self, number: int) -> Array:
-        """The sample of each place in a window and each shard; -1 where a shard has no such row."""
-        counts = np.clip(np.array(self.sizes) - number * self.window, 0, self.window)
-        there = np.arange(counts.max())[:, None] < counts
-        numbers = np.cumsum(there, dtype=INT64).reshape(there.shape) - 1
-        return np.where(there, numbers, -1)
 
     def _shuffled(self, epoch: int, number: int, shards: Array, counts: Array) -> list[Any]:
         """Blocks and order of window ``number`` of some shards, in an epoch."""

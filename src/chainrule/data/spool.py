@@ -218,15 +218,17 @@ class _Places(NamedTuple):
     @classmethod
     def of(cls, windows: Sequence[Window], starts: Array, count: int) -> _Places:
         """From windows of shards, which begin at some rows of the files, in a chunk of rows."""
+        if not windows:
+            return cls([], np.zeros(count, INT64), np.zeros(count, bool))
         blocks = [window.blocks + starts[window.shard] for window in windows]
         last, base = sum(len(window.order) for window in windows), 0
-        chosen = np.full(count, last, INT64)
+        there = windows[0].there
+        places = np.full(there.shape[::-1], last, INT64)
         for window in windows:
-            chosen[window.samples] = window.order + base
+            np.add(window.order, base, out=places[window.shard, : len(window.order)])
             base += len(window.order)
-        return cls(
-            np.concatenate([np.empty((0, 2), INT64), *blocks]).tolist(), chosen, chosen < last
-        )
+        chosen = places.T[there]
+        return cls(np.concatenate(blocks).tolist(), chosen, chosen < last)
 
 
 def file_rows(file: _File, count: int) -> Array:
