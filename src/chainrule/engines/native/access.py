@@ -64,11 +64,7 @@ class Access:
             pointer = emit.pointer(pointer, size.emit(emit), element)
         for index, stride in terms:
             if stride != ZERO and index != "0":
-                step = (
-                    index
-                    if stride == Size(1)
-                    else emit.let(f"mul i64 {index}, {stride.emit(emit)}")
-                )
+                step = emit.integer("mul", index, stride.emit(emit))
                 pointer = emit.pointer(pointer, step, element)
         return pointer
 

@@ -118,17 +118,35 @@ class Emitter:
         self.declarations: dict[str, str] = {}
         self.block = "entry"
         self._count = 0
+        self._found: dict[str, str] = {}  # address arithmetic of this block, by expression
+        self._sums: dict[str, tuple[str, int]] = {}  # a name and a number that make another name
 
     def fresh(self, hint: str = "v") -> str:
         """A name that is not used yet."""
         self._count += 1
         return f"%{hint}{self._count}"
 
-    def let(self, expression: str, hint: str = "v") -> str:
-        """A new value: the result of an instruction."""
+    def let(self, expression: str, hint: str = "v", *, pure: bool = False) -> str:
+        """A new value: the result of an instruction.
+
+        One that is ``pure``, that depends on its operands alone, is written once in a block.
+        """
+        if pure and expression in self._found:
+            return self._found[expression]
         name = self.fresh(hint)
         self.lines.append(f"  {name} = {expression}")
+        if pure:
+            self._found[expression] = name
         return name
+
+    @contextmanager
+    def at(self, place: int) -> Iterator[None]:
+        """Write instead of the line ``place``, which was kept free in a block that leads here."""
+        lines, found = self.lines, self._found
+        self.lines, self._found = [lines[place]] if lines[place] else [], {}
+        yield
+        lines[place] = "\n".join(self.lines)
+        self.lines, self._found = lines, found
 
     def do(self, instruction: str) -> None:
         """An instruction without a result."""
@@ -138,6 +156,7 @@ class Emitter:
         """Begin a block; ``label`` without the percent sign."""
         self.lines.append(f"{label}:")
         self.block = label
+        self._found.clear()
 
     def label(self, hint: str) -> str:
         """A label that is not used yet."""
@@ -172,10 +191,13 @@ class Emitter:
         return self.let(f"fadd {type_} {self.let(f'fmul {type_} {a}, {b}')}, {c}")
 
     def pointer(self, base: str, index: str, element: str) -> str:
-        """The address of ``base[index]``."""
+        """The address of ``base[index]``; places that are a number apart have one base."""
+        if index in self._sums:
+            index, further = self._sums[index]
+            return self.pointer(self.pointer(base, index, element), str(further), element)
         if index == "0":
             return base
-        return self.let(f"getelementptr {element}, ptr {base}, i64 {index}", "p")
+        return self.let(f"getelementptr {element}, ptr {base}, i64 {index}", "p", pure=True)
 
     def load(self, type_: Vector, pointer: str) -> str:
         """The elements at an address, with no more alignment than one element has."""
@@ -214,14 +236,6 @@ class Emitter:
         place = f"ptr {pointer}, i32 {type_.bits // 8}"
         self.do(f"call void @{name}({type_} {value}, {place}, {type_.mask} {mask})")
 
-    def mask_below(self, type_: Vector, count: str) -> str:
-        """The mask of the lanes whose number is less than the i64 ``count``."""
-        numbers = Vector("i32", type_.lanes)
-        inside = self.integer("smin", self.integer("smax", count, "0"), str(type_.lanes))
-        bound = self.splat(numbers, self.let(f"trunc i64 {inside} to i32"))
-        lanes = ", ".join(f"i32 {lane}" for lane in range(type_.lanes))
-        return self.let(f"icmp slt {numbers} <{lanes}>, {bound}")
-
     def integer(self, operation: str, x: str, y: str) -> str:
         """An i64 from two: add, sub, mul, sdiv, srem, smin or smax; literals are folded."""
         if x.isdigit() and y.isdigit():
@@ -234,7 +248,14 @@ class Emitter:
             return y
         if operation in ("smin", "smax"):
             return self.intrinsic(f"llvm.{operation}", Vector("i64", 1), x, y)
-        return self.let(f"{operation} i64 {x}, {y}", "n")
+        if operation == "mul" and y.isdigit() and x in self._sums:
+            x, more = self._sums[x]
+            return self.integer("add", self.integer("mul", x, y), str(more * int(y)))
+        made = self.let(f"{operation} i64 {x}, {y}", "n", pure=True)
+        if operation == "add" and y.isdigit():
+            first, before = self._sums.get(x, (x, 0))
+            self._sums[made] = first, before + int(y)
+        return made
 
     @contextmanager
     def when(self, condition: str) -> Iterator[None]:
@@ -250,7 +271,7 @@ class Emitter:
     def loop(
         self, start: str, stop: str, step: int = 1, carried: Sequence[tuple[Vector, str]] = ()
     ) -> Iterator[Loop]:
-        """A loop ``for index in range(start, stop, step)``, possibly empty.
+        """A loop ``for index in range(start, stop, step)``, possibly empty; of one turn, its body.
 
         Parameters
         ----------
@@ -258,6 +279,12 @@ class Emitter:
             Values that go from one turn to the next: set ``loop.following`` in the body; after the
             loop they are ``loop.results``.
         """
+        if start.isdigit() and stop.isdigit() and int(start) < int(stop) <= int(start) + step:
+            given = [value for _, value in carried]
+            loop = Loop(start, given, given)
+            yield loop
+            loop.values = loop.following
+            return
         head, body, end = self.label("head"), self.label("body"), self.label("end")
         before = self.block
         self.do(f"br label %{head}")
@@ -288,6 +315,15 @@ def copy(emit: Emitter, target: str, source: str, size: str) -> None:
     name = "llvm.memcpy.p0.p0.i64"
     emit.declare(name, f"declare void @{name}(ptr, ptr, i64, i1)")
     emit.do(f"call void @{name}(ptr {target}, ptr {source}, i64 {size}, i1 false)")
+
+
+def mask_below(emit: Emitter, type_: Vector, count: str) -> str:
+    """The mask of the lanes whose number is less than the i64 ``count``."""
+    numbers = Vector("i32", type_.lanes)
+    inside = emit.integer("smin", emit.integer("smax", count, "0"), str(type_.lanes))
+    bound = emit.splat(numbers, emit.let(f"trunc i64 {inside} to i32"))
+    lanes = ", ".join(f"i32 {lane}" for lane in range(type_.lanes))
+    return emit.let(f"icmp slt {numbers} <{lanes}>, {bound}")
 
 
 def prefetch(emit: Emitter, place: str) -> None:

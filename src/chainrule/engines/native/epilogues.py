@@ -77,6 +77,7 @@ class Epilogue:
             for operand in node.operands:
                 if operand not in self.inside and not is_immediate(operand):
                     self.accesses[operand] = scope.access(operand)
+        self.loads: dict[tuple[object, ...], str] = {}  # what rows of a tile read alike: a bias
 
     @property
     def looped(self) -> bool:
@@ -132,8 +133,15 @@ class Epilogue:
         emit, lanes = self.emit, place.lanes
         if is_immediate(x):
             return immediate(emit, x, lanes)
-        stride = self.accesses[x].broadcast(self.space)[-1]
         pointer = self._pointer(x, place)
+        known = x, emit.block, pointer, lanes, place.mask
+        if known not in self.loads:
+            self.loads[known] = self._load(x, pointer, place)
+        return self.loads[known]
+
+    def _load(self, x: Node, pointer: str, place: Place) -> str:
+        emit, lanes = self.emit, place.lanes
+        stride = self.accesses[x].broadcast(self.space)[-1]
         if stride == ZERO or lanes == 1:
             return emit.splat(register_type(x.dtype, lanes), _scalar(emit, x, pointer))
         memory = Vector.of(x.dtype, lanes)

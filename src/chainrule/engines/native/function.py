@@ -217,6 +217,7 @@ class _Writer:
         patterns = [Pattern(group, self.stored, self.home) for group in self.groups]
         counts = Counter(pattern.key for pattern in patterns)
         for number, (group, pattern) in enumerate(zip(self.groups, patterns, strict=True)):
+            frame.begin()
             if number in self.shared:
                 self._write_shared(frame, number, pattern)
             elif counts[pattern.key] >= FEWEST:
@@ -228,6 +229,7 @@ class _Writer:
             self._check_labels(frame, group.nodes)
             if number == known:
                 self._leave_if_not_finite(frame)
+        frame.begin()
         for node in self.waiting:
             size = shape_size(node.shape).number * node.dtype.itemsize
             copy(self.emit, frame.entry(self.places[node]), frame.access(node).pointer, str(size))
@@ -268,7 +270,7 @@ class _Writer:
 
     def _write_repeated(self, frame: _Frame, group: Group, pattern: Pattern) -> None:
         """The call of a group that occurs often, by the addresses of its arrays."""
-        bases = pattern.arrays(frame.accesses)
+        bases = pattern.arrays(frame.known)
         name = self.names.get((pattern.key, False))
         if name is None:
             name = self._name(pattern, shared=False)
@@ -276,7 +278,7 @@ class _Writer:
             emit = self._begin()
             self._write_group(self._scope(emit, pointers), group)
             self._end(name, [*(f"ptr {x}" for x in pointers.values()), *GIVEN], emit)
-        given = [f"ptr {frame.accesses[node].pointer}" for node in bases]
+        given = [f"ptr {frame.access(node).pointer}" for node in bases]
         self.emit.do(f"call void @{name}({', '.join([*given, *GIVEN])})")
 
     def _write_context(self, frame: _Frame) -> None:
@@ -297,14 +299,14 @@ class _Writer:
 
     def _write_shared(self, frame: _Frame, number: int, pattern: Pattern) -> None:
         """A group as a function of its own, and the call that shares it."""
-        emit, bases = self.emit, pattern.arrays(frame.accesses)
+        emit, bases = self.emit, pattern.arrays(frame.known)
         group, start = self.groups[number], self.shared[number]
         name = self.names.get((pattern.key, True))
         if name is None:
             name = self._name(pattern, shared=True)
             self._define_shared(name, group, bases)
         for place, node in enumerate(bases, CONTEXT_WORDS):
-            self._into_context(place, f"ptr {frame.accesses[node].pointer}")
+            self._into_context(place, f"ptr {frame.access(node).pointer}")
         count = chunk_count(emit, group, self.threads)
         if start:
             many = emit.let(f"icmp sge i64 %rows, {start}")
@@ -358,17 +360,35 @@ ARENA, ROWS_ARENA, SCRATCH, SCRATCH_SIZE, CONTROL = range(5)  # entries behind t
 
 
 class _Frame:
-    """What one function knows of the table: addresses, which it reads at its beginning."""
+    """What one function knows of the table: addresses.
+
+    A group reads those that it needs before it begins: all of them together are more than there are
+    registers, and would be moved to memory again.
+
+    Attributes
+    ----------
+    known : set of Node
+        What lies in memory.
+    """
 
     def __init__(self, writer: _Writer, emit: Emitter) -> None:
         self.writer, self.emit = writer, emit
-        self.accesses = {
-            node: Access.contiguous(self.entry(place), node)
-            for node, place in writer.places.items()
-        }
-        self._read_arena(writer.memory)
+        self.slots = writer.memory.slots
+        self.known = {*writer.places, *self.slots}
+        self.fixed, self.growing = (
+            emit.let(f"load ptr, ptr {self.entry_place(entry)}") for entry in (ARENA, ROWS_ARENA)
+        )
+        up = emit.let(f"add i64 %rows, {ROW_STEP - 1}")
+        self.rows = emit.let(f"and i64 {up}, {-ROW_STEP}")
         emit.do(f"%scratch = load ptr, ptr {self.entry_place(SCRATCH)}")
         self.scope = Scope(emit, self.access, writer.products, writer.batch)
+        self.begin()
+
+    def begin(self) -> None:
+        """Addresses that are asked for from now on are read here."""
+        self.accesses: dict[Node, Access] = {}
+        self.reading = len(self.emit.lines)
+        self.emit.lines.append("")
 
     def entry(self, place: int) -> str:
         """An address in the table."""
@@ -380,20 +400,20 @@ class _Frame:
         place = nodes + len(self.writer.graph.outputs) + entry
         return self.emit.pointer("%table", str(place), "ptr")
 
-    def _read_arena(self, arena: memory.Memory) -> None:
-        emit = self.emit
-        fixed, growing = (
-            emit.let(f"load ptr, ptr {self.entry_place(entry)}") for entry in (ARENA, ROWS_ARENA)
-        )
-        up = emit.let(f"add i64 %rows, {ROW_STEP - 1}")
-        rows = emit.let(f"and i64 {up}, {-ROW_STEP}")
-        for node, slot in arena.slots.items():
-            offset = (
-                emit.let(f"mul i64 {rows}, {slot.offset}") if slot.of_rows else str(slot.offset)
-            )
-            pointer = emit.pointer(growing if slot.of_rows else fixed, offset, "i8")
-            self.accesses[node] = Access.contiguous(pointer, node)
-
     def access(self, node: Node) -> Access:
         """Where the elements of a node lie, through views."""
+        base = node
+        while base not in self.known:
+            base = base.operands[0]
+        if base not in self.accesses:
+            with self.emit.at(self.reading):  # what asks for it may be inside a loop
+                self.accesses[base] = Access.contiguous(self._pointer(base), base)
         return through_views(node, self.accesses)
+
+    def _pointer(self, node: Node) -> str:
+        if node not in self.slots:
+            return self.entry(self.writer.places[node])
+        emit, slot = self.emit, self.slots[node]
+        if not slot.of_rows:
+            return emit.pointer(self.fixed, str(slot.offset), "i8")
+        return emit.pointer(self.growing, emit.integer("mul", self.rows, str(slot.offset)), "i8")

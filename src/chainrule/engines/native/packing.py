@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from chainrule.engines.native.emitter import Emitter, Vector, function, prefetch
+from chainrule.engines.native.emitter import Emitter, Vector, function, mask_below, prefetch
 
 RUN = 8  # steps that are packed together, where lines are steps
 AHEAD = 16  # steps from the one that is packed to the one that is asked for
@@ -134,7 +134,7 @@ def _copy(
         if left and type_.lanes == 1:
             origin = emit.integer("smin", offset, emit.integer("sub", left, "1"))
         elif left:
-            mask = emit.mask_below(type_, emit.integer("sub", left, offset))
+            mask = mask_below(emit, type_, emit.integer("sub", left, offset))
         value = emit.masked_load(type_, emit.pointer(source, origin, type_.element), mask)
         emit.store(type_, value, emit.pointer(place, offset, type_.element))
 
