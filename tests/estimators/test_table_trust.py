@@ -38,6 +38,17 @@ def draws(seed: int) -> np.random.Generator:
 # Probabilities
 
 
+@pytest.mark.parametrize("temperature", [1.0, 1.5])
+def test_probabilities_of_float32_have_sums_of_float64(temperature: float) -> None:
+    """NumPy's ``choice`` refuses those whose sum is 1e-7 from 1, as the mean of members' may be."""
+    logits = np.random.default_rng(0).normal(size=(500, 6)).astype(np.float32)
+    p = np.exp(logits)
+    p /= p.sum(axis=1, keepdims=True)
+    given = p.astype(np.float64)
+    assert np.abs(given.sum(axis=1) - 1).max() > 5e-8
+    np.testing.assert_allclose(tempered(given, temperature).sum(axis=1), 1, rtol=1e-15)
+
+
 @pytest.mark.parametrize("truth", [0.3, 1.0, 4.0])
 def test_the_temperature_is_found(truth: float) -> None:
     draw = draws(0)

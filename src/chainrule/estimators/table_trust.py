@@ -31,15 +31,15 @@ _FITTING_ROWS = 10  # that the two numbers of a deviation need
 
 
 def tempered(probabilities: Array, temperature: float) -> Array:
-    """softmax(log p / T): surer below T = 1, less sure above.
+    """softmax(log p / T): surer below T = 1, less sure above; sums are 1 in float64.
 
     >>> tempered(np.array([[0.8, 0.2]]), 2.0).round(4).tolist()
     [[0.6667, 0.3333]]
     """
-    if temperature == 1:
-        return probabilities
-    logits = np.log(np.maximum(probabilities, _TINY)) / temperature
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    powers = probabilities
+    if temperature != 1:
+        logits = np.log(np.maximum(probabilities, _TINY)) / temperature
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     result: Array = powers / powers.sum(axis=1, keepdims=True)
     return result
 
