@@ -211,7 +211,7 @@ def test_products_of_a_module_share_their_kernels() -> None:
         set(re.findall(r"define internal void @(\w+)", text))
         for text in (product_text(x, TARGETS["avx512"], False) for x in (forward, backward))
     ]
-    assert names[0] & names[1] == {"kernel_v16f32_12x2of2", "pack_lanes_v16f32"}
+    assert names[0] & names[1] == {"kernel_v16f32_12x2of2", "pack_lanes_v16f32_by_16"}
 
 
 # nothing outside the buffers: every test above runs on guarded buffers; here a crash is an answer
