@@ -75,7 +75,7 @@ class Digits:
 def _drawn(emit: Emitter) -> None:
     """Rows drawn with replacement: (rows,) i64 at ``order``."""
     rows, order = "%rows", "%order"
-    _write_bits(emit, order, emit.let(f"mul i64 {rows}, 8"))
+    _fill(emit, order, emit.let(f"mul i64 {rows}, 8"))
     with emit.loop("0", rows) as row:
         pointer = emit.pointer(order, row.index, "i64")
         emit.store(I64, emit.let(f"urem i64 {emit.load(I64, pointer)}, {rows}"), pointer)
@@ -85,7 +85,7 @@ def _drawn(emit: Emitter) -> None:
 def _shuffled(emit: Structured) -> None:
     """A permutation of the rows: (rows,) i64 at ``order``."""
     rows, order, work = "%rows", "%order", "%work"
-    _write_bits(emit, order, emit.let(f"mul i64 {rows}, 4"))
+    _fill(emit, order, emit.let(f"mul i64 {rows}, 4"))
     first = emit.pointer(work, str(BUCKETS * COUNTER_BYTES), "i8")
     second = emit.pointer(first, emit.integer("add", rows, str(SPARE_PAIRS)), "i64")
     _write_pairs(emit, rows, order, first)
@@ -101,10 +101,15 @@ def _shuffled(emit: Structured) -> None:
     emit.do("ret void")
 
 
-def _write_bits(emit: Emitter, place: str, size: str) -> None:
+def _fill(emit: Emitter, place: str, size: str) -> None:
     """So many bytes of an epoch's own stream."""
+    emit.do(f"call void @fill(ptr %seed, i64 %epoch, ptr {place}, i64 {size})")
+
+
+def _filled(emit: Emitter) -> None:
     key = fold(emit, fold(emit, load_key(emit, "%seed"), "%epoch"), "0")
-    write_bits(emit, key, place, size, max(1, emit.target.vector_bytes // 4))
+    write_bits(emit, key, "%place", "%size", max(1, emit.target.vector_bytes // 4))
+    emit.do("ret void")
 
 
 def _pairs(emit: Emitter) -> Vector:
@@ -251,6 +256,7 @@ def _write_rows(emit: Emitter, rows: str, pairs: str, order: str) -> None:
 
 PARAMETERS = "ptr %seed, i64 %epoch, i64 %rows, ptr %order, ptr %work"
 PARTS = (
+    Part("fill", "ptr %seed, i64 %epoch, ptr %place, i64 %size", _filled),
     Part(SHUFFLED, PARAMETERS, _shuffled, linkage="external"),
     Part(DRAWN, PARAMETERS, _drawn, linkage="external"),
 )
