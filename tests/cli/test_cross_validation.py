@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from chainrule.cli import cross_validation, learn
 from chainrule.cli.cross_validation import cross_validated, parts
 from chainrule.cli.learn import MODEL, Asked, Learned, Work
 from chainrule.data import as_frame, write_csv
@@ -53,6 +54,29 @@ def test_the_mean_is_that_of_models_which_never_saw_their_fold() -> None:
     error = np.std(majority, ddof=1) / np.sqrt(2)
     assert error > 0
     assert learned.errors["majority class"]["accuracy"] == pytest.approx(error)
+
+
+def copies_on_both_sides() -> bool:
+    """Whether a table that holds every row twice is split between two that are equal."""
+    rows = {name: np.tile(each, 2) for name, each in houses(60, seed=0).items()}
+    alone, folded = (Asked("price", "auto", 0.15, 0, QUICK, folds=n) for n in (None, 3))
+    whole = Work.of(as_frame(rows), alone)
+    works = [whole, *parts(Work.of(as_frame(rows), folded), folded)]
+    for work in works:
+        assert sorted([*work.train, *work.test]) == list(range(120)) and len(work.test) >= 18
+    return any({*work.train % 60} & {*work.test % 60} for work in works)
+
+
+def test_no_copy_of_a_row_that_is_tested_was_trained_on() -> None:
+    assert not copies_on_both_sides()
+
+
+@pytest.mark.parametrize("module", [learn, cross_validation])
+def test_splits_of_rows_as_they_stand_are_found_out(
+    module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "kinds_of", lambda _: (np.arange(120), np.arange(120)))
+    assert copies_on_both_sides()
 
 
 def test_folds_go_by_group_and_by_time(run: Run, tmp_path: Path) -> None:

@@ -7,9 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from chainrule.cli.learn import Asked, Learned, Scores, Work, learn
+from chainrule.cli.learn import Asked, Learned, Scores, Work, learn, split_by
+from chainrule.estimators.table_repeats import kinds_of
 from chainrule.estimators.table_validation import folds, mean_and_error
 
 
@@ -20,13 +19,10 @@ def fold_folder(fold: int) -> str:
 
 def parts(work: Work, asked: Asked) -> Iterator[Work]:
     """The table with the rows of each fold to test on; columns are what the others say."""
-    group, time = (None if name is None else work.frame[name] for name in (asked.group, asked.time))
-    classes = None
-    if work.task == "classification":
-        classes = np.unique(work.column.as_texts(), return_inverse=True)[1]
-    rows, count = len(work.frame), asked.folds or 0
-    found = folds(rows, count, asked.seed, classes=classes, groups=group, times=time)
-    for each in found:
+    firsts, kinds = kinds_of([*work.frame.columns, work.column])
+    by = split_by(work.frame, work.column, work.task, asked, firsts)
+    for fold in folds(len(firsts), asked.folds or 0, asked.seed, **by):
+        each = fold.of_all(kinds)
         yield work.divided(each.train, each.held_out, each.how, asked)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from chainrule.data import Frame, Schema, infer_schema, infer_task
 from chainrule.errors import DataError, ParameterError
+from chainrule.estimators.table_repeats import kinds_of
 from chainrule.estimators.table_split import split_rows
 from chainrule.shapes import Array
 
@@ -222,18 +223,21 @@ def _apart(frame: Frame, column: Column, task: str, asked: Asked) -> tuple[Array
     if rows * asked.test < FEWEST_TESTED:
         reason = "none were asked for" if asked.test == 0 else "there are too few rows"
         return np.arange(rows), np.empty(0, np.int64), reason
+    firsts, kinds = kinds_of([*frame.columns, column])
+    found = split_rows(
+        len(firsts), asked.test, asked.seed, **split_by(frame, column, task, asked, firsts)
+    ).of_all(kinds)
+    return found.train, found.held_out, found.how
+
+
+def split_by(frame: Frame, column: Column, task: str, asked: Asked, rows: Array) -> dict[str, Any]:
+    """What splits of some rows are made by: their classes, and groups or times if asked for."""
     classes = None
     if task == "classification":
-        classes = np.unique(column.as_texts(), return_inverse=True)[1]
-    found = split_rows(
-        rows,
-        asked.test,
-        asked.seed,
-        classes=classes,
-        groups=None if asked.group is None else frame[asked.group],
-        times=None if asked.time is None else frame[asked.time],
-    )
-    return found.train, found.held_out, found.how
+        classes = np.unique(column.rows(rows).as_texts(), return_inverse=True)[1]
+    named = {"groups": asked.group, "times": asked.time}
+    given = {key: frame[name].rows(rows) for key, name in named.items() if name is not None}
+    return {"classes": classes, **given}
 
 
 @dataclass(frozen=True, eq=False)

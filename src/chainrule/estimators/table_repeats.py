@@ -73,6 +73,38 @@ def different_rows(columns: Sequence[Column], weights: Array | None) -> tuple[An
     return rows, None if (totals == totals[0]).all() else totals
 
 
+def kinds_of(columns: Sequence[Column]) -> tuple[Array, Array]:
+    """Rows that are to be on one side of a split, because they are equal.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        The features, and last the target.
+
+    Returns
+    -------
+    firsts : (m,) int64
+        The first row of each kind; of a table of counts all rows.
+    kinds : (n,) int64
+        The place in ``firsts`` of the one that each row is equal to.
+
+    Examples
+    --------
+    >>> from chainrule.data.frames import as_column
+    >>> x, y = np.array([[1.5, 2.5, 1.5, 3.5, 4.5, 5.5], [0.5, 7.5, 0.5, 0.1, 0.2, 0.3]])
+    >>> kinds_of([as_column(x, "x"), as_column(y, "y")])
+    (array([0, 1, 3, 4, 5]), array([0, 1, 0, 2, 3, 4]))
+    """
+    order, begins = _sorted(columns)
+    firsts = order[begins]
+    counts = np.diff(np.append(np.flatnonzero(begins), len(order)))
+    if begins.all() or _is_of_counts([column.rows(firsts) for column in columns], counts):
+        return np.arange(len(order)), np.arange(len(order))
+    found = np.empty_like(order)
+    found[order] = np.repeat(firsts, counts)
+    return np.unique(found, return_inverse=True)
+
+
 def light_rows(weights: Array) -> tuple[Array, Array | None]:
     """Rows to train on, so that none is heavier than a few mean ones: a batch would hang on it.
 

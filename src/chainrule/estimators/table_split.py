@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +31,25 @@ class Split:
     train: Array
     held_out: Array
     how: str
+
+    def of_all(self, kinds: Array) -> Split:
+        """The same of all rows, if one of each kind was split.
+
+        Parameters
+        ----------
+        kinds : (n,) int64
+            For each row the number of the one that stood for it.
+
+        Examples
+        --------
+        >>> found = Split(np.array([0, 2]), np.array([1]), "").of_all(np.array([0, 1, 1, 2, 0]))
+        >>> found.train.tolist(), found.held_out.tolist()
+        ([0, 3, 4], [1, 2])
+        """
+        train, held_out = (
+            np.flatnonzero(np.isin(kinds, chosen)) for chosen in (self.train, self.held_out)
+        )
+        return replace(self, train=train, held_out=held_out)
 
 
 def split_rows(
