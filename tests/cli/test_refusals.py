@@ -335,3 +335,14 @@ def test_numbers_that_leave_the_finite_ones(run: Run, tmp_path: Path) -> None:
     assert warning.startswith("chainrule: warning: training diverged: the loss was not finite")
     assert error.startswith("chainrule: no epoch was completed: the loss was not finite")
     assert result.exit_code == 2 and not (tmp_path / "m").exists()
+
+
+def test_an_output_among_the_tables_that_are_read_is_refused(tmp_path: Path) -> None:
+    folder, model = tmp_path / "tables", tmp_path / "m"
+    folder.mkdir()
+    write_csv(folder / "t.csv", flowers(40, 0))
+    out, why = folder / "out.csv", "would be one of the tables that"
+    trained = "train", folder, "--target", "kind", *FAST, "--out", model
+    assert why in refused(*trained, "--report", folder / "report.csv")
+    assert why in refused("predict", model, folder / "*.csv", "--out", out)
+    assert not out.exists() and not model.exists()

@@ -19,7 +19,7 @@ from chainrule.data import as_frame, csv_blocks, write_csv
 from chainrule.data.factored import Factored, joined
 from chainrule.data.frames import Frame
 from chainrule.data.shards import rows_of, share
-from chainrule.data.streams import ParquetStream, files_of, open_stream
+from chainrule.data.streams import ParquetStream, files_of, is_named, open_stream
 from chainrule.errors import DataError, MissingExtraError
 
 
@@ -282,3 +282,31 @@ def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"PAR1 and more")
     with pytest.raises(DataError, match="not a Parquet file, or damaged"):
         open_stream(path)
+
+
+@pytest.mark.parametrize(
+    ("file", "data", "named"),
+    [
+        ("d/out.csv", "d", True),
+        ("d/../d/out.csv", "d", True),
+        ("d/out.csv.gz", "d", True),
+        ("d/_out.csv", "d", False),
+        ("d/out.txt.json", "d", False),
+        ("d/e/out.csv", "d", False),
+        ("out.csv", "d", False),
+        ("d/out.csv", "d/*.csv", True),
+        ("d/out.csv", "d/o[mn]e*.csv", False),
+        ("d/e/out.csv", "d/*.csv", False),
+        ("d/e/out.csv", "d/**/*.csv", True),
+        ("d/out.csv", "d/one.csv", False),
+    ],
+)
+def test_what_would_be_named_once_it_is_written(
+    file: str, data: str, named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("d/e").mkdir(parents=True)
+    write_csv(Path("d/one.csv"), {"a": [1, 2]})
+    assert is_named(file, data) == named
+    Path(file).write_text("a\n1\n")
+    assert (Path(file).resolve() in [each.resolve() for each in files_of(data) or []]) == named

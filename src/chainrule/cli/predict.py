@@ -10,7 +10,7 @@ import click
 import numpy as np
 
 from chainrule.cli.console import listed, say_facts, say_numbers
-from chainrule.cli.settings import inputs_of, require_free
+from chainrule.cli.settings import inputs_of, require_apart, require_free
 from chainrule.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def predict(
     from chainrule.cli.tables import TableModel
     from chainrule.persist import atomic_write
 
+    require_apart(out, table)
     require_free(out, force=force, inputs=[model, *inputs_of(table)])
     loaded = TableModel.load(model)
     parts = _written(loaded, frames(table, not no_header), ids, keep)

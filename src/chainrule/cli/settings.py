@@ -101,6 +101,23 @@ def inputs_of(table: str) -> list[str]:
     return [table] if found is None else [os.fspath(each) for each in found]
 
 
+def require_apart(path: str | None, table: str) -> None:
+    """Refuse an output that would be one of the tables, the next time they are read.
+
+    Raises
+    ------
+    ParameterError
+        If the pattern or folder that names the tables names it too.
+    """
+    from chainrule.data.streams import is_named
+
+    if path is not None and is_named(path, table):
+        raise ParameterError(
+            f"{path!r} would be one of the tables that {table!r} names, the next time; write it"
+            " into another folder"
+        )
+
+
 def require_different(paths: Sequence[str]) -> None:
     """Refuse two outputs in one file.
 

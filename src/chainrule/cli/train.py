@@ -11,7 +11,13 @@ import click
 
 from chainrule.cli.console import note, say_facts, say_numbers
 from chainrule.cli.engines import engine_options, placed
-from chainrule.cli.settings import checked, inputs_of, require_different, require_free
+from chainrule.cli.settings import (
+    checked,
+    inputs_of,
+    require_apart,
+    require_different,
+    require_free,
+)
 from chainrule.data.scaling import SCALINGS
 
 if TYPE_CHECKING:
@@ -104,6 +110,7 @@ def _train(
     outputs = [options[name] for name in ("out", "report", "write_schema")]
     require_different([path for path in outputs if path is not None])
     for path in outputs:
+        require_apart(path, table)
         require_free(path, force=options["force"], inputs=inputs_of(table))
     if options["report"] is not None:
         from chainrule.cli.report import require_pictures

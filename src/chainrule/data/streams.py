@@ -6,6 +6,7 @@ import glob
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -76,6 +77,16 @@ def files_of(data: Any) -> list[Path] | None:
     if not found:
         raise DataError(f"{os.fspath(data)}: this {what} names no tables")
     return sorted(found)
+
+
+def is_named(file: str, data: str) -> bool:
+    """Whether a file, once it is written, is one of those that a pattern or a folder names."""
+    path, named = os.path.abspath(file), os.path.abspath(data)
+    if os.path.isdir(data):
+        beside = os.path.realpath(os.path.dirname(path)) == os.path.realpath(named)
+        return beside and _is_shown(Path(path)) and _is_table_path(path)
+    deep = "**" in data or path.count(os.sep) == named.count(os.sep)
+    return glob.has_magic(data) and not os.path.exists(data) and deep and fnmatch(path, named)
 
 
 def _is_shown(file: Path) -> bool:
