@@ -283,3 +283,12 @@ def test_no_rows_have_predictions_of_the_same_shape(engine: str, members: int) -
         model.predict(np.zeros((0, 2)))
     with pytest.raises(DataError, match="X has no rows"):
         model.fit(X[:0], y[:0])
+
+
+def test_arrays_that_predictions_read_cannot_be_resized() -> None:
+    network = Network([Linear(2, 2, name="a")], seed=0)
+    for assigned in (None, np.ones((2, 2))):
+        if assigned is not None:
+            network["a"].W = assigned
+        with pytest.raises(ValueError, match="does not own its data"):
+            network["a"].W.resize((1, 2), refcheck=False)

@@ -124,4 +124,5 @@ def _paired(nodes: Mapping[str, Any], arrays: Mapping[str, Array]) -> dict[Any, 
 def frozen(array: Any) -> Array:
     """A read-only array of the same numbers: ``array`` itself, or a view of it."""
     found = np.asarray(array)
-    return read_only(found.view()) if found.flags.writeable else found
+    owner = found.flags.writeable or found.flags.owndata
+    return read_only(found) if owner else found

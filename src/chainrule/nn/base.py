@@ -309,9 +309,10 @@ class Layer:
 
 
 def read_only(array: Array) -> Array:
-    """``array`` itself, from now on read-only."""
-    array.flags.writeable = False
-    return array
+    """A read-only view: what owns no memory cannot be resized while others read it."""
+    found = array.view()
+    found.flags.writeable = False
+    return found
 
 
 def last_extent(layer: Layer, wanted: int, input_shape: InputShape, source: str) -> tuple[int, ...]:
