@@ -6,7 +6,7 @@ import os
 
 from chainrule.errors import ParameterError
 
-COPIES = 4  # of all weights: themselves, their gradient, and two moments
+COPIES = 2  # of all weights: themselves and their gradient; most optimizers keep more
 
 
 def physical_bytes() -> int | None:
@@ -33,12 +33,13 @@ def require_memory(parameters: int, networks: int, itemsize: int) -> None:
     Raises
     ------
     ParameterError
-        If the weights, their gradient and an optimizer's moments are larger than all memory.
+        If the weights and their gradient alone are larger than all memory.
     """
     there, needed = physical_bytes(), COPIES * parameters * networks * itemsize
     if there is not None and needed > there:
+        most = there * networks // needed
         raise ParameterError(
             f"{networks:,} networks of {parameters:,} parameters take {needed / 2**30:,.0f} GiB to"
-            f" train, and this machine has {there / 2**30:,.0f}; train at most"
-            f" {there * networks // needed:,} at once, or smaller ones"
+            f" train, and this machine has {there / 2**30:,.0f}; train "
+            + (f"at most {most:,} at once, or smaller ones" if most else "a smaller one")
         )
