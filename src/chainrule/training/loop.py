@@ -288,7 +288,10 @@ class Training:
         columns |= {name: value[None] for name, value in self._validated().items()}
         if "learning_rate" in records:
             columns["learning_rate"] = records["learning_rate"][:, -1]
-        return {**columns, "gradient_norm": _mean_told(records["gradient_norm"])}
+        waits = getattr(self.method.optimizer, "accumulate", 1) > 1  # L-BFGS never does
+        norms = records["gradient_norm"]
+        norm = _mean_of_updates(norms) if waits else norms.mean(axis=1)
+        return {**columns, "gradient_norm": norm}
 
     def _validated(self) -> dict[str, Array]:
         """The validation loss and metrics; where there are any, a call is one epoch."""
@@ -456,8 +459,8 @@ def _go_on(training: Training, found: Moment) -> None:
     training.model.publish(training.snapshot)
 
 
-def _mean_told(sizes: Array) -> Array:
-    """The mean over those of an epoch's steps, (epochs, steps, ...), that tell a number."""
+def _mean_of_updates(sizes: Array) -> Array:
+    """The mean over those of an epoch's steps, (epochs, steps, ...), that end in an update."""
     told = ~np.isnan(sizes)
     total = np.where(told, sizes, 0).sum(axis=1)
     return np.where(told.any(axis=1), total / np.maximum(told.sum(axis=1), 1), np.nan)
