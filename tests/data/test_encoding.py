@@ -122,6 +122,13 @@ def test_letters_of_text_are_hashed() -> None:
     assert X[4].tolist() == [0] * 32 + [1]
 
 
+def test_no_texts_have_as_many_letters() -> None:
+    encoder = fitted({"name": ["Ann Lee", "Bob Lee", None, "x"]}, name="text")
+    some, none = (encoder.encode(as_frame({"name": each})).X for each in (["Ann"], []))
+    assert none.shape == (0, some.shape[1])
+
+
+
 CELLS = st.one_of(
     st.none(), st.text(max_size=5), st.integers(-(10**30), 10**30), st.floats(), st.booleans(),
     st.dates(), st.binary(max_size=3), st.just("1,5"), st.just("a"),

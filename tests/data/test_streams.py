@@ -310,3 +310,15 @@ def test_what_would_be_named_once_it_is_written(
     assert is_named(file, data) == named
     Path(file).write_text("a\n1\n")
     assert (Path(file).resolve() in [each.resolve() for each in files_of(data) or []]) == named
+
+
+def test_a_folder_of_a_pattern_that_may_not_be_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        write_csv(tmp_path / name / "t.csv", {"x": [1, 2]})
+    assert len(files_of(str(tmp_path / "*" / "*.csv")) or ()) == 2
+    monkeypatch.setattr("os.access", lambda path, mode: not str(path).endswith("b"))
+    with pytest.raises(PermissionError, match="the folder may not be read"):
+        files_of(str(tmp_path / "*" / "*.csv"))

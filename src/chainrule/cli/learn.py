@@ -384,7 +384,8 @@ def hidden_layers(text: str | None) -> tuple[int, ...] | None:
         size.isascii() and size.isdigit() and len(size) < 10 and int(size) for size in sizes
     ):
         raise ParameterError(
-            f"layers are whole numbers such as 64,32, or {NO_HIDDEN_LAYERS!r}; got {text!r}"
+            f"layers are whole numbers of at most nine digits such as 64,32, or"
+            f" {NO_HIDDEN_LAYERS!r}; got {text!r}"
         )
     found = tuple(map(int, sizes))
     count = sum(n_in * n_out for n_in, n_out in pairwise((1, *found, 1)))

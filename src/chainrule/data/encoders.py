@@ -434,7 +434,8 @@ class TextEncoder(ColumnEncoder):
 
     def encode(self, column: Column) -> Block:
         distinct, inverse = np.unique(column.as_texts(), return_inverse=True)
-        table = np.array([_hashed(text, self.width) for text in distinct.tolist()])
+        hashed = [_hashed(text, self.width) for text in distinct.tolist()]
+        table = np.reshape(hashed, (len(distinct), self.width))  # of no texts too
         plain = np.where(column.missing[:, None], 0.0, table[inverse])
         return _block(
             len(column),

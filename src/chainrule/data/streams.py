@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 from collections.abc import Iterator, Sequence
@@ -62,6 +63,8 @@ def files_of(data: Any) -> list[Path] | None:
     ------
     DataError
         If there are none.
+    PermissionError
+        If a folder may not be read.
     """
     if isinstance(data, (list, tuple)) and data and all(map(_is_table_path, data)):
         return [Path(each) for each in data]
@@ -71,12 +74,20 @@ def files_of(data: Any) -> list[Path] | None:
         found = [each for each in Path(data).iterdir() if _is_shown(each) and _is_table_path(each)]
         what = "folder"
     elif glob.has_magic(os.fspath(data)) and not os.path.exists(data):
-        found, what = [Path(each) for each in glob.glob(os.fspath(data), recursive=True)], "pattern"
+        found, what = _matches(os.fspath(data)), "pattern"
     else:
         return None
     if not found:
         raise DataError(f"{os.fspath(data)}: this {what} names no tables")
     return sorted(found)
+
+
+def _matches(pattern: str) -> list[Path]:
+    """The files of a pattern; a folder that may not be read is refused, not passed over."""
+    for folder in glob.glob(os.path.dirname(pattern) or os.curdir, recursive=True):
+        if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "the folder may not be read", folder)
+    return [Path(each) for each in glob.glob(pattern, recursive=True)]
 
 
 def is_named(file: str, data: str) -> bool:
