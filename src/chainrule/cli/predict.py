@@ -47,8 +47,8 @@ def predict(
     from chainrule.cli.tables import TableModel
     from chainrule.persist import atomic_write
 
-    require_apart(out, table)
     require_free(out, force=force, inputs=[model, *inputs_of(table)])
+    require_apart(out, table)
     loaded = TableModel.load(model)
     parts = _written(loaded, frames(table, not no_header), ids, keep)
     if out is None:

@@ -110,8 +110,8 @@ def _train(
     outputs = [options[name] for name in ("out", "report", "write_schema")]
     require_different([path for path in outputs if path is not None])
     for path in outputs:
-        require_apart(path, table)
         require_free(path, force=options["force"], inputs=inputs_of(table))
+        require_apart(path, table)
     if options["report"] is not None:
         from chainrule.cli.report import require_pictures
 

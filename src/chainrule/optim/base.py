@@ -203,8 +203,9 @@ class Optimizer(Settings, ABC):
         >>> from chainrule.optim import SGD
         >>> optimizer, w = SGD(0.5, accumulate=2), [np.array([1.0])]
         >>> _, state = optimizer.update(w, [np.array([2.0])], optimizer.init(w))
-        >>> optimizer.taken(w, [np.array([4.0])], state)
-        ([array([3.])], array(True))
+        >>> means, due = optimizer.taken(w, [np.array([4.0])], state)
+        >>> means, bool(due)
+        ([array([3.])], True)
         """
         if self.accumulate == 1:
             return gradients, None
