@@ -128,7 +128,6 @@ def test_no_texts_have_as_many_letters() -> None:
     assert none.shape == (0, some.shape[1])
 
 
-
 CELLS = st.one_of(
     st.none(), st.text(max_size=5), st.integers(-(10**30), 10**30), st.floats(), st.booleans(),
     st.dates(), st.binary(max_size=3), st.just("1,5"), st.just("a"),
