@@ -38,11 +38,7 @@ def predict(
 ) -> None:  # fmt: skip
     """Predict every row of a table, as CSV: part by part, however long it is.
 
-    TABLE is a file, a folder, or a pattern in quotes; several files have the same columns.
-
-    \b
-    chainrule predict houses.chainrule new.csv --out prices.csv
-    chainrule predict houses.chainrule "data/*.csv" --out prices.csv
+    TABLE is a file, a folder, or a pattern in quotes such as "data/part-??.csv".
 
     Columns are found by name. Each row gets its prediction, in the target's own labels or unit;
     for classes the probability of each; for numbers the ends of an interval that holds 90 % of
@@ -178,10 +174,7 @@ def _interval(found: Any) -> Sequence[Any]:
 def evaluate(model: str, table: str, no_header: bool) -> None:
     """Compare predictions with the target that a table holds.
 
-    TABLE is a file, a folder, or a pattern in quotes.
-
-    \b
-    chainrule evaluate houses.chainrule "data/*.csv"
+    TABLE is a file, a folder, or a pattern in quotes such as "data/part-??.csv".
     """
     from chainrule.cli.learn import MODEL, baseline_name, score_table
     from chainrule.cli.tables import TableModel

@@ -82,7 +82,7 @@ def train(context: click.Context, /, table: str, **options: Any) -> None:
 
     \b
     chainrule train houses.csv --target price --out houses.chainrule --report houses.html
-    chainrule train "data/*.parquet" --target y --out y.chainrule
+    chainrule train "data/part-??.parquet" --target y --out y.chainrule
     chainrule train big.csv --target y --checkpoints run --resume
 
     What the columns are is found out, said, and may be corrected. Rows are set apart for
