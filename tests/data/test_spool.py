@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,12 @@ from chainrule.engines import reference
 from chainrule.errors import DataError, ParameterError
 from chainrule.nn import Activation, BatchNorm, Dropout, Linear, Network
 from chainrule.optim import LBFGS
+from chainrule.training import data as training_data
+from chainrule.training.streaming import Portion
 
 ROWS = 1111
 BATCH = 100
+STATUS = Path("/proc/self/status")
 
 
 def data(rows: int = ROWS) -> tuple[Any, Any]:
@@ -260,3 +264,82 @@ def test_a_full_disk_is_said_in_one_sentence(monkeypatch: pytest.MonkeyPatch) ->
         pytest.raises(DataError, match=r"No space left on device.*set TMPDIR"),
     ):
         filled(rows, X, y)
+
+
+def test_rows_that_cannot_be_mapped_are_said_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(*arguments: Any, **settings: Any) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(spool.mmap, "mmap", refused)
+    with (
+        spooled(*data(300)) as rows,
+        pytest.raises(DataError, match=r"4,800 bytes .* \(Cannot allocate memory\); raise"),
+    ):
+        network().fit(rows, epochs=1)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_rows_that_are_not_finite_are_refused(value: float) -> None:
+    X, y = data()
+    with Spool([X[:50], y[:50]]) as rows:
+        X[1000, 2] = value
+        filled(rows, X, y)
+        with pytest.raises(DataError, match=rf"X has {value} in row \d+, column 2"):
+            network().fit(rows, epochs=1, batch_size=BATCH, seed=3)
+
+
+def test_rows_that_are_finite_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    genuine = training_data.check_finite
+
+    def counted(array: Any, what: str) -> None:
+        looked.append(len(array))
+        genuine(array, what)
+
+    monkeypatch.setattr(training_data, "check_finite", counted)
+    with spooled(*data()) as rows:
+        network().fit(rows, epochs=3, batch_size=BATCH, seed=3)
+    assert looked == [50]  # the sample
+
+
+def test_a_source_of_ones_own_is_looked_at_in_every_epoch() -> None:
+    """For it may change its rows."""
+
+    class Changing(Spool):
+        def portions(self, epoch: int, *arguments: Any, **settings: Any) -> Any:
+            for portion in super().portions(epoch, *arguments, **settings):
+                X, y = portion.rows
+                rows = [np.where(epoch == 1, np.nan, X), y]
+                yield Portion(rows, portion.first, portion.stop)
+
+    X, y = data()
+    with Changing([X[:50], y[:50]]) as rows, pytest.raises(DataError, match="X has nan"):
+        network().fit(filled(rows, X, y), epochs=3, batch_size=BATCH, seed=3)
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="needs the kernel's own account of memory")
+@pytest.mark.parametrize("forgets", [True, False])
+def test_memory_is_that_of_some_chunks(forgets: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 32 MiB on disk a few are in memory at a time; not so where none are let go."""
+    monkeypatch.setattr(spool, "window_rows", lambda row_bytes: 256)
+    if not forgets:
+        monkeypatch.setattr(spool._File, "forget", lambda self: None)
+    rows, width = 2**16, 128
+    block = np.ones((rows // SHARDS, width), np.float32)
+    with Spool([block[:1], block[:1, 0]]) as found:
+        for shard in range(SHARDS):
+            found.write(np.full(len(block), shard), [block, block[:, 0]])
+        before, most = mapped_bytes(), 0
+        for _ in found.portions(0, bounds_of(rows), 0, seed=0, shuffled=True):
+            most = max(most, mapped_bytes() - before)
+        assert (most < 20 * 2**20) == forgets
+        found.__exit__()
+        assert mapped_bytes() - before < 2**20  # else the disk space would not be given back
+
+
+def mapped_bytes() -> int:
+    """Memory that holds parts of files."""
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith("RssFile"))
+    return int(line.split()[1]) * 1024

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import tempfile
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -10,10 +11,11 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from chainrule.data.shards import SHARDS, Order, Window, window_rows
+from chainrule.data.shards import BLOCK_ROWS, SHARDS, Order, Window, window_rows
 from chainrule.engines.processes import gathered, place
 from chainrule.errors import DataError
 from chainrule.shapes import INT64, Array
+from chainrule.training.data import all_finite
 from chainrule.training.prefetch import prefetched
 from chainrule.training.streaming import Portion
 
@@ -27,6 +29,7 @@ class _File:
         self._file: Any = tempfile.TemporaryFile(  # noqa: SIM115 - closed with the spool
             prefix="chainrule-", buffering=0
         )
+        self._map: mmap.mmap | None = None
 
     def write(self, rows: Array) -> None:
         """Add rows behind the others."""
@@ -34,24 +37,44 @@ class _File:
         while left:
             left = left[self._file.write(left) :]
 
-    def read(self, blocks: Sequence[Sequence[int]], rows: Array) -> None:
-        """Fill ``rows`` with blocks of rows, each from a number up to below another."""
-        left = rows.reshape(-1).view(np.uint8).data
-        for first, stop in blocks:
-            self._file.seek(first * self.row_bytes)
-            end = (stop - first) * self.row_bytes
-            self._fill(left[:end])
-            left = left[end:]
+    @cached_property
+    def rows(self) -> Array:
+        """All rows, where the file is mapped into memory: nothing is read before it is used.
 
-    def _fill(self, left: memoryview) -> None:
-        while left:
-            size = self._file.readinto(left)
-            if not size:
-                raise DataError("a temporary file of rows was cut short")
-            left = left[size:]
+        Raises
+        ------
+        DataError
+            If the address space has no room for them.
+        """
+        size = self._file.tell()
+        if not size:
+            return file_rows(self, 0)
+        try:
+            self._map = mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_READ)
+        except OSError as reason:
+            raise DataError(
+                f"{size:,} bytes of encoded rows cannot be mapped into memory ({reason.strerror});"
+                " raise the limit of the address space (ulimit -v), or train on fewer rows"
+            ) from None
+        return np.frombuffer(self._map, self.dtype).reshape(-1, *self.row_shape)
+
+    def expect(self, blocks: Array) -> None:
+        """Have blocks of rows read from the disk meanwhile, each from a number up to another."""
+        narrow = BLOCK_ROWS * self.row_bytes < mmap.PAGESIZE  # whose neighbours are read anyway
+        if self._map is not None and not narrow and hasattr(mmap, "MADV_WILLNEED"):
+            for first, stop in (blocks * self.row_bytes).tolist():
+                low = first - first % mmap.PAGESIZE
+                self._map.madvise(mmap.MADV_WILLNEED, low, stop - low)
+
+    def forget(self) -> None:
+        """Let go of the memory of the rows that were used; they remain on the disk."""
+        if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
 
     def close(self) -> None:
-        """Give the disk space back."""
+        """Give the disk space back, which a file has as long as it is mapped."""
+        self._map = None
+        self.__dict__.pop("rows", None)
         self._file.close()
 
 
@@ -83,6 +106,7 @@ class Spool:
         self._files = [_File(array) for array in sample]
         self._hashes = [[hashlib.sha256() for _ in self._files] for _ in range(SHARDS)]
         self._counts = np.zeros(SHARDS, np.int64)
+        self._finite = True  # the features that were written
         self._others: list[Any] = []  # counts and digests of the shards that other processes have
 
     def __enter__(self) -> Self:
@@ -126,6 +150,7 @@ class Spool:
             If the disk is full.
         """
         self._counts += np.bincount(shards, minlength=SHARDS)
+        self._finite = self._finite and all_finite(np.asarray(arrays[0], self._files[0].dtype))
         try:
             for number, (file, rows) in enumerate(zip(self._files, arrays, strict=True)):
                 file.write(rows)
@@ -171,7 +196,7 @@ class Spool:
             if stop > first:
                 cut = int(bounds[stop - 1, 1]) - begin
                 mine = own[:cut] if self._others else None
-                yield Portion([each[:cut] for each in rows], first, stop, mine)
+                yield Portion([each[:cut] for each in rows], first, stop, mine, self._finite)
                 left, begin, first = [each[cut:].copy() for each in rows], begin + cut, stop
                 own = own[cut:]
             else:
@@ -182,7 +207,10 @@ class Spool:
         while number < order.chunks:
             windows = order.chunk(epoch, number, np.flatnonzero(self._counts).tolist())
             count = int(order.starts[number + 1] - order.starts[number])
-            yield _Places.of(windows, self._starts, count)
+            places = _Places.of(windows, self._starts, count)
+            for file in self._files:
+                file.expect(places.blocks)
+            yield places
             number += 1
 
     def _joined(self, file: _File, left: Array, places: _Places, skipped: int) -> Array:
@@ -190,10 +218,9 @@ class Spool:
         chosen = places.chosen[skipped:]
         found = file_rows(file, len(left) + len(chosen))
         found[: len(left)] = left
-        read = file_rows(file, int(places.own.sum()) + 1)
-        file.read(places.blocks, read[:-1])
-        read[-1] = self.sample[self._files.index(file)][0]
-        np.take(read, chosen, axis=0, out=found[len(left) :], mode="clip")  # needs no buffer
+        rows = file.rows if len(file.rows) else self.sample[self._files.index(file)]
+        np.take(rows, chosen, axis=0, out=found[len(left) :], mode="clip")  # needs no buffer
+        file.forget()
         return found
 
 
@@ -202,33 +229,48 @@ class _Places(NamedTuple):
 
     Attributes
     ----------
-    blocks : list of [int, int]
+    blocks : (m, 2) int64
         Where rows begin and end that lie next to each other in the files.
     chosen : (n,) int64
-        Places in all blocks, one behind the other, in the order of the epoch; the place behind
-        all of them for rows that another process has.
-    own : (n,) bool
-        Which rows this process has.
+        The numbers of the rows in the files, in the order of the epoch; -1 for those that another
+        process has.
     """
 
-    blocks: list[list[int]]
+    blocks: Array
     chosen: Array
-    own: Array
+
+    @property
+    def own(self) -> Array:
+        """Which rows this process has: (n,) bool."""
+        return self.chosen >= 0
 
     @classmethod
     def of(cls, windows: Sequence[Window], starts: Array, count: int) -> _Places:
         """From windows of shards, which begin at some rows of the files, in a chunk of rows."""
         if not windows:
-            return cls([], np.zeros(count, INT64), np.zeros(count, bool))
-        blocks = [window.blocks + starts[window.shard] for window in windows]
-        last, base = sum(len(window.order) for window in windows), 0
+            return cls(np.empty((0, 2), INT64), np.full(count, -1))
         there = windows[0].there
-        places = np.full(there.shape[::-1], last, INT64)
+        places = np.full(there.shape[::-1], -1, INT64)
+        blocks = np.concatenate([window.blocks + starts[window.shard] for window in windows])
+        numbers, base = _numbers(blocks), 0
         for window in windows:
-            np.add(window.order, base, out=places[window.shard, : len(window.order)])
-            base += len(window.order)
-        chosen = places.T[there]
-        return cls(np.concatenate(blocks).tolist(), chosen, chosen < last)
+            stop = base + len(window.order)
+            places[window.shard, : stop - base] = numbers[base:stop][window.order]
+            base = stop
+        whole = places.size == count
+        return cls(blocks, places.T.reshape(-1) if whole else places.T[there])
+
+
+def _numbers(blocks: Array) -> Array:
+    """All numbers from one up to below another, one block behind the other.
+
+    >>> _numbers(np.array([[3, 5], [0, 1]])).tolist()
+    [3, 4, 0]
+    """
+    lengths = blocks[:, 1] - blocks[:, 0]
+    offsets = blocks[:, 0] - np.append(0, np.cumsum(lengths[:-1]))
+    found: Array = np.repeat(offsets, lengths) + np.arange(lengths.sum())
+    return found
 
 
 def file_rows(file: _File, count: int) -> Array:

@@ -103,7 +103,12 @@ class Architecture:
         return sum(map(count_of, self.layers))
 
     def as_rows(
-        self, X: npt.ArrayLike, row_shape: InputShape = None, what: str = "X", fewest: int = 1
+        self,
+        X: npt.ArrayLike,
+        row_shape: InputShape = None,
+        what: str = "X",
+        fewest: int = 1,
+        finite: bool = False,
     ) -> Array:
         """``X`` as rows that the network can take, of its element type.
 
@@ -116,13 +121,15 @@ class Architecture:
             How messages call ``X``.
         fewest : int
             Rows that there have to be, 0 or 1.
+        finite : bool
+            Whether ``X`` is known to be finite.
 
         Raises
         ------
         ShapeError, DtypeError, DataError
             If ``X`` is not what the network takes.
         """
-        rows = as_features(X, self.dtype, row_shape or self.input_shape, what, fewest)
+        rows = as_features(X, self.dtype, row_shape or self.input_shape, what, fewest, finite)
         self.layers[0].check_rows(rows, what)
         return rows
 

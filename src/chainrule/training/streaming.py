@@ -25,12 +25,15 @@ class Portion(NamedTuple):
         The first of the steps, and the one behind the last.
     own : (n,) bool, optional
         Which rows this process has read, where several read some each; others stand for the rest.
+    finite : bool
+        Whether the features are known to be finite, and need not be looked at.
     """
 
     rows: Sequence[Array]
     first: int
     stop: int
     own: Array | None = None
+    finite: bool = False
 
 
 @runtime_checkable
@@ -78,19 +81,23 @@ class Streamed:
     ----------
     source : RowSource
     features : callable
-        From features to rows of the network's element type.
+        From features, and whether they are known to be finite, to rows of the network's element
+        type.
     targets : callable
     """
 
     source: RowSource
-    features: Callable[[Array], Array]
+    features: Callable[[Array, bool], Array]
     targets: Callable[[Array], Array]
 
     @classmethod
     def of(cls, source: RowSource, architecture: Any, loss: Loss, n_out: int) -> Streamed:
         """For a network and its loss."""
-        dtype = architecture.dtype
-        return cls(source, architecture.as_rows, lambda y: loss.prepare(y, n_out, dtype))
+        return cls(
+            source,
+            lambda X, finite: architecture.as_rows(X, finite=finite),
+            lambda y: loss.prepare(y, n_out, architecture.dtype),
+        )
 
     def portions(
         self, epochs: range, bounds: Array, first: int, *, seed: int, shuffled: bool
@@ -114,7 +121,7 @@ class Streamed:
                 ):
                     X, y, *weights = portion.rows
                     done = portion.stop
-                    rows = [self.features(X), self.targets(y), *weights]
+                    rows = [self.features(X, portion.finite), self.targets(y), *weights]
                     if portion.own is not None:
                         rows = [Spread.of(each, portion.own) for each in rows]
                     yield portion._replace(rows=rows)
