@@ -10,6 +10,7 @@ from contextlib import suppress
 from threading import Barrier
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from chainrule.engines import processes
@@ -235,3 +236,17 @@ def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         meet("127.0.0.1", free_port(), 0, 3, "v1")
     with pytest.raises(EngineError, match=r"process 0 cannot be reached at 127.0.0.1"):
         meet("127.0.0.1", free_port(), 1, 3, "v1")
+
+
+def test_what_accidents_change_changes_the_checksum() -> None:
+    rows = np.random.default_rng(0).standard_normal((9000, 7)).astype(np.float32)
+    late, early, swapped = rows.copy(), rows.copy(), rows.copy()
+    late[-1, -1] += 1
+    early[3, 2] = np.nextafter(early[3, 2], np.float32(np.inf))
+    swapped[[0, 5000]] = swapped[[5000, 0]]
+    given = [rows, late, early, swapped, rows[::-1], rows[:, ::-1], rows[:-1], rows.astype(float)]
+    assert len({processes._checksum([each]) for each in given}) == len(given)
+    assert processes._checksum([rows]) == processes._checksum([np.asfortranarray(rows)])
+    assert processes._checksum([rows[:5], rows]) != processes._checksum([rows, rows[:5]])
+    for few in (np.float64(3), np.arange(3), np.zeros((0, 4)), np.array([True, False])):
+        assert processes._checksum([np.asarray(few)]) == processes._checksum([np.asarray(few)])
