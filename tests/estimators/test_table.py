@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -554,10 +554,17 @@ def test_features_out_of_reach_are_flagged(size: float) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=10_000)
-@given(frames(), alike(0, 3), st.booleans())
-def test_ten_thousand_frames(train: Example, test: list[Any], classes: bool) -> None:
-    check_any_frame(train, test, classes)
+@pytest.mark.parametrize("number", range(40))
+def test_ten_thousand_frames(number: int) -> None:
+    """In parts of a minute or two, each with examples of its own."""
+
+    @seed(number)
+    @settings(max_examples=250)
+    @given(frames(), alike(0, 3), st.booleans())
+    def check(train: Example, test: list[Any], classes: bool) -> None:
+        check_any_frame(train, test, classes)
+
+    check()
 
 
 def test_scores_need_a_row_with_a_target() -> None:
