@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,9 +11,12 @@ import pytest
 
 pytest.importorskip("jax", reason="the xla engine needs JAX")
 
+import jax
+
 import chainrule as cr
 from chainrule.engines.xla import table
 from chainrule.engines.xla.engine import XlaEngine
+from chainrule.engines.xla.function import Traceable
 from chainrule.errors import DtypeError
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import intern
@@ -76,6 +80,29 @@ def test_a_wrong_row_of_the_table_is_caught(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(table.TABLE, "cos", "sin")
     with pytest.raises(AssertionError, match="xla differs"):
         check(sampled("cos"))
+
+
+def products() -> tuple[set[tuple[int, int]], Graph]:
+    """The shapes of the products that XLA makes of the gradient of a layer with few outputs."""
+    x, slopes = cr.input((64, 40), "float32"), cr.input((64, 5), "float32")
+    ways = {"transpose_a": True, "transpose_b": False}
+    graph = Graph((x, slopes), (intern(registered()["matmul"], (x, slopes), ways),))
+    text = jax.jit(Traceable(graph, "float32")).lower(
+        [np.ones(node.shape, "float32") for node in graph.inputs]
+    )
+    found = re.findall(r"\[(\d+),(\d+)\]\S* dot\(", text.compile().as_text())
+    return {(int(rows), int(columns)) for rows, columns in found}, graph
+
+
+def test_of_the_sides_of_a_product_the_far_smaller_one_is_transposed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shapes, graph = products()
+    assert shapes == {(5, 40)}
+    draw = np.random.default_rng(0).standard_normal
+    check_engines(graph, *[draw((64, n), np.float32) for n in (40, 5)], engine=XlaEngine())
+    monkeypatch.setattr(table, "FAR_SMALLER", 9)
+    assert products()[0] == {(40, 5)}
 
 
 # Special numbers

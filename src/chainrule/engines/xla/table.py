@@ -14,6 +14,7 @@ from chainrule.engines.xla.threefry import fold_in, random_bits
 from chainrule.shapes import INT64, Dtype
 
 Lowering = Callable[..., Any]
+FAR_SMALLER: Final = 8  # times fewer columns
 
 
 def _rounding(name: str) -> Lowering:
@@ -126,7 +127,14 @@ def _place(name: str) -> Lowering:
 
 
 def _matmul(a: Any, b: Any, transpose_a: bool, transpose_b: bool, precision: str) -> Any:
-    """The product of matrices; in bfloat16, operands are rounded and sums stay in float32."""
+    """The product of matrices; in bfloat16, operands are rounded and sums stay in float32.
+
+    On processors XLA copies what is transposed: of aᵀ b = (bᵀ a)ᵀ the side is chosen where that is
+    the far smaller one, as in the gradient of a wide layer with a few outputs.
+    """
+    if transpose_a and not transpose_b and b.shape[-1] * FAR_SMALLER <= a.shape[-1]:
+        turned = _matmul(b, a, True, False, precision)
+        return lax.optimization_barrier(turned).mT  # without which XLA would turn it back
     left, right = (x.mT if turned else x for x, turned in ((a, transpose_a), (b, transpose_b)))
     if precision == "bfloat16" and a.dtype == jnp.float32:
         bits = jnp.finfo(jnp.bfloat16)  # astype alone would be left out on processors
