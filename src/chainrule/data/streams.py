@@ -7,6 +7,7 @@ import glob
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from fnmatch import fnmatch
 from functools import cached_property
 from importlib import import_module
@@ -119,7 +120,8 @@ def open_stream(data: Any, *, header: bool = True) -> TableStream:
     Parameters
     ----------
     data : path, glob pattern, folder, or list of paths
-        Of CSV files, plain or compressed by gzip, or Parquet files, all with the same columns.
+        Of CSV files, plain or compressed by gzip, or Parquet files, all with the same columns, in
+        any order.
     header : bool
         Whether the first line of a CSV file names the columns.
 
@@ -172,11 +174,17 @@ class _Files:
         self.names = self._names(files[0])
         for file in files[1:]:
             others = self._names(file)
-            if others != self.names:
+            if len(others) != len(self.names) or {*others} != {*self.names}:
                 raise DataError(f"{file}: {_difference(self.names, others)}, as in {files[0]}")
 
     def _names(self, file: Path) -> tuple[str, ...]:
         raise TypeError(f"{type(self).__name__} must define _names(file)")
+
+    def _in_order(self, frame: Frame) -> Frame:
+        """Columns in the order of the first file."""
+        if frame.names == self.names:
+            return frame
+        return replace(frame, columns=tuple([frame[name] for name in self.names]))
 
     @contextmanager
     def _reading(self, file: Path) -> Iterator[None]:
@@ -210,7 +218,7 @@ def _difference(names: tuple[str, ...], others: tuple[str, ...]) -> str:
     if lacking:
         return f"has no column {lacking[0]!r}"
     more = [name for name in others if name not in names]
-    return f"has a column {more[0]!r} that is not" if more else "its columns are not in this order"
+    return f"has a column {(more or others)[0]!r} that is not"
 
 
 class CsvStream(_Files):
@@ -241,7 +249,7 @@ class CsvStream(_Files):
         for file in self.files:
             with self._reading(file):
                 for frame in csv_frames(file, self.header, self._forms[file]):
-                    yield from _within(first, frame, rows)
+                    yield from _within(first, self._in_order(frame), rows)
                     first += len(frame)
                     if rows is not None and first >= rows.stop:
                         return
@@ -331,11 +339,11 @@ class ParquetStream(_Files):
             opened = self._opened(file, binary)
             try:
                 for batch in opened.iter_batches(READ_ROWS, row_groups=groups):
-                    columns = [
-                        _column(n, a) for n, a in zip(self.names, batch.columns, strict=True)
-                    ]
+                    names = batch.schema.names
+                    columns = [_column(n, a) for n, a in zip(names, batch.columns, strict=True)]
                     numbers = np.arange(place, place + batch.num_rows)
-                    yield place, Frame(os.fspath(file), tuple(columns), numbers=numbers)
+                    found = Frame(os.fspath(file), tuple(columns), numbers=numbers)
+                    yield place, self._in_order(found)
                     place += batch.num_rows
             except (self._arrow.ArrowException, OSError) as reason:
                 raise DataError(f"{file}: not a Parquet file, or damaged ({reason})") from None
