@@ -147,6 +147,23 @@ def test_a_dry_run_says_what_the_columns_are(run: Run, table: Path, tmp_path: Pa
     assert re.search(r"^width +category", result.stdout, re.M)
 
 
+@pytest.mark.parametrize(
+    ("target", "task", "message"),
+    [
+        ("7", "regression", "the target 'y' is 7 in every row"),
+        ("7", "classification", "has one class only"),
+        ("abc", "regression", "line 2: the target 'y' is \"abc\", which is not a number"),
+    ],
+)
+def test_a_dry_run_refuses_the_targets_that_training_refuses(
+    tmp_path: Path, target: str, task: str, message: str
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("x,y\n" + "".join(f"{row}.5,{target}\n" for row in range(30)))
+    for option in (["--quiet"], ["--dry-run"]):
+        assert message in refused("train", path, "--target", "y", "--task", task, *option)
+
+
 def test_targets_by_place_and_tables_without_header(run: Run, tmp_path: Path) -> None:
     rows = flowers(120, seed=0)
     path = tmp_path / "t.csv"

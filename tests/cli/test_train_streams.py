@@ -82,10 +82,39 @@ def test_a_dry_run_says_what_the_columns_are(run: Run, folder: Path) -> None:
     assert "kind    category" in result.stdout
 
 
-def test_what_needs_all_rows_at_once_is_refused(folder: Path) -> None:
+def test_a_dry_run_refuses_the_targets_that_training_refuses(run: Run, folder: Path) -> None:
+    for part in sorted(folder.iterdir()):
+        text = part.read_text().replace("down", "up")
+        part.write_text(text)
+    command = ("train", folder, "--target", "y", "--task", "classification")
+    for option in (["--quiet"], ["--dry-run"]):
+        assert "has one class only, 'up'" in refused(*command, *option)
+    assert "is not a number" in refused(*command[:-1], "regression", "--dry-run")
+
+
+def test_what_needs_all_rows_at_once_is_refused_of_large_tables(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_streaming, "STREAMED_BYTES", 2**10)
     for option in (["--cv", 3], ["--time", "x"]):
         sentence = refused("train", folder, "--target", "y", *option)
-        assert "need a table that fits into memory" in sentence
+        assert "need all rows at once" in sentence
+
+
+def test_small_folders_have_all_rows_at_once(run: Run, folder: Path) -> None:
+    """And their rows are numbered through all files."""
+    seed = ["--target", "y", "--seed", "1"]
+    said = facts(run("train", folder, *seed, "--cv", 2, "--dry-run").stdout.partition("\n\n")[2])
+    assert said["rows"] == said["to learn from"] == "600"
+    assert said["to test"] == "0 (each is tested in one of 2 folds)"
+    said = facts(
+        run("train", folder, *seed, "--time", "x", "--dry-run").stdout.partition("\n\n")[2]
+    )
+    assert "the latest by 'x'" in said["to test"]
+    last = sorted(folder.iterdir())[-1]
+    last.write_text(last.read_text() + "0.1,a,1e999\n")
+    number = ["--task", "regression", "--cv", 2, "--dry-run"]
+    assert "data, row 0: the target 'y'" in refused("train", folder, "--target", "y", *number)
 
 
 def test_whole_groups_test(run: Run, folder: Path) -> None:

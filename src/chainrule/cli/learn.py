@@ -150,15 +150,21 @@ class Work:
         from chainrule.data.factored import joined
         from chainrule.data.streams import open_stream
         from chainrule.estimators.table_settings import REGRESSION, streamed_settings
+        from chainrule.estimators.table_streaming import STREAMED_BYTES
         from chainrule.estimators.table_survey import Survey
 
+        stream = open_stream(table, header=header)
         if asked.folds or asked.time:
+            if stream.bytes <= STREAMED_BYTES:
+                whole = joined([frame for _, frame in stream.frames()])
+                whole = replace(whole, source=stream.source, lines=None, numbers=None)
+                return cls.of(whole, asked)  # whose rows are numbered through all files
             raise ParameterError(
-                f"{table}: --cv and --time need a table that fits into memory, and this"
-                " one is read in blocks; leave them out, or give one file with some of the rows"
+                f"{table}: --cv and --time need all rows at once, and tables of more than"
+                f" {STREAMED_BYTES >> 20} MiB are read in blocks; leave them out, or give some of"
+                " the rows"
             )
         share = streamed_settings(REGRESSION, 1, **asked.chosen).validation
-        stream = open_stream(table, header=header)
         target = _target(stream.names, asked.target)
         survey = Survey.of(
             stream, target, asked.seed, test=asked.test, validation=share, group=asked.group
@@ -175,6 +181,17 @@ class Work:
             frame, column, task, numbers[:many], numbers[many:], schema, survey.without_target,
             f"{len(survey.test):,} {how}", survey,
         )  # fmt: skip
+
+    def require_target(self) -> None:
+        """Refuse a target that the training would refuse: a :class:`DataError` says why."""
+        from chainrule.estimators.table_learning import Problem, target_of
+        from chainrule.estimators.table_streaming import usable_target
+
+        if self.survey is None:
+            frame, column = self.frame.rows(self.train), self.column.rows(self.train)
+            target_of(Problem.of(frame, column, self.task))
+        else:
+            usable_target(self.survey, self.task)
 
     @property
     def rows(self) -> tuple[int, int]:

@@ -41,7 +41,9 @@ def _kinds(command: Any) -> Any:
 
 @click.command()
 @click.argument("table", type=PATH)
-@click.option("--target", required=True, metavar="COLUMN", help="To predict: a name or a place.")
+@click.option(
+    "--target", required=True, metavar="COLUMN", help="To predict: a name, or a place from 0."
+)
 @click.option("--task", type=click.Choice(TASKS), default="auto", show_default=True)
 @click.option("--no-header", is_flag=True, help="The first line is a row; columns are x0, x1, ...")
 @click.option("--schema", type=PATH, metavar="FILE", help="What the columns are, as JSON.")
@@ -121,6 +123,8 @@ def _train(
         work = Work.of_stream(table, asked, header=header)
     else:
         work = Work.of(as_frame(table, header=header), asked)
+    if options["dry_run"]:
+        work.require_target()
     if speaks:
         _say_schema(work, options)
     if options["write_schema"] is not None:

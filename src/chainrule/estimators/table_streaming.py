@@ -73,14 +73,7 @@ def learn_stream(survey: Survey, task: str, request: Request) -> TableModel:
     """
     _require_streamable(request)
     settings = streamed_settings(task, survey.learned_from, **request.chosen)
-    read = _Reader.of(survey, task)
-    sample, y = read(survey.sample)
-    if not len(y):
-        raise DataError(f"{survey.stream.source}: no row is left to train on")
-    if read.classes is None and y.min() == y.max():
-        everywhere = len(survey.labels) == 1
-        where = "every row" if everywhere else f"each of {len(y):,} rows that were drawn"
-        raise DataError(f"the target {survey.target!r} is {y[0]:g} in {where}")
+    read, sample = usable_target(survey, task)
     encoder = encoder_of(sample, request, settings.scaling)
     if survey.learned_from > len(sample):
         frames = (frame for _, frame in survey.training_frames())
@@ -95,6 +88,25 @@ def learn_stream(survey: Survey, task: str, request: Request) -> TableModel:
         facts = facts_of(survey.without_target, data, settings, outcome.history, request)
     facts["duplicates"] = twins.count
     return TableModel(survey.target, target, encoder, outcome.network, outcome.trust, facts)
+
+
+def usable_target(survey: Survey, task: str) -> tuple[_Reader, Frame]:
+    """How targets are read, and the sample without them.
+
+    Raises
+    ------
+    DataError
+        If there is no row to train on, or the target is no number, of one value or of one class.
+    """
+    read = _Reader.of(survey, task)
+    sample, y = read(survey.sample)
+    if not len(y):
+        raise DataError(f"{survey.stream.source}: no row is left to train on")
+    if read.classes is None and y.min() == y.max():
+        everywhere = len(survey.labels) == 1
+        where = "every row" if everywhere else f"each of {len(y):,} rows that were drawn"
+        raise DataError(f"the target {survey.target!r} is {y[0]:g} in {where}")
+    return read, sample
 
 
 def _require_streamable(request: Request) -> None:
