@@ -478,6 +478,11 @@ def test_other_rows_and_layers_do_not_go_on(tmp_path: Path) -> None:
     nearly[50, 2] = np.nextafter(np.float32(nearly[50, 2]), np.float32(2))
     with pytest.raises(ParameterError, match="whose training rows was"):
         network().fit(nearly, Y, epochs=30, checkpoints=tmp_path, resume=True)
+    with pytest.raises(ParameterError, match="whose training rows was"):  # not its rate's steps
+        rate = Adam(Cosine(0.1))
+        fit(network(), tmp_path / "annealed", 2, optimizer=rate)
+        network().fit(X[:40], Y[:40], epochs=2, optimizer=rate, batch_size=32, seed=7,
+                      checkpoints=tmp_path / "annealed", resume=True)  # fmt: skip
     wider = Network([Linear(4, 3), Activation("softmax")])
     with pytest.raises(ParameterError, match="whose layer 'linear1' was Linear"):
         wider.fit(X, Y, epochs=30, checkpoints=tmp_path, resume=True)

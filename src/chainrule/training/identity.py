@@ -37,11 +37,11 @@ def facts_of(layers: Sequence[Layer], task: Task, plan: Plan, optimizer: Any) ->
         **{f"layer {layer.name!r}": described(layer) for layer in layers},
         "loss": described(objective.loss),
         "regularization": described(objective.regularization),
-        "optimizer": described(optimizer),
-        **{name: getattr(plan, name) for name in PLANNED},
-        "engine": get_engine(plan.engine).name,
         "training rows": digest(task.rows) if task.stream is None else task.stream.source.digest,
         "validation rows": digest(task.validation or ()),
+        **{name: getattr(plan, name) for name in PLANNED},
+        "optimizer": described(optimizer),  # which knows its steps: those of rows and batches
+        "engine": get_engine(plan.engine).name,
     }
 
 
