@@ -342,3 +342,15 @@ def test_rows_that_are_refused_leave_an_estimator_as_it_was(warm_start: bool) ->
     assert vars(model).keys() == before.keys()
     assert all(vars(model)[name] is value for name, value in before.items())
     np.testing.assert_array_equal(model.predict_proba(X), probabilities)
+
+
+def test_a_first_part_that_is_refused_leaves_nothing_behind() -> None:
+    """Else other classes could not be named in the next call."""
+    model = MLPClassifier()
+    with pytest.raises(ValueError, match=r"nan|NaN"):
+        model.partial_fit([[np.nan], [1.0]], [0, 1], classes=[0, 1])
+    assert not hasattr(model, "classes_")
+    model.partial_fit([[0.0], [1.0]], ["a", "b"], classes=["a", "b"])
+    with pytest.raises(ValueError, match=r"nan|NaN"):
+        model.partial_fit([[np.nan], [1.0]], ["a", "b"])
+    assert model.classes_.tolist() == ["a", "b"]

@@ -214,11 +214,17 @@ class MLPClassifier(ClassifierMixin, Multilayer):
                 f"class_weight={self.class_weight!r} needs all rows at once; give partial_fit a"
                 " dict of class to weight"
             )
-        if self._is_first_call(classes):
+        first = self._is_first_call(classes)
+        if first:
             multilabel = type_of_target(y).startswith("multilabel")
             self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
             self.classes_ = unique_labels(classes)
-        return self._fit(X, y, sample_weight, incremental=True)
+        try:
+            return self._fit(X, y, sample_weight, incremental=True)
+        except Exception:
+            if first:  # nothing is known of classes before anything was learned
+                del self.classes_, self._label_binarizer
+            raise
 
     def predict(self, X: Any) -> Any:
         """The most probable class of each row; of several labels those above 1/2."""
