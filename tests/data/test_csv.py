@@ -168,6 +168,10 @@ def test_cells_written_by_the_standard_library_are_read(folder: Path, cells: Any
         ("a,b\n1,2,3\n", "line 2: the header has 2 cells, this row 3"),
         ('a,b\n"1\n\n",2\n3\n', "line 5: the header has 2 cells, this row 1"),
         ("a,b,a\n1,2,3\n", "line 1: two columns are called 'a'; rename one"),
+        (
+            "3,5,a,5\n1,2,b,3\n",
+            "are called '5'; rename one or, if this is a row, say that there is no",
+        ),
         ("a, a \n1,2\n", "line 1: two columns are called 'a'"),
         (",a,b\n0,1,2\n", "line 1: column 1 of 3 has no name; name it, or remove it if it only"),
         ("a,b,\n0,1,2\n", "line 1: column 3 of 3 has no name"),

@@ -327,7 +327,10 @@ def _header(line: int, header: list[str], source: str) -> tuple[str, ...]:
                 "name it, or remove it if it only counts the rows"
             )
         if names.index(name) < position:
-            raise DataError(f"{source}, line {line}: two columns are called {name!r}; rename one")
+            raise DataError(
+                f"{source}, line {line}: two columns are called {name!r}; rename one or, if this is"
+                " a row, say that there is no header"
+            )
     if _looks_like_data(names):
         raise DataError(
             f"{source}, line {line}: holds numbers where column names are needed; add a header, or"
