@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from typing import Any
 
 import numpy as np
 import pytest
 
-from chainrule.data.frames import as_column
-from chainrule.estimators import table_learning
+from chainrule.data.cells import texts
+from chainrule.data.frames import Column, as_column
+from chainrule.estimators import table_learning, table_repeats
 from chainrule.estimators.table import TableClassifier, TableRegressor
+from chainrule.estimators.table_learning import Data
 from chainrule.estimators.table_repeats import HEAVIEST, different_rows, light_rows
 
 FAST: dict[str, Any] = {
@@ -103,6 +107,35 @@ def test_cells_that_are_no_numbers_but_read_like_one_are_other_cells() -> None:
     column = as_column(["01", "1", "1.0", "nan-", "01"], "code")
     rows, weights = different_rows([column], np.array([0.5, 1, 1, 1, 1]))
     assert weights is not None and sorted(weights) == [1, 1, 1, 1.5] and len(rows) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("1.5", 1.5), ("3", 3.0), ("3.0", 3.0), ("-0", 0.0), ("1e+16", 1e16), ("-inf", -np.inf)],
+)
+def test_a_number_and_what_it_is_written_as_have_one_mark(text: str, number: float) -> None:
+    assert mark(as_column([text, "word"], "x")) == mark(as_column([number, 7.5], "x"))
+
+
+@pytest.mark.parametrize("text", ["03", "1.50", "1e16", "1_0", "+1", "INF", "nano", "", "."])
+def test_other_texts_have_the_mark_of_a_digest(text: str) -> None:
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    assert mark(Column("x", texts([text]), np.zeros(1, bool))) == int.from_bytes(digest, "little")
+
+
+def mark(column: Column) -> int:
+    return int(table_repeats._marks(column)[0][0])
+
+
+def test_rows_of_which_none_is_heavy_are_not_copied() -> None:
+    X, y = np.arange(20.0).reshape(10, 2), np.arange(10)
+    weights = np.linspace(0.5, 1.5, 10)
+    data = Data(X, y, X[:0], y[:0], weights, weights[:0], "")
+    light = data.lightened()
+    assert light.X is X and light.y is y
+    np.testing.assert_array_equal(light.weights, weights)
+    heavy = dataclasses.replace(data, weights=np.where(y == 3, 50.0, weights)).lightened()
+    assert len(heavy.X) > len(X) and (heavy.y == 3).sum() == len(heavy.X) - 9
 
 
 def test_missing_cells_are_equal() -> None:

@@ -321,6 +321,8 @@ class Data:
         if self.weights is None:
             return self
         rows, weights = light_rows(self.weights)
+        if len(rows) == len(self.X):  # none is several: nothing needs a copy
+            return replace(self, weights=weights)
         return replace(self, X=self.X[rows], y=self.y[rows], weights=weights)
 
     def some(self, rows: int, seed: int) -> Data:

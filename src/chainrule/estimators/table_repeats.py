@@ -14,9 +14,10 @@ have different targets, or nearly all rows are there that could be.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import reduce
+from struct import Struct
 from typing import Any, Final
 
 import numpy as np
@@ -31,6 +32,8 @@ MOST_VALUES = 100  # and each has at most so many values
 MOST_LAID_OUT = 10_000_000
 MOST_COPIES = 2.0  # of a row, on average, where rows are trained on as often as they weigh
 HEAVIEST = 4.0  # in mean weights: what a row may weigh in a batch
+_NUMBERS_BEGIN: Final = (*"-0123456789", "inf", "nan")
+_FLOAT, _BITS = Struct("=d"), Struct("=Q")
 _ABSENT: Final = ~np.uint64(0)
 _ODD: Final = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)  # of splitmix64
 
@@ -170,12 +173,11 @@ def _marks(column: Column) -> tuple[Array]:
 
 def _mark(text: str) -> int:
     """The bits of the number that is written so, or else of a digest."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if text in (repr(number), repr(number).removesuffix(".0")):
-        return int(np.float64(number + 0.0).view(np.uint64))
+    if text.startswith(_NUMBERS_BEGIN):  # most words need no attempt
+        with suppress(ValueError):
+            number = float(text)
+            if repr(number).removesuffix(".0") == text.removesuffix(".0"):
+                return int(_BITS.unpack(_FLOAT.pack(number + 0.0))[0])
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
