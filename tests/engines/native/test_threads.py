@@ -34,7 +34,8 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 def test_compiles_for_every_target(target):
-    assert jit.to_object(runtime.text(target), target)
+    for name in runtime.NAMES:
+        assert jit.to_object(runtime.text(name, target), target)
     assert jit.to_object(text(target, 3, flush=True), target)
 
 
@@ -42,7 +43,8 @@ def test_compiles_for_every_target(target):
 def test_compiles_for_other_systems(triple):
     known = TARGETS["neon" if triple.startswith("arm64") else "avx2"]
     target = type(known)(known.name, triple, known.cpu, known.features, *_rest(known))
-    assert jit.to_object(runtime.text(target), target)
+    for name in runtime.NAMES:
+        assert jit.to_object(runtime.text(name, target), target)
 
 
 def _rest(target):

@@ -14,6 +14,7 @@ from chainrule.engines.base import BoundedCache, Program
 from chainrule.engines.native.cache import cached_object
 from chainrule.engines.native.jit import Code, to_object
 from chainrule.engines.native.layout import Layout, object_code, packed, unpacked
+from chainrule.engines.native.runtime import THREADS, prepare
 from chainrule.engines.native.sizes import shape_size
 from chainrule.engines.native.target import Target
 from chainrule.graph.graph import Graph
@@ -50,6 +51,8 @@ def build(graph: Graph, target: Target, program: Program | None = None) -> tuple
 
     def make() -> bytes:
         written = _write(graph, target, program)
+        if written.lowered.shared_from is not None:
+            prepare(THREADS)
         return packed(written.layout, graph, to_object(written.text, target))
 
     folder = os.environ.get(DUMP)

@@ -6,11 +6,11 @@ import ctypes
 import sys
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from chainrule.engines.native.cache import cached_object
-from chainrule.engines.native.llvm import bindings
+from chainrule.engines.native.llvm import bindings, undivided
 from chainrule.engines.native.target import Target
 
 CODEGEN_LEVEL = 2  # level 0 gives code 5 times slower, the mid-level pipeline takes 0.3 s more
@@ -43,30 +43,66 @@ def machine(target: Target) -> Any:
 
 @contextmanager
 def generating(text: str, target: Target) -> Iterator[tuple[Any, Any]]:
-    """A code generator, and a module that LLVM's verifier has seen.
+    """A code generator, and a module that LLVM's verifier has seen, in a context of its own."""
+    with undivided(), ExitStack() as held:
+        with bindings() as llvm:
+            context = held.enter_context(llvm.create_context())
+            generator = held.enter_context(machine(target))
+            module = held.enter_context(llvm.parse_assembly(text, context))
+            module.verify()
+        held.enter_context(_passes.omitted())
+        yield generator, module
 
-    Passes that cost more than they give are off in the meantime.
-    """
-    with bindings() as llvm, machine(target) as generator, llvm.parse_assembly(text) as module:
-        module.verify()
-        _set_passes(llvm, OMITTED)
+
+class _Passes:
+    """Those that cost more than they give: off while any thread generates code."""
+
+    def __init__(self) -> None:
+        self._generators = 0
+
+    @contextmanager
+    def omitted(self) -> Iterator[None]:
+        """For as long as code is generated."""
+        self._count(1, OMITTED)
         try:
-            yield generator, module
+            yield
         finally:
-            _set_passes(llvm, USUAL)
+            self._count(-1, USUAL)
+
+    def _count(self, more: int, options: tuple[str, ...]) -> None:
+        with bindings() as llvm:
+            others = self._generators if more > 0 else self._generators - 1
+            self._generators += more
+            for option in () if others else options:
+                llvm.set_option("chainrule", option)
 
 
-def _set_passes(llvm: Any, options: tuple[str, ...]) -> None:
-    for option in options:
-        llvm.set_option("chainrule", option)
+_passes = _Passes()
 
 
 def to_object(text: str, target: Target, begins: Callable[[], None] = _nothing) -> bytes:
     """Object code of a module's text; ``begins`` is called before what takes long."""
     with generating(text, target) as (generator, module):
         begins()
-        code: bytes = generator.emit_object(module)
-    return code
+        return _emitted(generator, module)
+
+
+def _emitted(generator: Any, module: Any) -> bytes:
+    """Object code, from LLVM without llvmlite's lock, as modules of other contexts may be."""
+    with bindings() as llvm:
+        library = llvm.ffi.lib
+        locked = library.LLVMPY_TargetMachineEmitToMemory
+        emit = ctypes.CDLL(library._name).LLVMPY_TargetMachineEmitToMemory
+    emit.argtypes, emit.restype = locked.argtypes, locked.restype
+    with llvm.ffi.OutputString() as message:
+        memory = emit(generator, module, True, message)
+        if not memory:
+            raise RuntimeError(str(message))
+    try:
+        start, size = library.LLVMPY_GetBufferStart(memory), library.LLVMPY_GetBufferSize(memory)
+        return ctypes.string_at(start, size)
+    finally:
+        library.LLVMPY_DisposeMemoryBuffer(memory)
 
 
 def to_assembly(text: str, target: Target) -> str:

@@ -1,7 +1,7 @@
-"""LLVM's bindings, imported on first use, and the lock that everybody holds who uses them.
+"""LLVM's bindings, imported on first use, and what no fork comes in the middle of.
 
-A fork takes the lock as well: no child process is born with LLVM, or its import, in the middle of
-something, in a thread that the child does not have.
+No child process is born with LLVM, or its import, in the middle of something, in a thread that the
+child does not have: a fork waits for the lock of the bindings and for all that is `undivided`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,43 @@ from functools import cache
 from typing import Any
 
 _lock = threading.RLock()
+
+
+class _Undivided:
+    """Threads that are doing what a child of fork has all of or nothing."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._change = threading.Condition(threading.RLock())
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Any number at once; also within each other."""
+        with self._change:
+            self._count += 1
+        try:
+            yield
+        finally:
+            with self._change:
+                self._count -= 1
+                self._change.notify_all()
+
+    def close(self) -> None:
+        """Wait until nobody is inside, and let nobody in."""
+        self._change.acquire()
+        self._change.wait_for(lambda: not self._count)
+
+    def open(self) -> None:
+        """Let others in again."""
+        self._change.release()
+
+
+_undivided = _Undivided()
+undivided = _undivided.inside
 if sys.platform != "win32":
-    os.register_at_fork(
-        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
-    )
+    for before, after in ((_lock.acquire, _lock.release), (_undivided.close, _undivided.open)):
+        # the last registered is the first to wait: who is inside may ask for the bindings
+        os.register_at_fork(before=before, after_in_parent=after, after_in_child=after)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ import numpy as np
 
 from chainrule.engines.native import parallel
 from chainrule.engines.native.parallel import Header, Slot
-from chainrule.engines.native.runtime import runtime
+from chainrule.engines.native.runtime import THREADS, runtime
 from chainrule.errors import ParameterError
 from chainrule.shapes import Array
 
@@ -63,7 +63,7 @@ class Control:
         for header, value in (
             (Header.THREADS, 1),
             (Header.SLOTS, slots),
-            (Header.RUN, runtime().address("run")),
+            (Header.RUN, runtime(THREADS).address("run")),
             (Header.PATIENCE, PATIENCE),
             (Header.REST, REST),
             (Header.LONGEST_REST, LONGEST_REST),
@@ -96,7 +96,7 @@ class Pool:
         self.control = Control(size)
         self._bells: list[threading.Lock] = []
         self._open = True
-        worker = runtime().function("worker", None, ctypes.c_void_p, ctypes.c_int64)
+        worker = runtime(THREADS).function("worker", None, ctypes.c_void_p, ctypes.c_int64)
         for number in range(1, size):
             if not self._hire(number, worker):
                 break
@@ -217,7 +217,7 @@ def at_once(calls: Sequence[parallel.Call]) -> None:
 @cache
 def _phase_of_calls() -> tuple[Callable[..., None], int]:
     """The compiled ``@run``, and where ``@call_one`` is."""
-    code, address = runtime(), ctypes.c_void_p
+    code, address = runtime(THREADS), ctypes.c_void_p
     run = code.function("run", None, address, ctypes.c_int64, address, address)
     return run, code.address("call_one")
 
