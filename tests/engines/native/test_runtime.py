@@ -28,19 +28,20 @@ def seen(text, *rest):
 
 
 jit.to_object = seen
-before = is_cached(runtime.key(runtime.CALLS), host())
+before = is_cached(runtime.key(runtime.BASIS), host())
 twice = cr.compile(lambda x: 2 * x, engine="native")
-print(before, twice(np.ones(2)).tolist(), made.count(runtime.CALLS), made.count(runtime.THREADS))
+print(before, twice(np.ones(2)).tolist(), made.count(runtime.BASIS), made.count(runtime.THREADS))
 """
 FORK = """
 import os, warnings
 from chainrule.engines.native import runtime
 
 warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads, from 3.12 on
-runtime.prepare(runtime.CALLS, runtime.THREADS)
+runtime.prepare(runtime.BASIS)
+runtime.prepare(runtime.THREADS)
 child = os.fork()
 if child == 0:
-    both = runtime.runtime(runtime.CALLS).address("call"), runtime.runtime(runtime.THREADS)
+    both = runtime.runtime(runtime.BASIS).address("call"), runtime.runtime(runtime.THREADS)
     os._exit(0 if all(both) else 1)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
@@ -74,8 +75,8 @@ def test_a_child_of_fork_has_it_though_the_thread_is_not_there():
 
 def test_what_the_thread_cannot_compile_is_refused_where_it_is_needed(monkeypatch):
     """Its own message is seen, and whoever waits for it goes on."""
-    module = runtime._Module(runtime.CALLS)
-    compiler = runtime._Compiler([module])
+    module = runtime._Module(runtime.BASIS)
+    compiler = runtime._Compiler(module)
 
     def fails(*_):
         raise RuntimeError("no code")
@@ -128,4 +129,4 @@ def test_a_fork_waits_until_code_is_generated():
 
 def test_a_cache_that_is_off_holds_nothing(monkeypatch):
     monkeypatch.setenv(VARIABLE, OFF)
-    assert not is_cached(runtime.key(runtime.CALLS), host())
+    assert not is_cached(runtime.key(runtime.BASIS), host())

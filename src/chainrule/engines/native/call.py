@@ -19,7 +19,7 @@ from typing import Any
 
 from chainrule.engines.native.calling import ALIGNMENT, FINITE, WRITABLE, Kind, Status
 from chainrule.engines.native.jit import Code
-from chainrule.engines.native.runtime import CALLS, runtime
+from chainrule.engines.native.runtime import BASIS, runtime
 from chainrule.errors import ChainruleError, DataError, ShapeError
 from chainrule.records import dataclass
 
@@ -124,7 +124,7 @@ class CompiledFunction:
         self.arguments = [x for x in self.entries if isinstance(x, (ArrayArgument, Number))]
         plan = _plan(code.address(name), self.entries, releases_gil)
         owners = [entry.owner for entry in self.entries if isinstance(entry, Fixed)]
-        self.raw = _builtin(plan, name, (code, runtime(CALLS)), owners)
+        self.raw = _builtin(plan, name, (code, runtime(BASIS)), owners)
 
     def __call__(self, rows: int, *arguments: object) -> int:
         """Call it: the first of its status words, 0 if all went well.

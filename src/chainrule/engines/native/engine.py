@@ -24,7 +24,7 @@ from chainrule.engines.native.interleaving import interleaved
 from chainrule.engines.native.layout import FUNCTION
 from chainrule.engines.native.members import CompiledMembers
 from chainrule.engines.native.running import CompiledProgram
-from chainrule.engines.native.runtime import CALLS, ORDER, prepare
+from chainrule.engines.native.runtime import BASIS, prepare
 from chainrule.engines.native.sizes import shape_size
 from chainrule.engines.native.target import Target, host
 from chainrule.engines.native.threads import alone, team
@@ -53,7 +53,7 @@ class NativeEngine:
     speed = 20.0
 
     def __init__(self, target: Target | None = None, heap: Heap | None = None) -> None:
-        prepare(ORDER, CALLS)
+        prepare(BASIS)
         self.target, self.heap = target or host(), heap or default_heap()
         self._functions: BoundedCache[Any, CompiledGraph] = BoundedCache(KEPT_FUNCTIONS)
         self._programs: BoundedCache[Any, CompiledProgram | CompiledMembers] = BoundedCache(

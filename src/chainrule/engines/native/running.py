@@ -15,7 +15,7 @@ from chainrule.engines.native.build import build
 from chainrule.engines.native.heap import Heap
 from chainrule.engines.native.layout import DRAWN, RUNNER, SHUFFLED, sorting_bytes
 from chainrule.engines.native.parallel import Call
-from chainrule.engines.native.runtime import ORDER, runtime
+from chainrule.engines.native.runtime import BASIS, runtime
 from chainrule.engines.native.target import Target
 from chainrule.engines.native.threads import Control, alone, team
 from chainrule.ops import random
@@ -37,7 +37,7 @@ class CompiledProgram:
         self.fed = [node.type for node in step.inputs[carried:-1]]
         self.call = code.function(RUNNER, None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
         self.address = code.address(RUNNER)
-        self.ordering = runtime(ORDER).address(DRAWN if program.replacement else SHUFFLED)
+        self.ordering = runtime(BASIS).address(DRAWN if program.replacement else SHUFFLED)
         self._idle: _Space | None = None
         self._lock = RLock()  # a garbage collection may call `release` anywhere
 

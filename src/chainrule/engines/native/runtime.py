@@ -1,14 +1,15 @@
-"""The engine's own code: the order of rows, calls by Python, threads.
+"""The engine's own code: calls by Python and the order of rows, and what threads run.
 
-Each is a module, for a process that needs it. Where no cache holds it, it is compiled in a thread
-of its own while the first program is still being written: LLVM holds no interpreter lock.
+These are two modules, because most processes need no more than the first; each costs some
+milliseconds beyond its size. Where no cache holds one, it is compiled in a thread of its own while
+a program is written or compiled: LLVM holds no interpreter lock.
 """
 
 from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from threading import Event, RLock, Thread
 from typing import Any, Final
@@ -23,14 +24,12 @@ from chainrule.engines.native.target import Target, host
 Functions = tuple[list[str], dict[str, str]]
 
 
-def _order(target: Target) -> Functions:
+def _basis(target: Target) -> Functions:
     from chainrule.engines.native import ordering
 
-    return functions(target, ordering.PARTS, Structured)
-
-
-def _calls(target: Target) -> Functions:
-    return functions(target, calling.PARTS, calling.Shim)
+    texts, declarations = functions(target, calling.PARTS, calling.Shim)
+    more, others = functions(target, ordering.PARTS, Structured)
+    return [*texts, *more], declarations | others
 
 
 def _threads(target: Target) -> Functions:
@@ -40,17 +39,16 @@ def _threads(target: Target) -> Functions:
     return [waiting.definitions(target), subnormals.definitions(target), *texts], declarations
 
 
-ORDER, CALLS, THREADS = "order", "calls", "threads"
+BASIS, THREADS = "basis", "threads"
 _FUNCTIONS: Final[dict[str, Callable[[Target], Functions]]] = {
-    ORDER: _order,
-    CALLS: _calls,
+    BASIS: _basis,
     THREADS: _threads,
 }
 NAMES = tuple(_FUNCTIONS)
 
 
 def text(name: str, target: Target) -> str:
-    """A module: what `ordering`, `calling` or `parallel` defines."""
+    """A module: what `calling` and `ordering` define, or `parallel`."""
     return module(target, *_FUNCTIONS[name](target))
 
 
@@ -65,11 +63,10 @@ def runtime(name: str) -> jit.Code:
 
 
 @cache
-def prepare(*names: str) -> None:
-    """Begin to compile modules, except those in a cache; the caller goes on."""
-    missing = [name for name in names if not is_cached(key(name), host())]
-    if missing:
-        compiler = _Compiler([_module(name) for name in missing])
+def prepare(name: str) -> None:
+    """Begin to compile a module, unless a cache holds it; the caller goes on."""
+    if not is_cached(key(name), host()):
+        compiler = _Compiler(_module(name))
         compiler.start()
         compiler.begun.wait()
 
@@ -108,7 +105,7 @@ def _module(name: str) -> _Module:
 
 def _foreign(name: str) -> list[tuple[str, Any]]:
     """The functions of others that a module calls and LLVM would not find."""
-    if name == CALLS:
+    if name == BASIS:
         return [(each, getattr(ctypes.pythonapi, each)) for each in calling.API]
     if name == THREADS and sys.platform == "win32":
         from chainrule.engines.native import waiting
@@ -118,24 +115,22 @@ def _foreign(name: str) -> list[tuple[str, Any]]:
 
 
 class _Compiler(Thread):
-    """A thread that compiles modules, one after the other.
+    """A thread that compiles a module.
 
     Attributes
     ----------
     begun : Event
-        From now on it hardly asks for the interpreter lock: it would wait for that until others
-        give way.
+        From now on it asks for no interpreter lock: it would wait for that until others give way.
     """
 
-    def __init__(self, modules: Sequence[_Module]) -> None:
+    def __init__(self, module: _Module) -> None:
         super().__init__(name="chainrule-compiler")
-        self.modules = modules
+        self.module = module
         self.begun = Event()
 
     def run(self) -> None:
         """Compile."""
         try:
-            for each in self.modules:
-                each.compiled(self.begun.set)
+            self.module.compiled(self.begun.set)
         finally:
             self.begun.set()
