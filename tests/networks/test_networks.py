@@ -378,6 +378,7 @@ def test_copies_share_nothing() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # of JAX, if another test loaded it
 def test_a_forked_process_predicts_and_trains() -> None:
     model = lecture()
     expected = model.predict(X).tobytes()
