@@ -129,11 +129,14 @@ class Group(NamedTuple):
         How many steps an update has.
     alone : bool
         Whether each process trains by itself, on as many rows a step as it has of all.
+    split_units : int
+        Among how many processes the units of each layer are divided, instead of the rows.
     """
 
     cores: tuple[tuple[int, ...], ...]
     accumulate: int = 1
     alone: bool = False
+    split_units: int = 1
 
 
 def work(number: int, group: Group) -> None:
@@ -142,9 +145,9 @@ def work(number: int, group: Group) -> None:
     count = len(group.cores)
     several = count > 1 and not group.alone
     task = replace(WIDE, batch=WIDE.batch // count) if group.alone else WIDE
-    address = f"127.0.0.1:{PORT + 2 * group.accumulate}"
+    address = f"127.0.0.1:{PORT + 2 * group.accumulate + 20 * group.split_units}"
     with joined(address, number, count) if several else nullcontext():
-        training = Ours(task, group.accumulate)
+        training = Ours(task, group.accumulate, split_units=group.split_units)
         print("ready", flush=True)
         for _ in sys.stdin:
             print(training.seconds(EPOCHS) / (EPOCHS * WIDE.steps), flush=True)
@@ -240,7 +243,8 @@ def say_processes() -> None:
     cores = tuple(sorted(os.sched_getaffinity(0))[:2])
     each = tuple((core,) for core in cores)
     groups = {
-        "": (Group((cores,)), Group(each)),
+        ", rows divided": (Group((cores,)), Group(each)),
+        ", units divided": (Group((cores,)), Group(each, split_units=2)),
         ", four steps an update": (Group((cores,), 4), Group(each, 4)),
         ", two that share nothing": (Group((cores,)), Group(each, alone=True)),
     }

@@ -53,9 +53,10 @@ def test_the_loss_curve_is_the_same_in_single_precision(devices: int) -> None:
 def test_units_are_divided_where_a_network_is_too_wide() -> None:
     engine = XlaEngine(devices=8, split_units=4)
     check_same(engine, "float64", 1e-11)
-    (weights,) = engine.devices.put([np.ones((6, 16))], [engine.devices.by_units((6, 16))])
-    assert {shard.data.shape for shard in weights.addressable_shards} == {(6, 4)}
-    assert engine.devices.by_units((16, 3)) == engine.devices.everywhere
+    for axis, part in (-1, (6, 4)), (-2, (6, 16)), (None, (6, 16)):
+        way = engine.devices.by_units((6, 16), axis)
+        (weights,) = engine.devices.put([np.ones((6, 16))], [way])
+        assert {shard.data.shape for shard in weights.addressable_shards} == {part}
 
 
 @pytest.mark.slow

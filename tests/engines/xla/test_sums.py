@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,10 @@ import pytest
 
 pytest.importorskip("jax", reason="the xla engine needs JAX")
 
-from chainrule.engines.xla import function
+from chainrule.engines.xla import function, program
 from chainrule.engines.xla.engine import XlaEngine
 from chainrule.engines.xla.program import Call
+from chainrule.graph.graph import Graph
 from chainrule.networks import Network
 from chainrule.nn import Activation, BatchNorm, Linear
 from chainrule.optim import Adam
@@ -34,6 +35,14 @@ def computations(text: str) -> Iterator[tuple[str, list[str]]]:
 
 def numbers_summed(monkeypatch: pytest.MonkeyPatch, accumulate: int, *norms: Any) -> dict[str, int]:
     """How many numbers are summed over four devices in each step, in updates, and in each epoch."""
+    layers = [Linear(6, 16), *norms, Activation("relu"), Linear(16, 3)]
+    return by_moment(compiled_text(monkeypatch, layers, accumulate, XlaEngine(devices=4)))
+
+
+def compiled_text(
+    monkeypatch: pytest.MonkeyPatch, layers: Sequence[Any], accumulate: int, engine: XlaEngine
+) -> str:
+    """The compiled program of an epoch of eight steps."""
     texts = []
 
     def seen(self: Call, state: Any, rows: Any, seed: Any, epochs: range, *place: int) -> Any:
@@ -43,13 +52,12 @@ def numbers_summed(monkeypatch: pytest.MonkeyPatch, accumulate: int, *norms: Any
         return compiled(*given)
 
     monkeypatch.setattr(Call, "__call__", seen)
-    model = Network([Linear(6, 16), *norms, Activation("relu"), Linear(16, 3)], seed=0)
     X = np.random.default_rng(0).standard_normal((256, 6)).astype(np.float32)
-    model.fit(
+    Network(layers, seed=0).fit(
         X, np.arange(256) % 3, loss="cross_entropy", epochs=1, batch_size=32, progress=False,
-        optimizer=Adam(1e-2, accumulate=accumulate), engine=XlaEngine(devices=4),
+        optimizer=Adam(1e-2, accumulate=accumulate), engine=engine,
     )  # fmt: skip
-    return by_moment(texts[0])
+    return str(texts[0])
 
 
 def by_moment(text: str) -> dict[str, int]:
@@ -86,6 +94,29 @@ def test_batch_norm_sums_what_the_next_layer_needs(monkeypatch: pytest.MonkeyPat
 def test_an_engine_that_sums_each_step_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(function, "parts_of", lambda *_: {})
     assert numbers_summed(monkeypatch, 4)["step"] >= PARAMETERS
+
+
+def numbers_of_pairs(monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many numbers four devices sum in a step of 32 rows, whose units they divide."""
+    layers = [Linear(6, 64), Activation("relu"), Linear(64, 64), Activation("relu"), Linear(64, 3)]
+    engine = XlaEngine(devices=4, split_units=4)
+    return by_moment(compiled_text(monkeypatch, layers, 1, engine))["step"]
+
+
+def test_units_that_are_divided_are_summed_once_for_two_layers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values, bias = 32 * 64, 64
+    assert values <= numbers_of_pairs(monkeypatch) <= values + bias + 20
+
+
+def test_an_engine_that_divides_all_layers_alike_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def alike(step: Graph, carried: int) -> list[int | None]:
+        return [-1 if len(node.shape) == 2 else None for node in step.inputs[:carried]]
+
+    monkeypatch.setattr(program, "divided_axes", alike)
+    with pytest.raises(AssertionError):  # it gathers
+        numbers_of_pairs(monkeypatch)
 
 
 @pytest.mark.parametrize(

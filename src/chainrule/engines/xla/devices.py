@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from chainrule.engines.xla.library import first_sentence, jax, jnp, lax
 from chainrule.errors import EngineError, ParameterError
+from chainrule.records import dataclass
 from chainrule.shapes import Array
 
 PLATFORMS: Final = ("cpu", "gpu", "tpu")
@@ -84,6 +84,11 @@ class Devices:
         return int(self.mesh.shape["rows"])
 
     @property
+    def units(self) -> int:
+        """Among how many devices the units of a layer are divided."""
+        return int(self.mesh.shape["units"])
+
+    @property
     def local(self) -> Any:
         """One that belongs to this process."""
         return self.mesh.local_devices[0]
@@ -101,12 +106,13 @@ class Devices:
         """The first axis divided among the devices."""
         return self._sharding("rows")
 
-    def by_units(self, shape: tuple[int, ...]) -> Any:
-        """The last axis divided, where it can be; this is how parameters and moments lie."""
-        units = self.mesh.shape["units"]
-        if units == 1 or not shape or shape[-1] % units:
+    def by_units(self, shape: tuple[int, ...], axis: int | None) -> Any:
+        """An axis divided, where it can be; this is how parameters and moments lie."""
+        if self.units == 1 or axis is None or shape[axis] % self.units:
             return self.everywhere
-        return self._sharding(*(None,) * (len(shape) - 1), "units")
+        ways: list[str | None] = [None] * len(shape)
+        ways[axis] = "units"
+        return self._sharding(*ways)
 
     def put(self, arrays: Sequence[Array], shardings: Sequence[Any]) -> list[Any]:
         """Copies of arrays on the devices; each process makes the parts that lie on its own."""

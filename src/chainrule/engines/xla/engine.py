@@ -17,7 +17,7 @@ from chainrule.engines.reference import row_order
 from chainrule.engines.xla.devices import PLATFORMS, PRECISIONS, Devices
 from chainrule.engines.xla.function import Traceable
 from chainrule.engines.xla.library import first_sentence, jax, wide
-from chainrule.engines.xla.program import Call, State
+from chainrule.engines.xla.program import Call, State, state_shardings
 from chainrule.errors import EngineError, unknown_name
 from chainrule.graph.graph import Graph
 from chainrule.ops import random
@@ -113,7 +113,7 @@ class XlaEngine:
             return self._run(work, carried, epochs)
 
     def _run(self, work: _Work, carried: Sequence[Array], epochs: range) -> Outcome:
-        state, finite = self._start(carried), True
+        state, finite = self._start(work.program, carried), True
         told: list[list[Array]] = []
         for newest, records in self._calls(work, carried, state, epochs):
             state = newest
@@ -135,7 +135,7 @@ class XlaEngine:
         All is run once more up to there: to keep what each step began with would cost as much
         memory as the training, or half of its time.
         """
-        state = self._start(carried)
+        state = self._start(work.program, carried)
         for part in self._parted(work, epochs[:-1]):
             state, _ = self._call(work, state, part)
         if steps:
@@ -180,11 +180,11 @@ class XlaEngine:
             cluster.agree({**about, "epoch": str(epochs.start + 1)})
             self._agreed = work.program
 
-    def _start(self, carried: Sequence[Array]) -> State:
+    def _start(self, program: Program, carried: Sequence[Array]) -> State:
         """The carried values as a call takes them, which never writes over arrays of ours."""
         if group.current() is None:  # JAX copies them itself, in a tenth of the time
             return list(carried)
-        return self.devices.put(carried, [self.devices.by_units(x.shape) for x in carried])
+        return self.devices.put(carried, state_shardings(program, self.devices))
 
     def _call(self, work: _Work, state: State, epochs: range) -> tuple[State, Parts]:
         """The state after some epochs, and their records in parts."""

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from chainrule.engines.base import Program, Span
+from chainrule.engines.division import divided_axes
 from chainrule.engines.xla.devices import Devices
 from chainrule.engines.xla.function import Traceable
 from chainrule.engines.xla.library import jax, jnp, lax
@@ -40,6 +41,13 @@ def row_order(program: Program, epoch_key: Any, rows: int) -> Any:
         sorted_words = jnp.sort(words | jnp.arange(rows, dtype=jnp.uint64))
         return sorted_words.astype(jnp.uint32)  # the places
     return None
+
+
+def state_shardings(program: Program, devices: Devices) -> list[Any]:
+    """Where the carried values lie."""
+    shapes = [fixed_shape(node.shape) for node in program.step.inputs[: program.carried]]
+    axes = divided_axes(program.step, program.carried)
+    return [devices.by_units(*each) for each in zip(shapes, axes, strict=True)]
 
 
 class Call:
@@ -71,8 +79,7 @@ class Call:
         self.ordered = ordered
         self.step = Traceable(program.step, precision, devices, program.carried)
         self.most = 1 if ordered or span.steps > MANY_STEPS else MOST_EPOCHS
-        inputs = program.step.inputs[: program.carried]
-        shardings = [devices.by_units(fixed_shape(node.shape)) for node in inputs]
+        shardings = state_shardings(program, devices)
         everywhere = devices.everywhere
         self.compiled: Callable[..., tuple[State, list[Any]]] = jax.jit(
             self._run, in_shardings=(shardings, *[everywhere] * 3),
