@@ -189,3 +189,10 @@ def test_code_lines_skip_docstrings_comments_and_blank_lines() -> None:
     free = '"""Doc.\n\nMore.\n"""\n\n# why\n'
     code = 'x = """a\nb"""\n\ndef f():\n    "Doc."\n    return (\n        1\n    )\n'
     assert architecture.code_lines(Module("chainrule.a", free + code)) == 6
+
+
+def test_the_xla_engine_is_short() -> None:
+    """JAX does the work: 700 lines are enough."""
+    files = (REPOSITORY / "src/chainrule/engines/xla").glob("*.py")
+    modules = [Module(f"chainrule.{each.stem}", each.read_text()) for each in files]
+    assert 500 < sum(map(architecture.code_lines, modules)) < 700

@@ -18,7 +18,7 @@ import numpy as np
 from chainrule.errors import DtypeError, ParameterError, ShapeError
 from chainrule.graph.graph import Graph
 from chainrule.records import dataclass
-from chainrule.shapes import ROWS, Array, TensorType
+from chainrule.shapes import ROWS, Array, TensorType, is_float
 
 Executable = Callable[[Sequence[Array]], list[Array]]
 """A compiled graph: the values of its inputs in, the values of its outputs out."""
@@ -271,3 +271,14 @@ def rows_of(types: Sequence[TensorType], arrays: Sequence[Array]) -> int | None:
             raise ShapeError(f"inputs disagree on the number of rows: {rows} and {len(array)}")
         rows = len(array)
     return rows
+
+
+def dead_steps(losses: Array) -> Array:
+    """For each step of epochs, (epochs, steps, ...), whether its loss is finite for no member."""
+    return np.asarray(~np.isfinite(losses.reshape(*losses.shape[:2], -1)).any(axis=2))
+
+
+def told_until(record: Array, count: int) -> Array:
+    """A record of epochs, of the last of which only so many steps are told."""
+    record[-1, count:] = np.nan if is_float(record.dtype) else 0
+    return record

@@ -16,8 +16,8 @@ from chainrule.engines.xla.library import clusters, first_sentence, jax
 from chainrule.errors import EngineError, ParameterError
 
 LONGER: Final = 15  # times as patient is JAX, which cannot tell a machine that stood still
+# On one core products by two threads that share it take a seventh less time than by one.
 TWO_THREADS: Final = "PJRT_NPROC", "2"
-"""On one core: products by two threads that share it take a seventh less time than by one."""
 
 
 @contextmanager

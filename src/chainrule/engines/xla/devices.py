@@ -84,11 +84,6 @@ class Devices:
         return int(self.mesh.shape["rows"])
 
     @property
-    def units(self) -> int:
-        """Among how many devices the units of a layer are divided."""
-        return int(self.mesh.shape["units"])
-
-    @property
     def local(self) -> Any:
         """One that belongs to this process."""
         return self.mesh.local_devices[0]
@@ -108,11 +103,10 @@ class Devices:
 
     def by_units(self, shape: tuple[int, ...], axis: int | None) -> Any:
         """An axis divided, where it can be; this is how parameters and moments lie."""
-        if self.units == 1 or axis is None or shape[axis] % self.units:
+        units = self.mesh.shape["units"]
+        if units == 1 or axis is None or shape[axis] % units:
             return self.everywhere
-        ways: list[str | None] = [None] * len(shape)
-        ways[axis] = "units"
-        return self._sharding(*ways)
+        return self._sharding(*["units" if x == axis else None for x in range(-len(shape), 0)])
 
     def put(self, arrays: Sequence[Array], shardings: Sequence[Any]) -> list[Any]:
         """Copies of arrays on the devices; each process makes the parts that lie on its own."""

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
+from chainrule.engines import base
 from chainrule.engines import processes as group
 from chainrule.engines.base import BoundedCache, Executable, Outcome, Program, Span, rows_of
 from chainrule.engines.reference import row_order
@@ -21,13 +22,12 @@ from chainrule.engines.xla.program import Call, State, state_shardings
 from chainrule.errors import EngineError, unknown_name
 from chainrule.graph.graph import Graph
 from chainrule.ops import random
-from chainrule.shapes import Array, is_float
+from chainrule.shapes import Array
 
 KEPT_PROGRAMS: Final = 64
 PORTIONS: Final = 4  # of streamed rows, that fit into the memory for data sets together
 
-Parts: TypeAlias = list[list[Any]]
-"""The records of epochs, in the parts that they ran in."""
+Parts: TypeAlias = list[list[Any]]  # the records of epochs, in the parts that they ran in
 
 
 class _Work(NamedTuple):
@@ -118,14 +118,14 @@ class XlaEngine:
         for newest, records in self._calls(work, carried, state, epochs):
             state = newest
             told.append(records)
-            finite = not _dead(records[0]).any()
+            finite = not base.dead_steps(records[0]).any()
             if not finite:
                 break
         columns = [np.concatenate(parts) for parts in zip(*told, strict=True)]
         if finite:
             return Outcome(self.devices.fetch(state), columns)
-        epoch, step = divmod(int(np.argmax(_dead(columns[0]))), len(work.bounds))
-        columns = [_until(x[: epoch + 1], step + (x is columns[0])) for x in columns]
+        epoch, step = divmod(int(np.argmax(base.dead_steps(columns[0]))), len(work.bounds))
+        columns = [base.told_until(x[: epoch + 1], step + (x is columns[0])) for x in columns]
         kept = self._again(work, carried, epochs[: epoch + 1], step)
         return Outcome(self.devices.fetch(kept), columns, finite=False)
 
@@ -139,8 +139,7 @@ class XlaEngine:
         for part in self._parted(work, epochs[:-1]):
             state, _ = self._call(work, state, part)
         if steps:
-            cut = work._replace(bounds=work.bounds[:steps])
-            state, _ = self._call(cut, state, epochs[-1:])
+            state, _ = self._call(work._replace(bounds=work.bounds[:steps]), state, epochs[-1:])
         return state
 
     def _calls(
@@ -245,17 +244,6 @@ class XlaEngine:
             (self._data[id(array)],) = self._everywhere([array])
             weakref.finalize(array, self._data.pop, id(array), None)
         return self._data[id(array)]
-
-
-def _dead(losses: Array) -> Array:
-    """For each step of epochs, (epochs, steps, ...), whether its loss is finite for no member."""
-    return np.asarray(~np.isfinite(losses.reshape(*losses.shape[:2], -1)).any(axis=2))
-
-
-def _until(record: Array, count: int) -> Array:
-    """A record of epochs, of the last of which only so many steps are told."""
-    record[-1, count:] = np.nan if is_float(record.dtype) else 0
-    return record
 
 
 @contextmanager

@@ -23,8 +23,7 @@ from chainrule.shapes import fixed_shape
 MOST_EPOCHS: Final = 16  # in a call: what Python does between two of them is shared by so many
 MANY_STEPS: Final = 1000  # that take so long themselves that nothing is to be shared
 
-State: TypeAlias = list[Any]
-"""The carried values, on the devices."""
+State: TypeAlias = list[Any]  # the carried values, on the devices
 
 
 def row_order(program: Program, epoch_key: Any, rows: int) -> Any:
@@ -45,9 +44,9 @@ def row_order(program: Program, epoch_key: Any, rows: int) -> Any:
 
 def state_shardings(program: Program, devices: Devices) -> list[Any]:
     """Where the carried values lie."""
-    shapes = [fixed_shape(node.shape) for node in program.step.inputs[: program.carried]]
-    axes = divided_axes(program.step, program.carried)
-    return [devices.by_units(*each) for each in zip(shapes, axes, strict=True)]
+    # rows follow the carried values
+    pairs = zip(program.step.inputs, divided_axes(program.step, program.carried), strict=False)
+    return [devices.by_units(fixed_shape(node.shape), axis) for node, axis in pairs]
 
 
 class Call:
@@ -80,10 +79,9 @@ class Call:
         self.step = Traceable(program.step, precision, devices, program.carried)
         self.most = 1 if ordered or span.steps > MANY_STEPS else MOST_EPOCHS
         shardings = state_shardings(program, devices)
-        everywhere = devices.everywhere
         self.compiled: Callable[..., tuple[State, list[Any]]] = jax.jit(
-            self._run, in_shardings=(shardings, *[everywhere] * 3),
-            out_shardings=(shardings, everywhere), donate_argnums=0,
+            self._run, in_shardings=(shardings, *[devices.everywhere] * 3),
+            out_shardings=(shardings, devices.everywhere), donate_argnums=0,
         )  # fmt: skip
 
     def __call__(

@@ -133,8 +133,8 @@ def _matmul(a: Any, b: Any, transpose_a: bool, transpose_b: bool, precision: str
     the far smaller one, as in the gradient of a wide layer with a few outputs.
     """
     if transpose_a and not transpose_b and b.shape[-1] * FAR_SMALLER <= a.shape[-1]:
-        turned = _matmul(b, a, True, False, precision)
-        return lax.optimization_barrier(turned).mT  # without which XLA would turn it back
+        # without the barrier XLA would turn it back
+        return lax.optimization_barrier(_matmul(b, a, True, False, precision)).mT
     left, right = (x.mT if turned else x for x, turned in ((a, transpose_a), (b, transpose_b)))
     if precision == "bfloat16" and a.dtype == jnp.float32:
         bits = jnp.finfo(jnp.bfloat16)  # astype alone would be left out on processors
