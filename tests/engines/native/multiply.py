@@ -11,14 +11,14 @@ import numpy as np
 
 from chainrule.engines.native.emitter import Emitter, Vector, function, module
 from chainrule.engines.native.jit import Code, to_object
-from chainrule.engines.native.products import write_product
+from chainrule.engines.native.products import write_common, write_product
 from chainrule.engines.native.target import TARGETS, Target, host
-from chainrule.engines.native.tiling import ProductSpec, scratch_bytes
+from chainrule.engines.native.tiling import ProductSpec, common_bytes, panel_count, scratch_bytes
 from chainrule.shapes import Array, Dtype
 
 PARAMETERS = (
     "ptr noalias %a, ptr noalias %b, ptr noalias %c, i64 %size, ptr noalias %scratch, "
-    "i64 %row0, i64 %row1, i64 %panel0, i64 %panel1"
+    "ptr %common, i64 %row0, i64 %row1, i64 %panel0, i64 %panel1"
 )
 
 
@@ -39,7 +39,12 @@ def product_text(spec: ProductSpec, target: Target, bounded: bool, looped: bool 
         emit.masked_store(type_, emit.let(f"fadd {type_} {before}, {value}"), place, mask)
 
     bounds = (("%row0", "%row1"), ("%panel0", "%panel1")) if bounded else (None, None)
-    write_product(emit, spec, "%a", "%b", "%size", "%scratch", add, *bounds, looped=looped)
+    if spec.common:
+        cut = str(panel_count(spec, target) // 3)
+        for panels in ((cut, str(panel_count(spec, target))), ("0", cut)):
+            write_common(emit, spec, "%b", "%size", "%common", panels)
+    given, common = ("%a", "%b", "%size", "%scratch"), "%common" if spec.common else None
+    write_product(emit, spec, *given, add, *bounds, looped=looped, common=common)
     emit.do("ret void")
     return module(target, [function("f", PARAMETERS, emit)], emit.declarations)
 
@@ -52,7 +57,8 @@ class Product:
     ) -> None:
         self.spec, self.target = spec, target
         code = Code(to_object(product_text(spec, target, bounded, looped), target), target)
-        kinds = [ctypes.c_void_p] * 3 + [ctypes.c_int64, ctypes.c_void_p] + [ctypes.c_int64] * 4
+        pointer, word = ctypes.c_void_p, ctypes.c_int64
+        kinds = [*[pointer] * 3, word, *[pointer] * 2, *[word] * 4]
         self._function = code.function("f", None, *kinds)
 
     def __call__(
@@ -68,9 +74,12 @@ class Product:
         m = size if self.spec.m is None else self.spec.m
         a, b = placed.copy(a), placed.copy(b)
         c = placed.copy(np.zeros((m, self.spec.n), self.spec.dtype))
-        scratch = placed.copy(np.zeros(scratch_bytes(self.spec, self.target, size), np.uint8))
-        pointers = [x.ctypes.data for x in (a, b, c)]
-        self._function(*pointers, size, scratch.ctypes.data, *rows, *panels)
+        spaces = [
+            placed.copy(np.zeros(count(self.spec, self.target, size), np.uint8))
+            for count in (scratch_bytes, common_bytes)
+        ]
+        pointers = [x.ctypes.data for x in (a, b, c, *spaces)]
+        self._function(*pointers[:3], size, *pointers[3:], *rows, *panels)
         return c.copy()
 
 

@@ -14,7 +14,7 @@ pytest.importorskip("llvmlite", reason="the native engine needs llvmlite")
 
 import chainrule as cr
 from chainrule.engines.base import Outcome, Program
-from chainrule.engines.native import carrying, function, gathering, schedule, sharing
+from chainrule.engines.native import carrying, function, gathering, parts, schedule, sharing
 from chainrule.engines.native.emitter import Emitter
 from chainrule.engines.native.engine import NativeEngine
 from chainrule.engines.native.parallel import MAXIMUM_CHUNKS
@@ -188,7 +188,8 @@ def share_all(patch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None
     """Whatever can be shared is from now on, and products in more parts than there are threads."""
     for module in (sharing, gathering):
         patch.setattr(module, "WORTH", 1)
-    patch.setattr(sharing, "CHUNK_ROWS", 16)
+    for name in ("CHUNK_WORTH", "COMMON_BYTES"):
+        patch.setattr(parts, name, 1)
     request.getfixturevalue("no_old_code")
 
 
@@ -204,17 +205,32 @@ def test_any_number_of_threads_gives_the_same_bits(
             np.testing.assert_array_equal(ours, theirs, err_msg=f"{name}, {threads} threads")
 
 
-def test_the_number_of_chunks() -> None:
-    """As many for each thread, none for nothing, and no more than a phase can have."""
+def cut(rows: int | None, columns: int, inner: int = 300) -> parts.Parts:
+    """How a product of a batch, or of so many rows, is cut."""
+    x = cr.input((cr.ROWS if rows is None else rows, inner))
+    (group,) = schedule.Scheduler(close([x @ cr.input((inner, columns))])).run()
+    found = parts.parts_of(group, TARGETS["avx512"], rows, rows or sharing.USUAL_ROWS)
+    assert found is not None
+    return found
 
-    def counted(rows: int, threads: int) -> int:
-        w = cr.input((30, 40))
-        (group,) = schedule.Scheduler(close([cr.input((rows, 30)) @ w])).run()
-        return int(sharing.chunk_count(Emitter(TARGETS["avx2"]), group, str(threads)))
 
-    assert [counted(rows, 2) for rows in (1, 256, 512, 513, 1024, 2048)] == [2, 2, 2, 4, 4, 8]
-    assert counted(2048, 3) == 9
-    assert counted(10**8, 4) == MAXIMUM_CHUNKS
+def test_the_number_of_parts() -> None:
+    """Several for each thread, but not of too little work, and no more than a phase can have."""
+
+    def counted(rows: int, columns: int, threads: int) -> int:
+        return int(cut(rows, columns).count(Emitter(TARGETS["avx512"]), str(threads)))
+
+    assert [counted(rows, 512, 2) for rows in (1, 8, 512, 1024)] == [2, 4, 8, 8]
+    assert [counted(rows, 512, 3) for rows in (512, 1024)] == [12, 12]
+    assert counted(1024, 100, 2) == 2
+    assert counted(10**8, 512, 4000) == MAXIMUM_CHUNKS
+
+
+def test_who_lays_out_what() -> None:
+    """By columns where rows are fewer; by rows after B was laid out, unless that is small."""
+    found = {shape: cut(*shape) for shape in ((256, 512), (1024, 512), (1024, 100), (1024, 16))}
+    assert [x.by_panels for x in found.values()] == [True, False, False, False]
+    assert [x.spec.common for x in found.values()] == [False, True, False, False]
 
 
 def test_a_penalty_stores_no_array_of_its_own() -> None:

@@ -103,14 +103,15 @@ class CompiledGraph:
         known = not any(ROWS in shape for _, shape in self._results)
         self._made = self._shapes(None) if known else None
         self._shared_from = self.layout.shared_from
-        self._grows = self._scratch(1) != self._scratch(MANY_ROWS)
+        self._grows = self._space(1) != self._space(MANY_ROWS)
         self._call = heap.function(self._code, FUNCTION, self._entries(shared=False))
         if self._shared_from is not None:
             entries = self._entries(shared=True)
             self._call_shared = heap.function(self._code, FUNCTION, entries, releases_gil=True)
 
-    def _scratch(self, rows: int) -> int:
-        return self.layout.scratch(self.target, rows)
+    def _space(self, rows: int) -> tuple[int, int]:
+        """Bytes of scratch memory of a thread, and of what threads have in common."""
+        return self.layout.scratch(self.target, rows), self.layout.common(self.target, rows)
 
     def _entries(self, *, shared: bool) -> list[Entry]:
         """What the function's table holds, with one thread or several."""
@@ -122,12 +123,16 @@ class CompiledGraph:
         return [*inputs, *constants, *outputs, *work, *self._thread_entries(shared)]
 
     def _thread_entries(self, shared: bool) -> list[Entry]:
-        """Scratch memory, its size for each thread, the control block."""
+        """Scratch memory, its size for each thread, the control block, what threads share."""
         if shared:
-            return [Number("scratch"), Number("scratch of a thread"), Number("control")]
-        scratch = Number("scratch") if self._grows else Work(self._scratch(1))
+            words = "scratch", "scratch of a thread", "control", "common panels"
+            return [Number(word) for word in words]
+        scratch, common = (
+            Number(name) if self._grows else Work(size)
+            for name, size in zip(("scratch", "common panels"), self._space(1), strict=True)
+        )
         control = 0 if self._shared_from is None else alone().address
-        return [scratch, Fixed(0), Fixed(control)]
+        return [scratch, Fixed(0), Fixed(control), common]
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """The values of the outputs, in arrays of their own.
@@ -230,15 +235,16 @@ class CompiledGraph:
             return self._run_shared(rows, given)
         if not self._grows:
             return self._call(rows, *given)
-        space = self.heap.empty(self._scratch(rows))
-        return self._call(rows, *given, space.ctypes.data)
+        spaces = [self.heap.empty(size) for size in self._space(rows)]
+        return self._call(rows, *given, *(space.ctypes.data for space in spaces))
 
     def _run_shared(self, rows: int, given: Sequence[Any]) -> int:
         """Call the function with all threads."""
         with team() as control:
-            size = self._scratch(rows)
-            space = self.heap.empty(size * control.slots)
-            return self._call_shared(rows, *given, space.ctypes.data, size, control.address)
+            size, in_common = self._space(rows)
+            space, common = self.heap.empty(size * control.slots), self.heap.empty(in_common)
+            places = space.ctypes.data, size, control.address, common.ctypes.data
+            return self._call_shared(rows, *given, *places)
 
 
 def _argument(

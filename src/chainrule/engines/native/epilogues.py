@@ -8,12 +8,12 @@ from chainrule.engines.native.access import Access
 from chainrule.engines.native.axes import pieces
 from chainrule.engines.native.emitter import Emitter, Vector, prefetch
 from chainrule.engines.native.lowering import lower, register_type
-from chainrule.engines.native.products import Bounds, write_product
-from chainrule.engines.native.schedule import Group, is_long
-from chainrule.engines.native.sharing import ROW_TILES
+from chainrule.engines.native.parts import parts_of, product_spec
+from chainrule.engines.native.products import Bounds, write_common, write_product
+from chainrule.engines.native.schedule import Group, is_long, row_sums
 from chainrule.engines.native.sizes import ONE, ZERO, Size, extent_size
 from chainrule.engines.native.target import Target
-from chainrule.engines.native.tiling import ALIGNMENT, FEW_ROWS, ProductSpec, panel_count, plan
+from chainrule.engines.native.tiling import ALIGNMENT, ProductSpec
 from chainrule.engines.native.values import (
     Scope,
     combine,
@@ -156,6 +156,17 @@ class Epilogue:
         )
 
 
+def write_common_panels(scope: Scope, group: Group) -> None:
+    """What this thread lays out of the second operand, for all parts of the product."""
+    emit, share = scope.emit, scope.share
+    assert share is not None
+    parts = parts_of(group, emit.target, scope.rows, share.rows)
+    assert parts is not None
+    b = scope.access(group.nodes[0].operands[1]).pointer
+    panels = share.part(emit, str(parts.panels))
+    write_common(emit, parts.spec, b, "%rows", "%common", panels)
+
+
 class _ProductWriter:
     """Writes one product group."""
 
@@ -193,19 +204,8 @@ class _ProductWriter:
         return extent_size(rows), extent_size(columns), extent_size(inner)
 
     def _real_product(self, indices: list[str], bases: list[str]) -> None:
-        rows, columns, inner = self._sizes()
-        flags = self.product.attributes
-        spec = ProductSpec(
-            self.product.dtype,
-            None if rows.of_rows else rows.number,
-            columns.number,
-            None if inner.of_rows else inner.number,
-            flags["transpose_a"],
-            flags["transpose_b"],
-            few=self._few(rows),
-        )
+        spec, (own_rows, own_panels) = self._part()
         self.scope.products.append(spec)
-
         epilogue = self.epilogue
 
         def finish(
@@ -216,12 +216,11 @@ class _ProductWriter:
         def ahead(emit: Emitter, row: str, column: str) -> None:
             epilogue.fetch(Place([*indices, row, column], 1))
 
-        (a, b), (own_rows, own_panels) = bases, self._part(spec)
         write_product(
             self.emit,
             spec,
-            a,
-            b,
+            bases[0],
+            bases[1],
             "%rows",
             "%scratch",
             finish,
@@ -229,24 +228,17 @@ class _ProductWriter:
             own_panels,
             looped=epilogue.looped,
             ahead=ahead if epilogue.looped and epilogue.streams else None,
+            common="%common" if spec.common else None,
         )
 
-    def _few(self, rows: Size) -> int:
-        """The usual number of rows of a batch, if the product's are those, and known, and few."""
-        usual = (self.scope.rows or 0) if rows.of_rows else 0
-        return usual if usual <= FEW_ROWS else 0
-
-    def _part(self, spec: ProductSpec) -> tuple[Bounds, Bounds]:
-        """The rows and panels that are this thread's."""
-        share, emit = self.scope.share, self.emit
-        if share is None or len(self.group.space) > 2:
-            return None, None
-        chosen = plan(spec, emit.target)
-        rows = extent_size(self.group.space[-2])
-        known = share.rows if rows.of_rows else rows.number
-        if known < ROW_TILES * chosen.tile.rows and not self.epilogue.sums:
-            return None, share.part(emit, str(panel_count(spec, emit.target)))
-        return share.part(emit, rows.emit(emit), chosen.tile.rows), None
+    def _part(self) -> tuple[ProductSpec, tuple[Bounds, Bounds]]:
+        """The product, and the rows and panels that are this thread's."""
+        scope, share = self.scope, self.scope.share
+        if share is not None:
+            parts = parts_of(self.group, self.emit.target, scope.rows, share.rows)
+            if parts is not None:
+                return parts.spec, parts.bounds(self.emit, share)
+        return product_spec(self.group, scope.rows), (None, None)
 
     def _plain_product(self, indices: list[str], accesses: list[Access], bases: list[str]) -> None:
         flags = self.product.attributes
@@ -271,11 +263,6 @@ class _ProductWriter:
             for index, extent, stride in zip(used, own, access.strides, strict=False)
         ]
         return access.address(self.emit, terms)
-
-
-def row_sums(group: Group) -> list[Node]:
-    """The sums over all of a product that its epilogue takes."""
-    return [node for node in group.nodes if node.op.kind is Kind.REDUCTION]
 
 
 def row_sum_bytes(group: Group, target: Target) -> int:

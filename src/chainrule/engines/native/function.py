@@ -1,7 +1,8 @@
 """One graph as one compiled function: ``void name(ptr table, i64 rows, ptr status)``.
 
 The table holds addresses: of the inputs, the larger constants, the outputs, the two parts of the
-arena, scratch memory for products, its size for one thread, and the control block of the threads.
+arena, scratch memory for products, its size for one thread, the control block of the threads, and
+memory for panels that these have in common.
 Groups that threads share are functions of their own. The first status word becomes 1 if a computed
 index was outside its axis.
 
@@ -13,7 +14,7 @@ becomes 1.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from chainrule.engines.native import memory
 from chainrule.engines.native.access import Access
@@ -22,7 +23,7 @@ from chainrule.engines.native.carrying import loss_group, waiting
 from chainrule.engines.native.emitter import Emitter, Vector, copy, function
 from chainrule.engines.native.epilogues import (
     row_sum_bytes,
-    row_sums,
+    write_common_panels,
     write_product_group,
     write_row_sums,
 )
@@ -30,6 +31,7 @@ from chainrule.engines.native.interleaved import write_interleaved_product
 from chainrule.engines.native.interleaving import PRODUCT
 from chainrule.engines.native.loops import LoopWriter
 from chainrule.engines.native.parallel import BODY, emit_parallel, emit_threads
+from chainrule.engines.native.parts import parts_of
 from chainrule.engines.native.repeats import FEWEST, Pattern, through_views
 from chainrule.engines.native.routines import ROUTINES, check_labels
 from chainrule.engines.native.schedule import (
@@ -38,9 +40,11 @@ from chainrule.engines.native.schedule import (
     Labels,
     Scheduler,
     legalize,
+    row_sums,
     stored_nodes,
 )
 from chainrule.engines.native.sharing import (
+    COMMON,
     CONTEXT_WORDS,
     COUNT,
     ROW_COUNT,
@@ -49,7 +53,6 @@ from chainrule.engines.native.sharing import (
     STATUS,
     USUAL_ROWS,
     Share,
-    chunk_count,
     shared_from,
 )
 from chainrule.engines.native.sizes import shape_size
@@ -291,6 +294,7 @@ class _Writer:
         size = emit.let(f"load i64, ptr {frame.entry_place(SCRATCH_SIZE)}")
         words = {ROW_COUNT: "i64 %rows", STATUS: "ptr %status"}
         words |= {SPACE: "ptr %scratch", SPACE_SIZE: f"i64 {size}"}
+        words[COMMON] = f"ptr {frame.entry(frame.place(COMMON_PANELS))}"
         for word, value in words.items():
             self._into_context(word, value)
 
@@ -301,21 +305,36 @@ class _Writer:
         """A group as a function of its own, and the call that shares it."""
         emit, bases = self.emit, pattern.arrays(frame.known)
         group, start = self.groups[number], self.shared[number]
+        parts = parts_of(group, emit.target, self.batch, self.rows)
         name = self.names.get((pattern.key, True))
         if name is None:
             name = self._name(pattern, shared=True)
-            self._define_shared(name, group, bases)
+            self._define_shared(name, group, bases, self._write_group)
+            if parts and parts.spec.common:
+                self._define_shared(f"{name}_common", group, bases, write_common_panels)
         for place, node in enumerate(bases, CONTEXT_WORDS):
             self._into_context(place, f"ptr {frame.access(node).pointer}")
-        count = chunk_count(emit, group, self.threads)
+        if parts and parts.spec.common:
+            self._run_shared(f"{name}_common", parts.common_count(emit, self.threads), start)
+        self._run_shared(name, parts.count(emit, self.threads) if parts else self.threads, start)
+
+    def _run_shared(self, name: str, count: str, start: int) -> None:
+        """Call a shared function in so many parts; in one where rows are fewer than ``start``."""
+        emit = self.emit
         if start:
             many = emit.let(f"icmp sge i64 %rows, {start}")
             count = emit.let(f"select i1 {many}, i64 {count}, i64 1")
         self._into_context(COUNT, f"i64 {count}")
         emit_parallel(emit, "%control", count, name, "%context")
 
-    def _define_shared(self, name: str, group: Group, bases: Sequence[Node]) -> None:
-        """The function of a group that threads share: each computes a part."""
+    def _define_shared(
+        self,
+        name: str,
+        group: Group,
+        bases: Sequence[Node],
+        write: Callable[[Scope, Group], None],
+    ) -> None:
+        """A function of a group that threads share: each computes a part."""
         emit = self._begin()
 
         def read(word: int, kind: str) -> str:
@@ -324,12 +343,13 @@ class _Writer:
         emit.do(f"%rows = {read(ROW_COUNT, 'i64')}")
         emit.do(f"%status = {read(STATUS, 'ptr')}")
         emit.do(f"%count = {read(COUNT, 'i64')}")
+        emit.do(f"%common = {read(COMMON, 'ptr')}")
         space, size = emit.let(read(SPACE, "ptr")), emit.let(read(SPACE_SIZE, "i64"))
         offset = emit.integer("mul", size, "%thread")
         emit.do(f"%scratch = getelementptr i8, ptr {space}, i64 {offset}")
         places = enumerate(bases, CONTEXT_WORDS)
         pointers = {node: emit.let(read(place, "ptr"), "a") for place, node in places}
-        self._write_group(self._scope(emit, pointers, Share("%chunk", "%count", self.rows)), group)
+        write(self._scope(emit, pointers, Share("%chunk", "%count", self.rows)), group)
         self._end(name, [BODY], emit)
 
     def _name(self, pattern: Pattern, *, shared: bool) -> str:
@@ -356,7 +376,8 @@ class _Writer:
         self.functions.append(text)
 
 
-ARENA, ROWS_ARENA, SCRATCH, SCRATCH_SIZE, CONTROL = range(5)  # entries behind the outputs
+# entries behind the outputs
+ARENA, ROWS_ARENA, SCRATCH, SCRATCH_SIZE, CONTROL, COMMON_PANELS = range(6)
 
 
 class _Frame:
@@ -394,11 +415,14 @@ class _Frame:
         """An address in the table."""
         return self.emit.let(f"load ptr, ptr {self.emit.pointer('%table', str(place), 'ptr')}", "a")
 
-    def entry_place(self, entry: int) -> str:
-        """Where one of the entries behind the outputs is."""
+    def place(self, entry: int) -> int:
+        """The number of one of the entries behind the outputs."""
         nodes = len(self.writer.constants) + len(self.writer.graph.inputs)
-        place = nodes + len(self.writer.graph.outputs) + entry
-        return self.emit.pointer("%table", str(place), "ptr")
+        return nodes + len(self.writer.graph.outputs) + entry
+
+    def entry_place(self, entry: int) -> str:
+        """Where it is."""
+        return self.emit.pointer("%table", str(self.place(entry)), "ptr")
 
     def access(self, node: Node) -> Access:
         """Where the elements of a node lie, through views."""

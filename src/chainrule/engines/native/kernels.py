@@ -2,8 +2,9 @@
 
 A tile of C, some rows by some vectors of columns, is summed over the whole inner axis: for each
 step one vector load per vector of columns, one broadcast per row, and their products added to the
-tile. With 24 accumulators (12 x 2, 8 x 3) a core of two multipliers is kept busy: the latency of
-4 cycles needs 8, and the loads stay below one per multiply (Goto, van de Geijn 2008, section 4).
+tile. With 24 accumulators (6 x 4, 8 x 3) a core of two multipliers is kept busy: the latency of
+4 cycles needs 8, and the loads stay below one per two multiplies (Goto, van de Geijn 2008,
+section 4).
 
 Each element is one chain of multiply-adds along the inner axis, in order, whatever the tile: where
 blocks begin and who computes them changes no bit of a result.
@@ -18,7 +19,7 @@ from chainrule.engines.native.target import Target
 from chainrule.records import dataclass
 
 POINTER = Vector("ptr", 1)
-FEW_ROWS = 4  # rows that are left over are done four at a time, then one by one
+CHAINS = 8  # of multiply-adds that run at once, at least: two multipliers with a latency of 4
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def _columns(emit: Emitter, tile: Tile, line: str, masks: Sequence[str | None]) 
 def call_kernel(
     emit: Emitter,
     tile: Tile,
-    panels: tuple[str, str],
+    rows: tuple[str, str, bool],
     panel: str,
     sizes: tuple[str, str],
     sums: str,
@@ -135,8 +136,9 @@ def call_kernel(
     Parameters
     ----------
     tile : Tile
-    panels : (str, str)
-        ptr to panels of A, each ``tile.rows`` wide; elements from one to the next.
+    rows : (str, str, bool)
+        ptr to A; elements from one panel to the next, each ``tile.rows`` wide, or, where A is not
+        packed, from one row to the next; whether it is packed.
     panel : str
         ptr to a panel of B, as wide as the tile.
     sizes : (str, str)
@@ -148,12 +150,13 @@ def call_kernel(
     vectors : int
         How many of the tile's there are columns for.
     """
-    name = f"kernel_{tile.type.suffix}_{tile.rows}x{vectors}of{tile.vectors}"
+    (base, stride, packed), (count, inner) = rows, sizes
+    kind = "packed" if packed else "plain"
+    name = f"kernel_{tile.type.suffix}_{kind}_{tile.rows}x{vectors}of{tile.vectors}"
     if name not in emit.declarations:
-        _define_kernel(emit, name, tile, vectors)
-    (base, stride), (rows, inner) = panels, sizes
+        _define_kernel(emit, name, tile, vectors, packed=packed)
     emit.do(
-        f"call void @{name}(i64 {rows}, i64 {inner}, ptr {base}, i64 {stride}, "
+        f"call void @{name}(i64 {count}, i64 {inner}, ptr {base}, i64 {stride}, "
         f"ptr {panel}, ptr {sums}, i64 {resumed})"
     )
 
@@ -164,22 +167,32 @@ KERNEL_PARAMETERS = (
 )
 
 
-def _define_kernel(emit: Emitter, name: str, tile: Tile, vectors: int) -> None:
-    body, element, width = Emitter(emit.target), tile.type.element, str(tile.rows)
+def _define_kernel(emit: Emitter, name: str, tile: Tile, vectors: int, *, packed: bool) -> None:
+    body = Emitter(emit.target)
     b = Matrix("%b", str(tile.columns), "1")
-    for start, stop, rows in row_blocks(body, "0", "%rows", heights(tile.rows)):
+    for start, stop, rows in row_blocks(body, "0", "%rows", heights(tile)):
         with body.loop(start, stop, rows) as row:
-            panel = body.integer("mul", body.integer("sdiv", row.index, width), "%stride")
-            lane = body.integer("srem", row.index, width) if rows < tile.rows else "0"
-            a = Matrix(body.pointer("%a", body.integer("add", panel, lane), element), "1", width)
+            if packed:
+                a = _in_panels(body, tile, row.index, whole=rows == tile.rows)
+            else:
+                a = Matrix("%a", "%stride", "1").at(body, tile.type.element, row.index, "0")
             offset = body.integer("mul", row.index, str(tile.columns))
             part = Tile(tile.type, rows, vectors)
             whole: list[str | None] = [None] * vectors
-            place = body.pointer("%sums", offset, element)
+            place = body.pointer("%sums", offset, tile.type.element)
             resume(body, part, a, b, (place, tile.columns), ("%inner", "%resumed"), whole)
     body.do("ret void")
     emit.declarations.update(body.declarations)
     emit.declare(name, function(name, KERNEL_PARAMETERS, body, linkage="internal"))
+
+
+def _in_panels(emit: Emitter, tile: Tile, row: str, *, whole: bool) -> Matrix:
+    """The rows of A from this one on, in panels; ``whole`` where it is the first of a panel."""
+    width = str(tile.rows)
+    panel = emit.integer("mul", emit.integer("sdiv", row, width), "%stride")
+    lane = "0" if whole else emit.integer("srem", row, width)
+    first = emit.pointer("%a", emit.integer("add", panel, lane), tile.type.element)
+    return Matrix(first, "1", width)
 
 
 def resume(
@@ -272,9 +285,10 @@ def _added(
     return [emit.multiply_add(type_, x, y, s) for (x, y), s in zip(pairs, sums, strict=True)]
 
 
-def heights(rows: int) -> list[int]:
+def heights(tile: Tile) -> list[int]:
     """The heights of blocks that cover any number of rows."""
-    return sorted({rows, min(rows, FEW_ROWS), 1}, reverse=True)
+    few = min(tile.rows, -(-CHAINS // tile.vectors))
+    return sorted({tile.rows, few, 1}, reverse=True)
 
 
 def row_blocks(

@@ -11,7 +11,7 @@ import numpy as np
 
 from chainrule.engines.native.calling import ROW_STEP
 from chainrule.engines.native.target import Target
-from chainrule.engines.native.tiling import ProductSpec, scratch_bytes
+from chainrule.engines.native.tiling import ProductSpec, common_bytes, scratch_bytes
 from chainrule.graph.graph import Graph
 from chainrule.records import dataclass
 from chainrule.shapes import Array
@@ -53,6 +53,10 @@ class Layout:
     def scratch(self, target: Target, rows: int) -> int:
         """Bytes of scratch memory that one thread needs, for up to so many rows."""
         return max([scratch_bytes(spec, target, rows) for spec in self.products], default=0)
+
+    def common(self, target: Target, rows: int) -> int:
+        """Bytes of memory that threads have in common, for up to so many rows."""
+        return max([common_bytes(spec, target, rows) for spec in self.products], default=0)
 
     def arena(self, rows: int) -> list[int]:
         """Bytes of the arena's two parts, for up to so many rows."""

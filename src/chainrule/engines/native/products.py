@@ -28,12 +28,12 @@ from chainrule.engines.native.kernels import (
 from chainrule.engines.native.narrow import call_narrow, narrow_line
 from chainrule.engines.native.packing import call_packing, panel_stride
 from chainrule.engines.native.tiling import (
-    GROUP_PANELS,
     STREAMED_STEPS,
     ProductSpec,
     block_inner,
     block_rows,
     ceil_div,
+    group_panels,
     narrow_bytes,
     narrow_columns,
     plan,
@@ -59,6 +59,7 @@ def write_product(
     *,
     looped: bool = False,
     ahead: Ahead | None = None,
+    common: str | None = None,
 ) -> None:
     """Write the loops of a product into the current function.
 
@@ -85,11 +86,57 @@ def write_product(
     ahead : callable, optional
         ``ahead(emit, row, column)`` writes what fetches from memory, while the product is
         computed, what ``store`` will read for the vector at this place.
+    common : str, optional
+        ptr to what `write_common` has laid out; for those products whose spec says so.
     """
-    bounds = rows, panels
+    bounds, memory = (rows, panels), (scratch, common)
     chosen = plan(spec, emit.target)
     writer = _Small if chosen.small else _Streamed if chosen.streamed else _Blocked
-    writer(emit, spec, (a, b), size, scratch, (store, looped, ahead), bounds).write()
+    writer(emit, spec, (a, b), size, memory, (store, looped, ahead), bounds).write()
+
+
+def write_common(
+    emit: Emitter, spec: ProductSpec, b: str, size: str, common: str, panels: tuple[str, str]
+) -> None:
+    """Lay out panels of B where all parts of a product find them.
+
+    Parameters
+    ----------
+    emit : Emitter
+    spec : ProductSpec
+        Of a product that is computed block by block.
+    b : str
+        ptr to B.
+    size : str
+        The size that is known at run time; i64. Any text if there is none.
+    common : str
+        ptr to `common_bytes` bytes, best on a multiple of 64.
+    panels : (str, str)
+        Which, as [begin, end); i64.
+    """
+    tile = plan(spec, emit.target).tile
+    k, inner = size if spec.k is None else str(spec.k), str(block_inner(spec))
+    ldb = str(spec.ldb or (k if spec.transpose_b else spec.n))
+    first, end = (emit.integer("mul", panel, str(tile.columns)) for panel in panels)
+    count = emit.integer("sub", emit.integer("smin", end, str(spec.n)), first)
+    with emit.loop("0", k, int(inner)) as stretch:
+        length = emit.integer("smin", emit.integer("sub", k, stretch.index), inner)
+        source = _matrix(b, ldb, spec.transpose_b).at(emit, tile.type.element, stretch.index, first)
+        place = _common_place(emit, spec, tile, common, (stretch.index, length), panels[0])
+        lines = source.base, ldb, not spec.transpose_b
+        call_packing(emit, tile.type, tile.columns, lines, (count, length), place)
+
+
+def _common_place(
+    emit: Emitter, spec: ProductSpec, tile: Tile, common: str, inner: tuple[str, str], panel: str
+) -> str:
+    """Where `write_common` puts a panel: all of a stretch, then all of the next."""
+    (stretch, length), longest = inner, str(block_inner(spec))
+    whole = panel_stride(emit, tile.type, tile.columns, longest)
+    each = emit.integer("mul", str(ceil_div(spec.n, tile.columns)), whole)
+    before = emit.integer("mul", emit.integer("sdiv", stretch, longest), each)
+    within = emit.integer("mul", panel, panel_stride(emit, tile.type, tile.columns, length))
+    return emit.pointer(common, emit.integer("add", before, within), tile.type.element)
 
 
 class _Writer:
@@ -101,11 +148,11 @@ class _Writer:
         spec: ProductSpec,
         operands: tuple[str, str],
         size: str,
-        scratch: str,
+        memory: tuple[str, str | None],
         store: tuple[Store, bool, Ahead | None],
         bounds: tuple[Bounds, Bounds],
     ) -> None:
-        self.emit, self.spec, self.scratch = emit, spec, scratch
+        self.emit, self.spec, (self.scratch, self.common) = emit, spec, memory
         self.store, self.looped, self.ahead = store
         self.plan = plan(spec, emit.target)
         self.tile, self.type = self.plan.tile, self.plan.tile.type
@@ -328,11 +375,13 @@ class _Blocked(_Writer):
         """Blocks of rows, in each stretches of the inner axis, at least one."""
         emit = self.emit
         self.block_rows, self.inner = block_rows(self.spec, self.tile), block_inner(self.spec)
+        self.group = group_panels(self.tile)
         self.narrow = narrow_columns(self.spec, self.tile)
         self.panels_b = emit.pointer(self.scratch, str(narrow_bytes(self.spec, self.tile)), "i8")
         longest = emit.integer("smin", self.k, str(self.inner))
         between = panel_stride(emit, self.type, self.tile.columns, longest)
-        self.strips = self._at(self.panels_b, (str(min(GROUP_PANELS, self.count)), between))
+        packed = 0 if self.spec.common else min(self.group, self.count)
+        self.strips = self._at(self.panels_b, (str(packed), between))
         self.panels_a = self._at(self.strips, (self._kept_lines(), str(self.tile.columns)))
         begin, end = self.rows
         with emit.loop(begin, end, self.block_rows) as block:
@@ -346,23 +395,48 @@ class _Blocked(_Writer):
         emit, element, tile = self.emit, self.type.element, self.tile
         left = emit.integer("sub", self.k, stretch)
         inner = emit.integer("smin", left, str(self.inner))
-        a = self.a.at(emit, element, block, stretch)
-        source = (a.base, self.lda, self.spec.transpose_a)
-        call_packing(emit, self.type, tile.rows, source, (height, inner), self.panels_a)
-        with emit.loop(*self.panels, GROUP_PANELS) as group:
-            last = emit.integer("add", group.index, str(GROUP_PANELS))
+        a = self.a.at(emit, element, block, stretch).base
+        if self.plan.pack_a:
+            source = (a, self.lda, self.spec.transpose_a)
+            call_packing(emit, self.type, tile.rows, source, (height, inner), self.panels_a)
+        with emit.loop(*self.panels, self.group) as group:
+            last = emit.integer("add", group.index, str(self.group))
             last = emit.integer("smin", last, self.panels[1])
             column = emit.integer("mul", group.index, str(tile.columns))
             end = emit.integer("mul", last, str(tile.columns))
             columns = emit.integer("sub", emit.integer("smin", end, str(self.spec.n)), column)
-            b = self.b.at(emit, element, stretch, column)
-            self._pack_b(b, (columns, inner), self.panels_b)
+            self.group_b = self._panels_of_b((group.index, column), columns, (stretch, inner))
             self._write_narrow(height, (group.index, last), (stretch, inner))
             with emit.loop("0", height, tile.rows) as row:
-                self._write_rows((block, height), row.index, (group.index, last), (stretch, inner))
+                given = self._rows_of_a(a, row.index, inner)
+                self._write_rows(
+                    (block, height), row.index, given, (group.index, last), (stretch, inner)
+                )
+
+    def _panels_of_b(self, first: tuple[str, str], columns: str, inner: tuple[str, str]) -> str:
+        """Where the panels of a group are; ``first`` is their first panel and its column."""
+        emit, (stretch, length) = self.emit, inner
+        if self.common is not None:
+            return _common_place(emit, self.spec, self.tile, self.common, inner, first[0])
+        b = self.b.at(emit, self.type.element, stretch, first[1])
+        self._pack_b(b, (columns, length), self.panels_b)
+        return self.panels_b
+
+    def _rows_of_a(self, a: str, row: str, inner: str) -> tuple[str, str, bool]:
+        """Rows of A as the kernel takes them."""
+        if not self.plan.pack_a:
+            return self._at(a, (row, self.lda)), self.lda, False
+        between = panel_stride(self.emit, self.type, self.tile.rows, inner)
+        number = self.emit.integer("sdiv", row, str(self.tile.rows))
+        return self._at(self.panels_a, (number, between)), between, True
 
     def _write_rows(
-        self, rows: tuple[str, str], row: str, panels: tuple[str, str], inner: tuple[str, str]
+        self,
+        rows: tuple[str, str],
+        row: str,
+        a: tuple[str, str, bool],
+        panels: tuple[str, str],
+        inner: tuple[str, str],
     ) -> None:
         """Some rows of a group of panels: added to, and handed over after the last stretch.
 
@@ -372,9 +446,6 @@ class _Blocked(_Writer):
         emit, tile = self.emit, self.tile
         (block, height), (first, last), (stretch, length) = rows, panels, inner
         count = emit.integer("smin", emit.integer("sub", height, row), str(tile.rows))
-        between = panel_stride(emit, self.type, tile.rows, length)
-        number = emit.integer("sdiv", row, str(tile.rows))
-        panel_a = self._at(self.panels_a, (number, between))
         resumed = self._whether("sgt", stretch, "0")
         sums, step = self._sums(first, row)
         for begin, end, masks in self._strips():
@@ -382,12 +453,10 @@ class _Blocked(_Writer):
             with emit.loop(low, emit.integer("smin", last, str(end))) as panel:
                 self._fetch(emit.integer("add", block, row), count, panel.index)
                 number = emit.integer("sub", panel.index, first)
-                b = self._packed_b(self.panels_b, number, length)
+                b = self._packed_b(self.group_b, number, length)
                 place = self._at(sums, (number, step))
                 sizes = count, length
-                call_kernel(
-                    emit, tile, (panel_a, between), b.base, sizes, place, resumed, len(masks)
-                )
+                call_kernel(emit, tile, a, b.base, sizes, place, resumed, len(masks))
         finished = emit.let(f"icmp sge i64 {emit.integer('add', stretch, length)}, {self.k}")
         with emit.when(finished), emit.loop("0", count) as line:
             at_row = emit.integer("add", emit.integer("add", block, row), line.index)
@@ -419,7 +488,7 @@ class _Blocked(_Writer):
         resumed = self._whether("sgt", stretch, "0")
         with emit.loop(*self._narrow_panels(panels)) as panel:
             number = emit.integer("sub", panel.index, panels[0])
-            b = self._packed_b(self.panels_b, number, length).base
+            b = self._packed_b(self.group_b, number, length).base
             b = emit.pointer(b, str(self._narrow_offset()), self.type.element)
             given = self.panels_a, between, count
             call_narrow(emit, tile, self.narrow, given, b, length, self.scratch, resumed)
@@ -456,7 +525,7 @@ class _Blocked(_Writer):
         tallest = self.emit.integer("smin", self.m, str(self.block_rows))
         most, few = (
             self.emit.integer("mul", tallest, str(self.count)),
-            self.tile.rows * GROUP_PANELS,
+            self.tile.rows * self.group,
         )
         if self.spec.k is not None:
             return most if self.spec.k > self.inner else str(few)

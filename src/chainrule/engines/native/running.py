@@ -115,6 +115,7 @@ class _Space:
         self.work = [heap.empty(size) for size in compiled.layout.arena(most)]
         self.scratch = compiled.layout.scratch(compiled.target, most)
         self.scratches = heap.empty(0)
+        self.common = heap.empty(compiled.layout.common(compiled.target, most))
         self.status = heap.filled(0, (3,), INT64)
         self.fields = {
             "step_key": heap.filled(0, (2,), UINT32),
@@ -216,7 +217,8 @@ class Run:
         carried = _places(self.carried)
         inputs = _places([*space.batch, self.fields["step_key"], *self.compiled.constants])
         outputs = _places([*space.once, *space.work, space.scratches])
-        return self._words([*carried, *inputs, *carried, *outputs, space.scratch, address])
+        last = space.scratch, address, *_places([space.common])
+        return self._words([*carried, *inputs, *carried, *outputs, *last])
 
     def _words(self, words: Sequence[int]) -> Array:
         return self.compiled.heap.given(np.array(words, ADDRESS), ADDRESS)

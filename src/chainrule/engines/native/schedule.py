@@ -426,6 +426,11 @@ def _is_apart(product: Node, rest: Sequence[Node]) -> bool:
     return narrow and len(rest) > INLINE_NODES
 
 
+def row_sums(group: Group) -> list[Node]:
+    """The sums over all of a product that its epilogue takes."""
+    return [node for node in group.nodes if node.op.kind is Kind.REDUCTION]
+
+
 def is_long(nodes: Sequence[Node]) -> bool:
     """Whether the code of an epilogue is so long that it should stand once."""
     return len(nodes) > INLINE_NODES or any(node.op.name in FUNCTIONS for node in nodes)

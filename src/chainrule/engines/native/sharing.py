@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from chainrule.engines.native.emitter import Emitter
 from chainrule.engines.native.interleaving import PRODUCT, interleaved_operations
-from chainrule.engines.native.parallel import MAXIMUM_CHUNKS
 from chainrule.engines.native.schedule import Group, GroupKind
-from chainrule.engines.native.sizes import extent_size
 from chainrule.graph.cost import node_operations
 from chainrule.graph.op import Kind
 from chainrule.records import dataclass
@@ -19,12 +17,10 @@ from chainrule.shapes import ROWS
 WORTH = 2_000_000  # operations, some 15 microseconds: what moves between caches costs several
 LOOP_FACTOR = 4  # an operation of a loop over this many of a product
 USUAL_ROWS = 1024  # taken for the number of rows where no batch is known
-CHUNK_ROWS = 256  # of a product, at most, where threads take turns: about one block
-ROW_TILES = 8  # from so many on, products are split by rows: what each thread writes is one run
 
 # words of the context that a shared group's code gets; addresses of its arrays follow
-ROW_COUNT, STATUS, COUNT, SPACE, SPACE_SIZE = range(5)
-CONTEXT_WORDS = 5
+ROW_COUNT, STATUS, COUNT, SPACE, SPACE_SIZE, COMMON = range(6)
+CONTEXT_WORDS = 6
 
 
 @dataclass(frozen=True)
@@ -79,21 +75,6 @@ def shared_from(group: Group, rows: int | None) -> int | None:
     if not _divides(group) or work(group, rows or USUAL_ROWS) < WORTH:
         return None
     return -(-WORTH // max(1, work(group, 1))) if _grows(group) else 0
-
-
-def chunk_count(emit: Emitter, group: Group, threads: str) -> str:
-    """How many parts a group's work is cut into: as many for each thread, i64.
-
-    Who is done takes another's. Parts of products are not smaller than the blocks that they are
-    computed in: each lays out the whole of B.
-    """
-    if group.kind is not GroupKind.PRODUCT or len(group.space) != 2:
-        return threads
-    rows = extent_size(group.space[0]).emit(emit)
-    most = emit.integer("mul", threads, str(CHUNK_ROWS))
-    above = emit.integer("add", rows, emit.integer("sub", most, "1"))
-    each = emit.integer("smax", emit.integer("sdiv", above, most), "1")
-    return emit.integer("smin", emit.integer("mul", threads, each), str(MAXIMUM_CHUNKS))
 
 
 def _grows(group: Group) -> bool:

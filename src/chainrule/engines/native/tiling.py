@@ -19,9 +19,10 @@ USUAL_ROWS = (
 )
 TYPICAL_ROWS = 64  # taken for the number of rows when tiles are chosen, if it is not known
 ALIGNMENT = 64  # bytes
-BLOCK_BYTES = 264 * 4  # of a column of A in a block: with BLOCK_INNER, half a MiB of cache
+BLOCK_BYTES = 264 * 512 * 4  # of A in a block: half a MiB of cache
 BLOCK_INNER = 512
-GROUP_PANELS = 4  # panels of B that are packed together
+GROUP_BYTES = 128 * 4  # of a line of B that is packed with others, and handed over in one run
+WAYS = 8  # lines of the nearest cache that a power of two apart can be: so many rows are read
 FEW_ROWS = 8  # of A: so few do not pay for laying B out
 WIDEST_STREAM = 8  # vectors of a tile, where B is read as it lies
 STREAMED_STEPS = 16  # of the inner axis at a time: as many streams as processors foresee
@@ -49,6 +50,8 @@ class ProductSpec:
         Elements from one stored row to the next; None if the rows follow each other.
     few : int >= 0
         The usual number of rows of A, if it is known at run time and small; else 0.
+    common : bool
+        Whether several threads share it by rows: then B is laid out once, by all of them.
     """
 
     dtype: Dtype
@@ -60,6 +63,7 @@ class ProductSpec:
     lda: int | None = None
     ldb: int | None = None
     few: int = 0
+    common: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,14 +101,15 @@ class Plan:
         What is kept in registers at once; ``tile.columns`` is the width of a panel.
     small : bool
         Whether it runs from memory as it is, tile by tile.
-    pack_b : bool
-        Whether B is laid out in panels; blocks always pack A.
+    pack_a, pack_b : bool
+        Whether A and B are laid out in panels.
     streamed : bool
         Whether B is large and read once, as it lies, for a few rows of A.
     """
 
     tile: Tile
     small: bool
+    pack_a: bool
     pack_b: bool
     streamed: bool = False
 
@@ -118,15 +123,17 @@ def plan(spec: ProductSpec, target: Target) -> Plan:
     >>> spec = ProductSpec(np.dtype("float32"), m=None, n=1024, k=1024)
     >>> chosen = plan(spec, TARGETS["avx512"])
     >>> chosen.small, chosen.tile.rows, chosen.tile.columns
-    (False, 12, 32)
+    (False, 6, 64)
     """
     type_ = Vector.of(spec.dtype, target.lanes(spec.dtype))
     small = _is_small(spec)
     if not small and spec.few and _can_stream(spec, target, type_):
-        return Plan(_streaming_tile(spec, target, type_), False, False, streamed=True)
+        return Plan(_streaming_tile(spec, target, type_), False, False, False, streamed=True)
     tile = _small_tile(spec, target, type_) if small else _block_tile(spec, target, type_)
     lacks_masks = spec.n % type_.lanes != 0 and not target.masks
-    return Plan(tile, small, not small or spec.transpose_b or lacks_masks)
+    plain = not spec.transpose_a and tile.rows <= WAYS and narrow_columns(spec, tile) is None
+    pack_a = not small and not plain
+    return Plan(tile, small, pack_a, not small or spec.transpose_b or lacks_masks)
 
 
 def _is_small(spec: ProductSpec) -> bool:
@@ -151,9 +158,14 @@ def _streaming_tile(spec: ProductSpec, target: Target, type_: Vector) -> Tile:
 
 
 def _block_tile(spec: ProductSpec, target: Target, type_: Vector) -> Tile:
-    """Two vectors wide, or three where that covers the columns better."""
+    """Four vectors wide where they fill the columns; else two, or three if those cover them better.
+
+    The wider, the fewer loads there are for each multiply; the higher, the fewer for what is left.
+    """
     budget = accumulator_budget(target)
-    tiles = [Tile(type_, budget // vectors, vectors) for vectors in (2, 3)]
+    widest, *tiles = (Tile(type_, budget // vectors, vectors) for vectors in (4, 2, 3))
+    if spec.n % widest.columns == 0 and widest.size + widest.vectors < target.registers:
+        return widest
     return min(tiles, key=lambda tile: ceil_div(spec.n, tile.columns) * tile.columns)
 
 
@@ -198,13 +210,29 @@ def scratch_bytes(spec: ProductSpec, target: Target, largest_size: int) -> int:
         return tile_bytes(chosen.tile) + (_aligned(chosen.tile, packed) if chosen.pack_b else 0)
     if chosen.streamed:
         return ceil_div(spec.n, chosen.tile.columns) * tile_bytes(chosen.tile)
-    lines = chosen.tile.rows * GROUP_PANELS
+    lines = chosen.tile.rows * group_panels(chosen.tile)
     if k > block_inner(spec):
         strips = ceil_div(spec.n, chosen.tile.columns)
         lines = strips * min(m, block_rows(spec, chosen.tile))
     parts = [*_panels(spec, chosen, m, k), lines * chosen.tile.columns]
     narrow = narrow_bytes(spec, chosen.tile)
     return narrow + sum(_aligned(chosen.tile, elements) for elements in parts)
+
+
+def common_bytes(spec: ProductSpec, target: Target, largest_size: int) -> int:
+    """How much memory `write_common` fills, if the run-time size is at most this."""
+    if not spec.common:
+        return 0
+    tile, k = plan(spec, target).tile, largest_size if spec.k is None else spec.k
+    inner = block_inner(spec)
+    stretch = panel_elements(tile.type, tile.columns, spec.n, min(k, inner))
+    return _aligned(tile, ceil_div(k, inner) * stretch)
+
+
+def is_blocked(spec: ProductSpec, target: Target) -> bool:
+    """Whether it is computed block by block."""
+    chosen = plan(spec, target)
+    return not (chosen.small or chosen.streamed)
 
 
 def narrow_columns(spec: ProductSpec, tile: Tile) -> Narrow | None:
@@ -222,11 +250,16 @@ def narrow_bytes(spec: ProductSpec, tile: Tile) -> int:
 
 def block_rows(spec: ProductSpec, tile: Tile) -> int:
     """Rows of a block of C: as few blocks as may be, all about as high."""
-    most = BLOCK_BYTES // spec.dtype.itemsize
+    most = max(BLOCK_BYTES // (block_inner(spec) * spec.dtype.itemsize), tile.rows)
     if not spec.m:
         return most
     even = ceil_div(spec.m, ceil_div(spec.m, most))
     return ceil_div(even, tile.rows) * tile.rows
+
+
+def group_panels(tile: Tile) -> int:
+    """How many panels of B are laid out at once."""
+    return max(1, GROUP_BYTES * 8 // (tile.columns * tile.type.bits))
 
 
 def block_inner(spec: ProductSpec) -> int:
@@ -235,9 +268,10 @@ def block_inner(spec: ProductSpec) -> int:
 
 
 def _panels(spec: ProductSpec, chosen: Plan, m: int, k: int) -> tuple[int, int]:
-    """Elements of panels of B and of A in a product of blocks."""
+    """Elements of this thread's panels of B and of A in a product of blocks."""
     tile, inner = chosen.tile, min(k, block_inner(spec))
-    columns, rows = min(spec.n, GROUP_PANELS * tile.columns), min(m, block_rows(spec, tile))
+    columns = 0 if spec.common else min(spec.n, group_panels(tile) * tile.columns)
+    rows = min(m, block_rows(spec, tile)) if chosen.pack_a else 0
     return (
         panel_elements(tile.type, tile.columns, columns, inner),
         panel_elements(tile.type, tile.rows, rows, inner),
