@@ -103,6 +103,7 @@ class CompiledGraph:
         known = not any(ROWS in shape for _, shape in self._results)
         self._made = self._shapes(None) if known else None
         self._shared_from = self.layout.shared_from
+        self._spaces: dict[int, tuple[int, int]] = {}
         self._grows = self._space(1) != self._space(MANY_ROWS)
         self._call = heap.function(self._code, FUNCTION, self._entries(shared=False))
         if self._shared_from is not None:
@@ -111,7 +112,12 @@ class CompiledGraph:
 
     def _space(self, rows: int) -> tuple[int, int]:
         """Bytes of scratch memory of a thread, and of what threads have in common."""
-        return self.layout.scratch(self.target, rows), self.layout.common(self.target, rows)
+        found = self._spaces.get(rows)  # blocks of a data set are of two sizes
+        if found is None:
+            layout, target = self.layout, self.target
+            found = layout.scratch(target, rows), layout.common(target, rows)
+            self._spaces = {rows: found}
+        return found
 
     def _entries(self, *, shared: bool) -> list[Entry]:
         """What the function's table holds, with one thread or several."""
