@@ -374,10 +374,10 @@ class _Blocked(_Writer):
     def write(self) -> None:
         """Blocks of rows, in each stretches of the inner axis, at least one."""
         emit = self.emit
-        self.block_rows, self.inner = block_rows(self.spec, self.tile), block_inner(self.spec)
+        self.block_rows, self.inner = block_rows(self.spec, self.plan), block_inner(self.spec)
         self.group = group_panels(self.tile)
         self.narrow = narrow_columns(self.spec, self.tile)
-        self.panels_b = emit.pointer(self.scratch, str(narrow_bytes(self.spec, self.tile)), "i8")
+        self.panels_b = emit.pointer(self.scratch, str(narrow_bytes(self.spec, self.plan)), "i8")
         longest = emit.integer("smin", self.k, str(self.inner))
         between = panel_stride(emit, self.type, self.tile.columns, longest)
         packed = 0 if self.spec.common else min(self.group, self.count)

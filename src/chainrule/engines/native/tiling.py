@@ -19,7 +19,7 @@ USUAL_ROWS = (
 )
 TYPICAL_ROWS = 64  # taken for the number of rows when tiles are chosen, if it is not known
 ALIGNMENT = 64  # bytes
-BLOCK_BYTES = 264 * 512 * 4  # of A in a block: half a MiB of cache
+BLOCK_BYTES = 264 * 512 * 4  # of A in a block: half a MiB of cache; twice that where not packed
 BLOCK_INNER = 512
 GROUP_BYTES = 128 * 4  # of a line of B that is packed with others, and handed over in one run
 WAYS = 8  # lines of the nearest cache that a power of two apart can be: so many rows are read
@@ -213,9 +213,9 @@ def scratch_bytes(spec: ProductSpec, target: Target, largest_size: int) -> int:
     lines = chosen.tile.rows * group_panels(chosen.tile)
     if k > block_inner(spec):
         strips = ceil_div(spec.n, chosen.tile.columns)
-        lines = strips * min(m, block_rows(spec, chosen.tile))
+        lines = strips * min(m, block_rows(spec, chosen))
     parts = [*_panels(spec, chosen, m, k), lines * chosen.tile.columns]
-    narrow = narrow_bytes(spec, chosen.tile)
+    narrow = narrow_bytes(spec, chosen)
     return narrow + sum(_aligned(chosen.tile, elements) for elements in parts)
 
 
@@ -242,15 +242,16 @@ def narrow_columns(spec: ProductSpec, tile: Tile) -> Narrow | None:
     return found if found.columns and pays else None
 
 
-def narrow_bytes(spec: ProductSpec, tile: Tile) -> int:
+def narrow_bytes(spec: ProductSpec, chosen: Plan) -> int:
     """The first part of the scratch memory of a product of blocks."""
-    narrow = narrow_columns(spec, tile)
-    return _aligned(tile, narrow.elements(tile, block_rows(spec, tile))) if narrow else 0
+    tile, narrow = chosen.tile, narrow_columns(spec, chosen.tile)
+    return _aligned(tile, narrow.elements(tile, block_rows(spec, chosen))) if narrow else 0
 
 
-def block_rows(spec: ProductSpec, tile: Tile) -> int:
+def block_rows(spec: ProductSpec, chosen: Plan) -> int:
     """Rows of a block of C: as few blocks as may be, all about as high."""
-    most = max(BLOCK_BYTES // (block_inner(spec) * spec.dtype.itemsize), tile.rows)
+    tile, room = chosen.tile, BLOCK_BYTES if chosen.pack_a else 2 * BLOCK_BYTES
+    most = max(room // (block_inner(spec) * spec.dtype.itemsize), tile.rows)
     if not spec.m:
         return most
     even = ceil_div(spec.m, ceil_div(spec.m, most))
@@ -271,7 +272,7 @@ def _panels(spec: ProductSpec, chosen: Plan, m: int, k: int) -> tuple[int, int]:
     """Elements of this thread's panels of B and of A in a product of blocks."""
     tile, inner = chosen.tile, min(k, block_inner(spec))
     columns = 0 if spec.common else min(spec.n, group_panels(tile) * tile.columns)
-    rows = min(m, block_rows(spec, tile)) if chosen.pack_a else 0
+    rows = min(m, block_rows(spec, chosen)) if chosen.pack_a else 0
     return (
         panel_elements(tile.type, tile.columns, columns, inner),
         panel_elements(tile.type, tile.rows, rows, inner),
