@@ -102,6 +102,69 @@ def test_of_many_rows_some_are_kept_and_the_others_trained_on(
     assert texts(surveyed(files).sample) == texts(found.sample)
 
 
+def with_copies(folder: Path, copies: int) -> dict[str, Any]:
+    """Of each of the last 200 rows so many copies at places far apart, in files of 150 rows."""
+    table = columns(400)
+    order = np.concatenate([np.arange(400), *[np.arange(200, 400)[::-1]] * (copies - 1)])
+    table = {name: values[order] for name, values in table.items()}
+    for part, low in enumerate(range(0, len(order), 150)):
+        rows = slice(low, low + 150)
+        write_csv(folder / f"{part}.csv", {name: x[rows] for name, x in table.items()})
+    return table
+
+
+def sides(found: Survey) -> list[set[tuple[str, ...]]]:
+    training = joined([frame for _, frame in found.training_frames()])
+    return [{*texts(part)} for part in (training, found.held_out, found.test)]
+
+
+def test_equal_rows_are_on_one_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_copies(tmp_path, 2)
+    found = surveyed(tmp_path)
+    training, held, test = sides(found)
+    assert not training & held and not training & test and not held & test
+    assert all(each >= 50 for each in map(len, (training, held, test)))
+    assert sum(map(len, (training, held, test))) == 400
+    model = learn_stream(found, "classification", Request(SMALL, 1))
+    assert model.facts["duplicates"] == 0
+    # the same in other blocks, and in one file
+    monkeypatch.setattr(csv_blocks, "PIECE_BYTES", 900)
+    monkeypatch.setattr(table_survey, "REMEMBERED_BYTES", 0)
+    assert sides(surveyed(tmp_path)) == [training, held, test]
+    # a defect: each row draws for itself
+    monkeypatch.setattr(table_survey, "by_content", table_survey.by_row)
+    training, held, test = sides(surveyed(tmp_path))
+    assert training & held and training & test
+
+
+def test_rows_that_repeat_by_nature_are_divided_one_by_one(tmp_path: Path) -> None:
+    """One row may be a fifth of a table: it has to be on all sides."""
+    table = {name: x.tolist() for name, x in columns(400).items()}
+    write_csv(tmp_path / "t.csv", {name: x + x[:1] * 100 for name, x in table.items()})
+    found = surveyed(tmp_path)
+    training, held, test = sides(found)
+    assert len(training & held & test) == 1
+    assert [len(found.held_out), len(found.test)] == pytest.approx([100, 100], abs=35)
+
+
+def test_numbers_and_holes_of_parquet_draw_by_what_they_are(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    draw = np.random.default_rng(0)
+    x, day = draw.normal(size=300), np.datetime64("2024-01-01", "us") + draw.integers(0, 99, 300)
+    holes = draw.random(300) < 0.3
+    order = np.concatenate([np.arange(300), np.arange(300)[::-1]])
+    table = pyarrow.table({
+        "x": pyarrow.array(x[order], mask=holes[order]), "n": pyarrow.array(order // 7),
+        "day": pyarrow.array(day[order]), "ok": pyarrow.array((x > 0)[order]),
+        "y": pyarrow.array(np.round(x * 2, 9)[order]),
+    })  # fmt: skip
+    parquet.write_table(table, tmp_path / "t.parquet", row_group_size=70)
+    training, held, test = sides(surveyed(tmp_path, "y"))
+    assert not training & held and not training & test and not held & test
+    assert len(training) + len(held) + len(test) == 300
+
+
 def test_small_tables_are_read_once(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = surveyed(files)
     first = texts(joined([frame for _, frame in found.training_frames()]))
@@ -234,7 +297,7 @@ def test_a_target_that_is_constant_in_the_sample_only_is_said_to_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(table_survey, "SAMPLE_ROWS", 20)
-    write_csv(tmp_path / "t.csv", {"x": range(400), "price": [4] + [3] * 399})
+    write_csv(tmp_path / "t.csv", {"x": range(400), "price": [3] * 399 + [4]})
     with pytest.raises(DataError, match="'price' is 3 in each of 20 rows that were drawn"):
         learn_stream(surveyed(tmp_path, "price"), "regression", Request(SMALL, 1))
 

@@ -34,7 +34,7 @@ MOST_COPIES = 2.0  # of a row, on average, where rows are trained on as often as
 HEAVIEST = 4.0  # in mean weights: what a row may weigh in a batch
 _NUMBERS_BEGIN: Final = (*"-0123456789", "inf", "nan")
 _FLOAT, _BITS = Struct("=d"), Struct("=Q")
-_ABSENT: Final = ~np.uint64(0)
+ABSENT: Final = ~np.uint64(0)
 _ODD: Final = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)  # of splitmix64
 
 
@@ -108,6 +108,32 @@ def kinds_of(columns: Sequence[Column]) -> tuple[Array, Array]:
     return np.unique(found, return_inverse=True)
 
 
+def are_of_counts(columns: Sequence[Column]) -> bool:
+    """Whether rows repeat by nature, as far as some rows that were drawn can tell.
+
+    They also do where a row has another that is equal, on average: if copies were kept together the
+    share that is held out would be left to chance, as one row may be a fifth of a table.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        The features, and last the target.
+
+    Examples
+    --------
+    >>> from chainrule.data.frames import as_column
+    >>> sizes, prices = as_column(np.arange(60) % 40, "x"), as_column(np.arange(60) % 40 / 7, "y")
+    >>> are_of_counts([sizes, prices]), are_of_counts([sizes.rows([0] * 9), prices.rows([0] * 9)])
+    (False, True)
+    """
+    order, begins = _sorted(columns)
+    counts = np.diff(np.append(np.flatnonzero(begins), len(order)))
+    if (counts * (counts - 1)).sum() > len(order):
+        return True
+    firsts = order[begins]
+    return not begins.all() and _is_of_counts([each.rows(firsts) for each in columns], counts)
+
+
 def light_rows(weights: Array) -> tuple[Array, Array | None]:
     """Rows to train on, so that none is heavier than a few mean ones: a batch would hang on it.
 
@@ -140,7 +166,7 @@ def light_rows(weights: Array) -> tuple[Array, Array | None]:
 
 def _sorted(columns: Sequence[Column]) -> tuple[Array, Array]:
     """An order in which equal rows follow each other, and where in it another row begins."""
-    marks = reduce(_mixed, [by_value(_marks, column)[0] for column in columns])
+    marks = reduce(mixed, [by_value(_marks, column)[0] for column in columns])
     order = np.argsort(marks, kind="stable")
     begins = np.append(True, np.diff(marks[order]) != 0)
     second = np.flatnonzero(~begins)
@@ -150,7 +176,7 @@ def _sorted(columns: Sequence[Column]) -> tuple[Array, Array]:
     return order, begins
 
 
-def _mixed(marks: Array, more: Array) -> Array:
+def mixed(marks: Array, more: Array) -> Array:
     """One mark of two, by the steps of splitmix64 (Steele, Lea and Flood 2014)."""
     for odd, shift in zip(_ODD, (30, 27), strict=True):
         marks = (marks ^ (marks >> np.uint64(shift))) * odd
@@ -168,7 +194,7 @@ def _marks(column: Column) -> tuple[Array]:
         values = (column.values + 0.0).view(np.uint64)  # -0.0 is 0.0
     else:
         values = column.values.astype(np.int64).view(np.uint64)
-    return (np.where(column.missing, _ABSENT, values),)
+    return (np.where(column.missing, ABSENT, values),)
 
 
 def _mark(text: str) -> int:

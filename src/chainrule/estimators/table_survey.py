@@ -1,9 +1,11 @@
 """One pass over a table that does not fit into memory: how many rows, and some of each kind.
 
-Each row draws a number from the seed and its own number. Rows that draw low ones test or are held
-out; of the others those that draw the lowest are the sample that columns are understood by. What
-is drawn depends on no other row, so that any number of processes would draw the same. Where whole
-groups are held out, a row tests or is held out by what the name of its group draws.
+Each row draws a number from the seed and what it holds, so that equal rows draw the same. Rows that
+draw low ones test or are held out; of the others some are the sample that columns are understood
+by. What is drawn depends on no other row, so that any number of processes would draw the same.
+Where rows repeat by nature each draws by its own number, and where whole groups are held out by the
+name of its group. Whether they repeat is known at the end of the pass only: until then rows are
+kept for both cases.
 """
 
 from __future__ import annotations
@@ -11,9 +13,11 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial, reduce
 from typing import Any, Final
+from zlib import crc32
 
 import numpy as np
 
@@ -24,6 +28,7 @@ from chainrule.data.shards import rows_of, share
 from chainrule.data.streams import TableStream
 from chainrule.engines.processes import gathered, place
 from chainrule.errors import DataError, ParameterError, unknown_name
+from chainrule.estimators.table_repeats import ABSENT, are_of_counts, mixed
 from chainrule.estimators.table_target import MOST_CLASSES, refuse_infinite
 from chainrule.ops import random
 from chainrule.shapes import INT64, Array
@@ -120,16 +125,32 @@ class Kept:
         return found
 
     def _prune(self) -> None:
-        frame, draws, numbers = self._together()
+        """Let the rows of the highest draws go, before the others are joined: that is slow."""
+        if len(self._parts) == 1 and len(self._parts[0][1]) <= self.most:
+            return
+        draws, numbers = (
+            np.concatenate(each) for each in zip(*[part[1:] for part in self._parts], strict=True)
+        )
         if len(draws) > self.most:
             lowest, beyond = np.partition(draws, [0, self.most])[[0, self.most]].tolist()
             self.high = max(beyond, math.nextafter(lowest, 1.0))
             fitting = np.flatnonzero(draws < self.high)
             first = np.argsort(numbers[fitting])
-            chosen, beyond_most = fitting[first[: self.most]], fitting[first[self.most :]]
-            self._let_go.update(draws[beyond_most].tolist())
-            frame, draws, numbers = frame.rows(chosen), draws[chosen], numbers[chosen]
-        self._parts = [(joined([frame]), draws, numbers)]
+            self._let_go.update(draws[fitting[first[self.most :]]].tolist())
+            chosen = np.zeros(len(draws), bool)
+            chosen[fitting[first[: self.most]]] = True
+            self._choose(chosen)
+        self._parts = [self._together()]
+
+    def _choose(self, chosen: Array) -> None:
+        """Let go all rows but some, of all parts one behind the other."""
+        ends = np.cumsum([len(draws) for _, draws, _ in self._parts])
+        self._parts = [
+            (frame.rows(mine), draws[mine], numbers[mine])
+            for mine, (frame, draws, numbers) in zip(
+                np.split(chosen, ends[:-1]), self._parts, strict=True
+            )
+        ]
 
     @property
     def count(self) -> int:
@@ -204,7 +225,7 @@ class Survey:
     test: Frame
     labels: Column
     group: str | None
-    _others: tuple[Kept, Kept] = field(repr=False)
+    _way: _Division = field(repr=False)
 
     @classmethod
     def of(
@@ -243,10 +264,9 @@ class Survey:
         name = _named(table, target)
         if group is not None and _named(table, group) == name:
             raise ParameterError(f"column {name!r} is the target; name another one as the group")
-        ends = np.array([test, test + (1 - test) * validation, 1.0]).tolist()
-        most = (TEST_ROWS, HELD_OUT_ROWS, SAMPLE_ROWS)
-        bounds = (0.0, ends[0]), (ends[0], ends[1]), (0.0, 1.0)
-        kinds = [Kept(many, *bound) for many, bound in zip(most, bounds, strict=True)]
+        ends = np.array([test, test + (1 - test) * validation]).tolist()
+        rules = (by_row, by_content) if group is None else (partial(by_group, group),)
+        ways = [_Division(rule, seed, *ends) for rule in rules]
         rows, missing, labels, first, stream = 0, 0, _Labels(name), None, Remembering(table)
         for number, frame in prefetched(stream.frames, READ_AHEAD):
             column = frame[name]
@@ -256,23 +276,21 @@ class Survey:
             rows, missing = rows + len(frame), missing + int((~there).sum())
             labels.add(column)
             usable = frame.rows(there)
-            draws = divided(seed, numbers, usable, group)
-            for kind in kinds[:2]:
-                kind.offer(usable, draws, numbers)
-            rest = draws >= ends[1]
-            kinds[2].offer(usable.rows(rest), drawn(seed, numbers[rest]), numbers[rest])
+            for way in ways:
+                way.offer(usable, numbers)
         if stream.is_part:
             heads = [] if first is None else [packed_frame(first.rows(slice(0, 0)))]
-            mine = rows, missing, heads, labels.packed, [kind.packed() for kind in kinds]
+            mine = rows, missing, heads, labels.packed, [way.packed() for way in ways]
             counts, gone, likes, known, kept = zip(*gathered(mine), strict=True)
             rows, missing = sum(counts), sum(gone)
             first = next((unpacked_frame(like) for (like,) in filter(None, likes)), None)
             labels = _Labels.together(name, known)
-            for kind, parts in zip(kinds, zip(*kept, strict=True), strict=True):
-                kind.replaced(parts)
+            for way, parts in zip(ways, zip(*kept, strict=True), strict=True):
+                way.replaced(parts)
         if first is None or rows == missing:
             raise DataError(f"{stream.source}: no row has a target in column {name!r}")
-        tested, held, sample = (kind.rows(first) for kind in kinds)
+        way = ways[0] if ways[0].repeats(first, name) else ways[-1]
+        tested, held, sample = (kept.rows(first) for kept in way.kinds)
         for wanted, part in ((test, tested), (validation, held)):
             if group is not None and wanted and not len(part):
                 raise DataError(
@@ -280,19 +298,16 @@ class Survey:
                     f" among the {wanted:.0%} that are held out; try a larger share, or another"
                     " seed"
                 )
-        left = rows - missing - kinds[0].count - kinds[1].count
+        left = rows - missing - sum(kept.count for kept in way.kinds[:2])
         return cls(
-            stream, name, seed, rows, missing, left, sample, held, tested, labels.column, group,
-            (kinds[0], kinds[1]),
-        )  # fmt: skip
+            stream, name, seed, rows, missing, left, sample, held, tested, labels.column, group, way
+        )
 
     def training_frames(self) -> Iterator[tuple[Array, Frame]]:
         """The rows to train on, in blocks, each with the numbers of its rows in the table."""
         for number, frame in prefetched(self.stream.frames, READ_AHEAD):
             numbers = np.arange(number, number + len(frame))
-            draws = divided(self.seed, numbers, frame, self.group)
-            other = self._others[0].holds(draws) | self._others[1].holds(draws)
-            chosen = ~frame[self.target].missing & ~other
+            chosen = ~frame[self.target].missing & ~self._way.sets_apart(frame, numbers)
             if chosen.any():
                 yield numbers[chosen], frame.rows(chosen)
 
@@ -312,29 +327,120 @@ def drawn(seed: int, numbers: Array) -> Array:
     return found
 
 
-def divided(seed: int, numbers: Array, rows: Frame, group: str | None) -> Array:
+def by_row(seed: int, numbers: Array, rows: Frame) -> Array:
     """What decides whether each row tests or is held out: (n,) float64, uniform in [0, 1).
 
     Parameters
     ----------
     seed : int
     numbers : (n,) int64
-        Of the rows in their table.
+        Of the rows in their table: they draw.
     rows : Frame
-    group : str, optional
-        A column: the text in it draws, in place of the row's number.
+    """
+    return drawn(seed, numbers)
+
+
+def by_content(seed: int, numbers: Array, rows: Frame) -> Array:
+    """The same, where equal rows draw the same.
+
+    Examples
+    --------
+    >>> from chainrule.data.frames import as_frame
+    >>> sizes = as_frame({"size": [1.5, 2.5, 1.5], "colour": ["red", "red", "red"]})
+    >>> first, second, third = by_content(0, np.arange(3), sizes).tolist()
+    >>> first == third, first == second
+    (True, False)
+    """
+    marks = [by_value(partial(_marks, place), each)[0] for place, each in enumerate(rows.columns)]
+    return drawn(seed, reduce(np.add, marks))
+
+
+def by_group(group: str, seed: int, numbers: Array, rows: Frame) -> Array:
+    """The same, where the text in a column draws.
 
     Examples
     --------
     >>> from chainrule.data.frames import as_frame
     >>> shops = as_frame({"shop": ["north", "south", "north"]})
-    >>> first, second, third = divided(0, np.arange(3), shops, "shop").tolist()
+    >>> first, second, third = by_group("shop", 0, np.arange(3), shops).tolist()
     >>> first == third, first == second
     (True, False)
     """
-    if group is None:
-        return drawn(seed, numbers)
     return drawn(seed, *by_value(_digests, rows[group]))
+
+
+class _Division:
+    """Rows that test, that are held out and that are trained on, of which some are kept.
+
+    Parameters
+    ----------
+    rule : callable
+        What rows draw, as :func:`by_row`.
+    seed : int
+    tested, held : float
+        Rows with draws below these test, or are held out.
+
+    Attributes
+    ----------
+    kinds : tuple of Kept
+        Rows that test, that are held out, and a sample of the others.
+    """
+
+    def __init__(
+        self, rule: Callable[[int, Array, Frame], Array], seed: int, tested: float, held: float
+    ) -> None:
+        self._rule, self._seed = rule, seed
+        self.kinds = (
+            Kept(TEST_ROWS, 0.0, tested), Kept(HELD_OUT_ROWS, tested, held),
+            Kept(SAMPLE_ROWS, 0.0, 1.0),
+        )  # fmt: skip
+        self._trained_from = held
+
+    def offer(self, rows: Frame, numbers: Array) -> None:
+        """Look at further rows."""
+        draws = self._rule(self._seed, numbers, rows)
+        for kept in self.kinds[:2]:
+            kept.offer(rows, draws, numbers)
+        rest = draws >= self._trained_from
+        self.kinds[2].offer(rows.rows(rest), drawn(self._seed, numbers[rest]), numbers[rest])
+
+    def sets_apart(self, rows: Frame, numbers: Array) -> Array:
+        """Which rows test or are held out, (n,) bool."""
+        draws = self._rule(self._seed, numbers, rows)
+        return self.kinds[0].holds(draws) | self.kinds[1].holds(draws)
+
+    def repeats(self, like: Frame, target: str) -> bool:
+        """Whether rows repeat by nature, as those that are held out say, or else those that test.
+
+        Parameters
+        ----------
+        like : Frame
+        target : str
+        """
+        rows = next((kept for kept in self.kinds[1::-1] if kept.count), self.kinds[2]).rows(like)
+        return are_of_counts([*rows.without(target).columns, rows[target]])
+
+    def packed(self) -> list[Any]:
+        """What was kept, as JSON can say it."""
+        return [kept.packed() for kept in self.kinds]
+
+    def replaced(self, parts: Sequence[Sequence[Any]]) -> None:
+        """Have what all processes have kept."""
+        for kept, each in zip(self.kinds, zip(*parts, strict=True), strict=True):
+            kept.replaced(each)
+
+
+def _marks(place: int, column: Column) -> tuple[Array]:
+    """(n,) uint64: equal for equal values of a column, and mostly different for others."""
+    if column.is_text:
+        texts = map(str.encode, column.values.tolist())
+        values = np.fromiter(map(crc32, texts), np.uint64, len(column))
+    elif column.values.dtype.kind == "f":
+        values = (column.values.astype(np.float64) + 0.0).view(np.uint64)  # -0.0 is 0.0
+    else:
+        values = column.values.astype(np.int64).view(np.uint64)
+    keyed = mixed(np.array([place], np.uint64), np.where(column.missing, ABSENT, values))
+    return (mixed(keyed, np.zeros(1, np.uint64)),)
 
 
 def _digests(column: Column) -> tuple[Array]:
