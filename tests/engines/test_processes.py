@@ -99,19 +99,19 @@ def test_what_differs_is_said_in_all_of_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "count", "versions", "said"),
+    ("number", "count", "version", "said"),
     [
         (1, 3, "v1", "process 1 has another count than process 0 (3 instead of 2)"),
-        (1, 2, "v2", "process 1 has another versions than process 0 (v2 instead of v1)"),
+        (1, 2, "v2", "process 1 has another version than process 0 (v2 instead of v1)"),
     ],
 )
 def test_processes_that_do_not_fit_are_refused(
-    number: int, count: int, versions: str, said: str
+    number: int, count: int, version: str, said: str
 ) -> None:
     port = free_port()
 
     def task(which: int) -> Cluster:
-        mine = (number, count, versions) if which else (0, 2, "v1")
+        mine = (number, count, version) if which else (0, 2, "v1")
         return meet("127.0.0.1", port, *mine)
 
     assert all(said in answer for answer in each(task, 2))
@@ -152,7 +152,7 @@ def said_to_strangers(port: int, messages: list[bytes]) -> list[bytes]:
     return heard
 
 
-OURS = {"number": 1, "count": 2, "versions": "v1", "token": ""}
+OURS = {"number": 1, "count": 2, "version": "v1", "token": ""}
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,18 @@ OPTIONS: Final = (
     click.option("--engine", type=click.Choice(list(ENGINES)), help="By default native."),
     click.option("--device", metavar="KIND", help="Of xla: cpu, gpu or tpu."),
     click.option("--precision", metavar="NAME", help="Of xla: float32, tf32 or bfloat16."),
+    click.option("--split-units", type=int, metavar="N", help="Of xla: devices a layer is on."),
     click.option("--cluster", is_flag=True, help="Of xla: join a Slurm, MPI or Kubernetes job."),
     click.option("--coordinator", metavar="HOST:PORT", help="Of xla: where process 0 is."),
     click.option("--process-id", type=int, metavar="I", help="Of xla: which process this is."),
     click.option("--processes", type=int, metavar="N", help="Of xla: how many there are."),
 )
-SETTINGS: Final = ("device", "precision")
+SETTINGS: Final = ("device", "precision", "split_units")
 JOINING: Final = ("coordinator", "process_id", "processes")
+OF_EACH: Final = frozenset(
+    [*JOINING, *"cluster checkpoints schema out report write_schema force quiet log".split()]
+)
+"""What each process of a cluster may have of its own: where it is, its files, what it says."""
 
 
 class Place(NamedTuple):
@@ -60,7 +65,7 @@ def placed(options: dict[str, Any]) -> Iterator[Place]:
     ParameterError
         For settings of the xla engine beside another one.
     EngineError
-        If a device or a process is missing.
+        If a device or a process is missing, or processes are told different things.
     """
     settings = {name: options[name] for name in SETTINGS if options[name] is not None}
     joining = {name: options[name] for name in JOINING if options[name] is not None}
@@ -76,7 +81,19 @@ def placed(options: dict[str, Any]) -> Iterator[Place]:
 
     engine = XlaEngine(**settings)
     if not joining and not options["cluster"]:
+        _ = engine.devices  # before a table is read in vain
         yield Place(engine, True, lambda mine: mine)
         return
     with joined(**joining) as cluster:
+        cluster.agree(_common(options))
+        _ = engine.devices
         yield Place(engine, cluster.is_first, cluster.share)
+
+
+def _common(options: dict[str, Any]) -> dict[str, str]:
+    """What all processes of a cluster are told alike."""
+    return {
+        f"--{name.replace('_', '-')}": "the default" if value is None else str(value)
+        for name, value in options.items()
+        if name not in OF_EACH
+    }

@@ -120,9 +120,11 @@ class Work:
         UnknownNameError, DataError, ParameterError
             If the table, the target or a setting does not allow it.
         """
+        from chainrule.engines.processes import agree_on_columns
         from chainrule.estimators.table_learning import Problem
         from chainrule.estimators.table_model import target_from
 
+        agree_on_columns(table.names)
         frame, column = target_from(table, _target(table.names, asked.target))
         if not frame.columns:
             raise DataError(f"{frame.source}: no column is left to learn from")
@@ -149,6 +151,7 @@ class Work:
         """
         from chainrule.data.factored import joined
         from chainrule.data.streams import open_stream
+        from chainrule.engines.processes import agree_on_columns
         from chainrule.estimators.table_settings import REGRESSION, streamed_settings
         from chainrule.estimators.table_streaming import STREAMED_BYTES
         from chainrule.estimators.table_survey import Survey
@@ -164,6 +167,7 @@ class Work:
                 f" {STREAMED_BYTES >> 20} MiB are read in blocks; leave them out, or give some of"
                 " the rows"
             )
+        agree_on_columns(stream.names)
         share = streamed_settings(REGRESSION, 1, **asked.chosen).validation
         target = _target(stream.names, asked.target)
         survey = Survey.of(

@@ -28,7 +28,7 @@ from zlib import crc32
 import numpy as np
 
 from chainrule.engines.base import Program
-from chainrule.errors import EngineError, ParameterError
+from chainrule.errors import ChainruleError, EngineError, ParameterError
 from chainrule.graph.text import print_graph
 from chainrule.shapes import Array
 
@@ -48,6 +48,8 @@ THROUGH: Final = object()  # is heard when a process has nothing more to say
 THREADS: Final = Path("/proc/self/task")
 LOOKING: Final = 1.0  # seconds in which a new thread begins to wait
 LEAST_PRIORITY: Final = 19
+JOBS: Final = 4096  # of Slurm that have a port of their own, the last ones there are
+FIRST_OF_JOBS: Final = 2**16 - JOBS
 COLUMNS: Final = 4093  # words that a checksum adds others to
 REFUSED, INTERRUPTED = 2, 130  # statuses of a process that ends early
 ITERATED: Final = "carried batch shuffled merge_single_row drop_last replacement".split()
@@ -147,7 +149,7 @@ class Cluster:
     def _listen(self, other: int, link: Link) -> None:
         while (message := link.receive()) is not None:
             if "end" in message:
-                _end(message["end"])
+                self._end_all(message["end"])
             if "finished" in message:
                 link.finished.set()
                 link.heard.put(THROUGH)
@@ -155,12 +157,19 @@ class Cluster:
                 self._leaving |= message.get("final", False)
                 link.heard.put(message["said"])
         if not (self._leaving or link.finished.is_set()):
-            said = (
-                f"process {other} of {self.count} ended, or was silent for {SILENCE:g} s; {AGAIN}"
-            )
-            for each in self._links.values():
-                each.send(end=said)
+            silent = f"or was silent for {SILENCE:g} s"
+            self._end_all(f"process {other} of {self.count} ended, {silent}; {AGAIN}")
+
+    def _end_all(self, said: str) -> None:
+        """End this process and those that it is connected to; not one that ends by itself."""
+        if not self._leaving:
+            self._leaving = True
+            self._say_end(said)
             _end(said)
+
+    def _say_end(self, said: str) -> None:
+        for link in self._links.values():
+            link.send(end=said)
 
     def agree(self, facts: Mapping[str, str]) -> None:
         """Go on only if all processes say the same.
@@ -223,10 +232,14 @@ class Cluster:
         for link in self._links.values():
             link.close()
 
-    def break_off(self, status: int) -> None:
-        """Let the others end; this process ends with ``status`` without waiting for them."""
+    def break_off(self, reason: BaseException) -> None:
+        """Let the others end, and say why; this process ends without waiting for them."""
+        if isinstance(reason, (ChainruleError, OSError)) and not self._leaving:
+            self._say_end(f"process {self.number} of {self.count} failed: {reason}; {AGAIN}")
         self._close()
-        atexit.register(_exit, status)  # runs before what would wait for the others
+        interrupted = isinstance(reason, KeyboardInterrupt)
+        # runs before what would wait for the others
+        atexit.register(_exit, INTERRUPTED if interrupted else REFUSED)
 
 
 def _difference(other: int, mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> str | None:
@@ -269,6 +282,20 @@ def gathered(value: Any) -> list[Any]:
     """What all processes of the cluster have, values that JSON can say; alone, this one's."""
     cluster = current()
     return [value] if cluster is None else cluster.gather(value)
+
+
+def agree_on_columns(names: Sequence[str]) -> None:
+    """Go on only if the tables of all processes have these columns; alone, go on.
+
+    Raises
+    ------
+    EngineError
+        In all of them, naming the first column that differs.
+    """
+    cluster = current()
+    if cluster is not None:
+        columns = {f"column {place}": repr(name) for place, name in enumerate(names)}
+        cluster.agree({"number of columns": str(len(names)), **columns})
 
 
 class Spread(np.ndarray[Any, Any]):
@@ -404,27 +431,48 @@ def belonging(cluster: Cluster) -> Iterator[Cluster]:
         yield cluster
         cluster.leave()
     except BaseException as error:
-        cluster.break_off(INTERRUPTED if isinstance(error, KeyboardInterrupt) else REFUSED)
+        cluster.break_off(error)
         raise
     finally:
         _current.remove(cluster)
 
 
-def check_place(coordinator: str, number: int, count: int) -> None:
-    """Refuse what is no "HOST:PORT" with a free port behind it, and numbers that are none.
+def checked_place(
+    coordinator: str | None, number: int | None, count: int | None
+) -> tuple[str, int, int]:
+    """The same, where it is a "HOST:PORT" and the number of a process.
 
     Raises
     ------
     ParameterError
     """
+    if coordinator is None or number is None or count is None:
+        raise ParameterError(
+            "no job of Slurm, MPI or Kubernetes was found; name --coordinator HOST:PORT,"
+            " --process-id I and --processes N"
+        )
     host, colon, port = coordinator.rpartition(":")
-    if not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 2**16 - 1):
+    if not (host and colon and port.isascii() and port.isdigit() and 0 < int(port) < 2**16):
         raise ParameterError(f"a coordinator is HOST:PORT, got {coordinator!r}")
     if not 0 <= number < count:
         raise ParameterError(f"{count} processes are numbered from 0, and {number} is none")
+    return coordinator, number, count
 
 
-def meet(host: str, port: int, number: int, count: int, versions: str) -> Cluster:
+def meeting_port(port: int) -> int:
+    """Where processes meet whose engine uses ``port``: at the next one.
+
+    Slurm jobs of one node have ports next to each other, from 61440 on: theirs is far below.
+
+    Examples
+    --------
+    >>> meeting_port(9000), meeting_port(65535)
+    (9001, 61439)
+    """
+    return port + 1 if port < FIRST_OF_JOBS else port - JOBS
+
+
+def meet(host: str, port: int, number: int, count: int, version: str) -> Cluster:
     """The cluster of ``count`` processes, once all of them are there.
 
     Parameters
@@ -432,16 +480,16 @@ def meet(host: str, port: int, number: int, count: int, versions: str) -> Cluste
     host, port : str, int
         Where process 0 listens.
     number, count : int
-    versions : str
+    version : str
         Of the software; all processes must have the same.
 
     Raises
     ------
     EngineError
-        If one does not arrive within 45 s, or is of other versions.
+        If one does not arrive within 45 s, or is of another version.
     """
     token = os.environ.get(TOKEN, "")
-    hello = {"number": number, "count": count, "versions": versions}
+    hello = {"number": number, "count": count, "version": version}
     if number:
         return Cluster(number, count, _arrive(host, port, {**hello, "token": token}))
     return Cluster(number, count, _gather(host, port, hello, token))

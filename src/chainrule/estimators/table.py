@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from chainrule.data.frames import Column, Frame, as_column, as_frame
 from chainrule.data.schema import Schema, chosen_kinds
 from chainrule.data.streams import open_stream
+from chainrule.engines.processes import agree_on_columns
 from chainrule.errors import FileFormatError, ParameterError, ShapeError
 from chainrule.estimators.table_learning import Problem, Request, learn
 from chainrule.estimators.table_model import Predicted, TableModel, target_from
@@ -94,6 +95,7 @@ class _TableEstimator(BaseEstimator):
         if is_streamed(X):
             return self._fit_stream(X, y, sample_weight)
         frame, column = self._frame_and_target(X, y)
+        agree_on_columns([*frame.names, column.name])
         problem = Problem.of(frame, column, self._task, _weights(sample_weight))
         model = learn(problem, request)
         self._adopt(model, frame)
@@ -106,11 +108,10 @@ class _TableEstimator(BaseEstimator):
                 f"{type(self).__name__} reads this table in blocks: y must name a column of it, and"
                 " rows cannot be weighted; for weights give a data frame of the rows"
             )
-        request = self._request()
+        request, stream = self._request(), open_stream(X)
+        agree_on_columns(stream.names)
         share = streamed_settings(self._task, 1, **request.chosen).validation
-        survey = Survey.of(
-            open_stream(X), y, request.seed, test=0.0, validation=share, group=self.group
-        )
+        survey = Survey.of(stream, y, request.seed, test=0.0, validation=share, group=self.group)
         self._adopt(learn_stream(survey, self._task, request), survey.sample.without(survey.target))
         return self
 

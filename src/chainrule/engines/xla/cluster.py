@@ -12,8 +12,7 @@ from typing import Any, Final
 
 from chainrule.engines import processes as group
 from chainrule.engines.processes import Cluster
-from chainrule.engines.xla.library import clusters, first_sentence, jax
-from chainrule.errors import EngineError, ParameterError
+from chainrule.engines.xla.library import clusters, in_words, jax
 
 LONGER: Final = 15  # times as patient is JAX, which cannot tell a machine that stood still
 # On one core products by two threads that share it take a seventh less time than by one.
@@ -29,21 +28,23 @@ def joined(
     Parameters
     ----------
     coordinator : "HOST:PORT", optional
-        Where process 0 listens, at this port and the next. What is left out is found in the
-        environment that Slurm, MPI or Kubernetes made.
+        Where process 0 listens, at this port and at its ``meeting_port``, the next one. What is
+        left out is found in the environment that Slurm, MPI or Kubernetes made.
     process_id : int >= 0, optional
     processes : int >= 1, optional
 
     Raises
     ------
     ParameterError
-        If that is no address, or no number of a process.
+        If that is no address, or no number of a process, or nothing is found.
     EngineError
-        If processes do not arrive within 45 s, or are of different versions.
+        If the environment cannot be understood, processes do not arrive within 45 s, or are of
+        different versions.
     """
     address, number, count, local = _place(coordinator, process_id, processes)
     host, port = address.rsplit(":", 1)
-    cluster = group.meet(host, int(port) + 1, number, count, f"JAX {jax.__version__}")
+    meeting = group.meeting_port(int(port))
+    cluster = group.meet(host, meeting, number, count, f"JAX {jax.__version__}")
     with group.belonging(cluster):
         _initialize(address, count, number, local)
         yield cluster
@@ -55,7 +56,7 @@ def _initialize(address: str, count: int, number: int, local: Any) -> None:
     if group.one_core():
         os.environ.setdefault(*TWO_THREADS)
     bound = address if group.interface_of(address.rsplit(":", 1)[0]) else None
-    try:
+    with in_words("JAX cannot join the cluster: {}"):
         jax.distributed.initialize(
             address, count, number, local, coordinator_bind_address=bound,
             initialization_timeout=int(group.MEETING), shutdown_timeout_seconds=int(group.SILENCE),
@@ -63,8 +64,6 @@ def _initialize(address: str, count: int, number: int, local: Any) -> None:
         )  # fmt: skip
         with group.calm_listeners():
             jax.devices("cpu")
-    except RuntimeError as reason:
-        raise EngineError(f"JAX cannot join the cluster: {first_sentence(reason)}") from reason
 
 
 def _place(
@@ -73,15 +72,10 @@ def _place(
     """Address, number, count and local devices, by JAX's detection where they are not given."""
     local = None
     if coordinator is None or process_id is None or processes is None:
-        coordinator, processes, process_id, local = (
-            clusters.ClusterEnv.auto_detect_unset_distributed_params(
-                coordinator, processes, process_id, None, None, int(group.MEETING)
+        with in_words("the job that this process belongs to is not understood: {}"):
+            coordinator, processes, process_id, local = (
+                clusters.ClusterEnv.auto_detect_unset_distributed_params(
+                    coordinator, processes, process_id, None, None, int(group.MEETING)
+                )
             )
-        )
-    if coordinator is None or process_id is None or processes is None:
-        raise ParameterError(
-            "no job of Slurm, MPI or Kubernetes was found; name --coordinator HOST:PORT,"
-            " --process-id I and --processes N"
-        )
-    group.check_place(coordinator, process_id, processes)
-    return coordinator, process_id, processes, local
+    return *group.checked_place(coordinator, process_id, processes), local

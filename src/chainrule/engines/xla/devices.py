@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from chainrule.engines.xla.library import first_sentence, jax, jnp, lax
+from chainrule.engines.xla.library import in_words, jax, jnp, lax
 from chainrule.errors import EngineError, ParameterError
 from chainrule.records import dataclass
 from chainrule.shapes import Array
@@ -25,15 +25,12 @@ def available(platform: str | None) -> list[Any]:
     EngineError
         If there are none, or they cannot be used.
     """
-    try:
-        found: list[Any] = jax.devices(platform)
-    except RuntimeError as reason:
-        named = "devices" if platform is None else f"device {platform!r}"
-        raise EngineError(
-            f"there is no {named} that JAX can use ({first_sentence(reason)}); leave device out,"
-            " or install the JAX that is made for it"
-        ) from reason
-    return found
+    named = "devices" if platform is None else f"device {platform!r}"
+    with in_words(
+        f"there is no {named} that JAX can use ({{}}); leave device out,"
+        " or install the JAX that is made for it"
+    ):
+        return list(jax.devices(platform))
 
 
 @dataclass(frozen=True)
@@ -55,20 +52,20 @@ class Devices:
         Raises
         ------
         EngineError
-            If there are fewer.
+            If there are not so many.
         ParameterError
             If they cannot be divided by ``units``, or processes would be left without any.
         """
         found = available(platform)
-        if count is not None and count > len(found):
+        if count is not None and not 0 < count <= len(found):
             raise EngineError(
                 f"{count} devices were asked for, and JAX finds {len(found)} of kind"
-                f" {found[0].platform!r}; ask for fewer, or leave devices out"
+                f" {found[0].platform!r}; ask for 1 to {len(found)}, or leave devices out"
             )
         if count is not None and count < len(found) and jax.process_count() > 1:
             raise ParameterError("several processes use all their devices; leave devices out")
         kept = found[:count]
-        if len(kept) % units:
+        if units < 1 or len(kept) % units:
             raise ParameterError(f"{len(kept)} devices cannot be divided by split_units={units}")
         grid = np.array(kept).reshape(-1, units)
         return cls(jax.sharding.Mesh(grid, ("rows", "units")))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from importlib import import_module
 from typing import Any, Final
@@ -48,6 +49,15 @@ def first_sentence(reason: BaseException) -> str:
     """What an error of JAX says, without the lines of advice below it."""
     lines = str(reason).strip().splitlines() or [type(reason).__name__]
     return lines[0].split(". ")[0].rstrip(".;:")
+
+
+@contextmanager
+def in_words(sentence: str) -> Iterator[None]:
+    """Errors of JAX, and of what it asks, as a sentence with ``{}`` in the place of theirs."""
+    try:
+        yield
+    except Exception as reason:
+        raise EngineError(sentence.format(first_sentence(reason))) from reason
 
 
 def wide() -> AbstractContextManager[Any]:
