@@ -245,6 +245,18 @@ def test_ctrl_c_in_the_comparison_ends_the_command(
     assert "linear model" not in learned.scores and "this model" in learned.scores
 
 
+def test_the_linear_model_is_trained_to_its_end(tmp_path: Path) -> None:
+    """Too slow a rate would flatter the network beside it."""
+    draw = np.random.default_rng(0)
+    x, z = draw.normal(size=(2, 240)).round(3)
+    kinds = np.array(["a", "b", "c"])[(x + z > -0.6).astype(int) + (x + z > 0.6)]
+    write_csv(tmp_path / "t.csv", {"x": x, "z": z, "kind": kinds})
+    chosen = {"epochs": 1, "hidden": (4,), "members": 1}
+    asked = Asked("kind", "auto", 0.25, 0, chosen)
+    work = Work.of(as_frame(tmp_path / "t.csv"), asked)
+    assert learn(work, asked).scores["linear model"]["accuracy"] >= 0.9
+
+
 def test_events_are_lines_of_json(run: Run, table: Path) -> None:
     result = run("train", table, "--target", "kind", *FAST[:-1], "--log", "json")
     events = [json.loads(line) for line in result.stderr.splitlines()]

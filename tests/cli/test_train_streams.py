@@ -10,7 +10,7 @@ import pytest
 
 from chainrule.cli.tables import TableModel
 from chainrule.data import write_csv
-from chainrule.estimators import table_streaming
+from chainrule.estimators import table_streaming, table_survey
 from tests.cli.conftest import FAST, Run, refused
 from tests.cli.test_train import facts, scores
 
@@ -37,10 +37,22 @@ def test_files_of_a_pattern_are_one_table(run: Run, folder: Path, tmp_path: Path
     trained, held, tested = (int(part.split()[0]) for part in said["rows"].split(", ")[:3])
     assert trained + held + tested == 600
     found = scores(result.stdout)
-    assert found["test"] == ["this model", "majority class"]
-    assert float(found["accuracy"][0]) > float(found["accuracy"][1]) + 0.2
+    assert found["test"] == ["this model", "linear model", "majority class"]
+    assert float(found["accuracy"][1]) > 0.9
+    assert float(found["accuracy"][0]) > float(found["accuracy"][2]) + 0.2
     assert "<html" in page.read_text()
     assert run("predict", out, folder / "0.csv").exit_code == 0
+
+
+def test_the_linear_model_beside_a_stream_says_how_many_rows_it_knows(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And it has all classes, also those that none of them is of."""
+    monkeypatch.setattr(table_survey, "SAMPLE_ROWS", 100)
+    for part in folder.iterdir():
+        part.write_text(part.read_text() + "9.9,b,far\n" * 2)
+    names = scores(run("train", folder, "--target", "y", *FAST).stdout)["test"]
+    assert names == ["this model", "linear model of 100 rows", "majority class"]
 
 
 def test_the_same_rows_in_one_large_file_give_the_same_model(

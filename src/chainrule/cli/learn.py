@@ -30,7 +30,9 @@ COMPARISON_BEGINS = 0.9  # of the time limit has passed: the rest is the linear 
 MOST_EXAMINED = 2**14  # rows of a table that is read in blocks, for the doctor
 TINY = 1e-12  # the least probability that enters a logarithm
 MODEL, LINEAR = "this model", "linear model"
-LINEAR_SETTINGS: Final = {"hidden": (), "bins": 0, "members": 1, "dropout": 0.0}
+LINEAR_SETTINGS: Final = {
+    "hidden": (), "bins": 0, "members": 1, "dropout": 0.0, "learning_rate": 1e-2,
+}  # fmt: skip
 OF_LENGTH: Final = ("epochs", "learning_rate", "batch_size")  # they suit the model that is trained
 
 Scores = Mapping[str, float]
@@ -303,6 +305,7 @@ def learn(
         If not a single epoch ended with finite numbers.
     """
     from chainrule.estimators import table_learning
+    from chainrule.estimators.table_target import ClassTarget
 
     frame, column = work.frame.rows(work.train), work.column.rows(work.train)
     problem = table_learning.Problem.of(frame, column, work.task)
@@ -323,15 +326,16 @@ def learn(
     if len(work.test):
         judge = work.frame.rows(work.test), work.column.rows(work.test)
         compared[MODEL] = model.scores(*judge)
-        if not interrupted and work.survey is None:
+        if not interrupted:
             plain = replace(
                 request, chosen=linear_settings(asked.chosen), progress=False, callbacks=(),
                 checkpoints=None, until=1.0,
             )  # fmt: skip
-            linear = table_learning.learn(problem, plain)
+            classes = model.target if isinstance(model.target, ClassTarget) else None
+            linear = table_learning.learn(replace(problem, classes=classes), plain)
             interrupted = _interrupted(linear)
             if not interrupted:
-                compared[LINEAR] = linear.scores(*judge)
+                compared[_linear_name(work)] = linear.scores(*judge)
         compared[baseline_name(work.task)] = _baseline(model, problem, judge)
     few = slice(None if work.survey is None else MOST_EXAMINED)
     findings = _diagnosed(model, frame.rows(few), column.rows(few))
@@ -348,6 +352,13 @@ def linear_settings(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """
     kept = {name: value for name, value in chosen.items() if name not in OF_LENGTH}
     return {**kept, **LINEAR_SETTINGS}
+
+
+def _linear_name(work: Work) -> str:
+    """What the linear model is called: of a table in blocks it knows the sample."""
+    if work.survey is None or work.survey.learned_from == len(work.train):
+        return LINEAR
+    return f"{LINEAR} of {len(work.train):,} rows"
 
 
 def _interrupted(model: TableModel) -> bool:

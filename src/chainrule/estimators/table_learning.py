@@ -77,6 +77,8 @@ class Problem:
         Rows that had no target.
     merged : int
         Rows that another one stands for, which is equal in every column.
+    classes : ClassTarget, optional
+        Those to learn, if some may not occur here.
     """
 
     frame: Frame
@@ -85,6 +87,7 @@ class Problem:
     weights: Array | None
     dropped: int
     merged: int = 0
+    classes: ClassTarget | None = None
 
     @classmethod
     def of(cls, frame: Frame, column: Column, task: str, weights: Array | None = None) -> Problem:
@@ -239,7 +242,7 @@ def learn(problem: Problem, request: Request) -> TableModel:
 def target_of(problem: Problem) -> tuple[Array, ClassTarget | None]:
     """The target as class numbers, with the classes, or as numbers in their own unit."""
     if problem.task == CLASSIFICATION:
-        classes = ClassTarget.fit(problem.column)
+        classes = problem.classes or ClassTarget.fit(problem.column)
         return classes.encode(problem.column, problem.frame), classes
     y = numbers_of(problem.column, problem.frame)
     if y.min() == y.max():
