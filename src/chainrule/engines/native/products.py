@@ -3,8 +3,9 @@
 Small products run from memory as they are, one tile of registers after another, with the results
 handed over in registers. Large ones are cut into blocks that stay in the caches and laid out in
 panels (Goto, van de Geijn 2008): for each block of rows and each stretch of the inner axis, A is
-packed once, B group by group of panels, and a kernel that all products of a module share adds to
-tiles in memory; when a tile has seen the whole inner axis it is handed over.
+packed once unless it can be read as it lies, B group by group of panels unless all of it was packed
+before, and a kernel that all products of a module share adds to tiles in memory; when a tile has
+seen the whole inner axis it is handed over.
 
 Either way every element of C is one chain of multiply-adds along the inner axis: its bits depend on
 the operands alone, not on the blocks, on bounds, or on the number of rows beside it.
