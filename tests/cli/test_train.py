@@ -245,6 +245,16 @@ def test_ctrl_c_in_the_comparison_ends_the_command(
     assert "linear model" not in learned.scores and "this model" in learned.scores
 
 
+@pytest.mark.parametrize("price", ["$1,{}.50", "1.{},50 €", "{},5", "{}.5%", "(1,{})"])
+def test_numbers_of_any_notation_are_a_target_without_being_asked_for(
+    tmp_path: Path, price: str
+) -> None:
+    rows = [f'{x};"{price.format(100 + x)}"' for x in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["x;price", *rows]))
+    result = run_app("train", tmp_path / "t.csv", "--target", "price", "--dry-run")
+    assert "regression of 'price'" in result.stdout
+
+
 def test_the_linear_model_is_trained_to_its_end(tmp_path: Path) -> None:
     """Too slow a rate would flatter the network beside it."""
     draw = np.random.default_rng(0)

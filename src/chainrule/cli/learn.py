@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from chainrule.data import Frame, Schema, infer_schema, infer_task
+from chainrule.data.notation import PLAIN, number_notation
 from chainrule.errors import DataError, ParameterError
 from chainrule.estimators.table_repeats import kinds_of
 from chainrule.estimators.table_split import split_rows
@@ -228,8 +229,18 @@ def _target(names: Sequence[str], given: str | int) -> str | int:
 def _task(frame: Frame, column: Column, asked: str) -> str:
     if asked != "auto":
         return asked
-    inferred = infer_task(column.as_texts(), name=column.name, place=frame.place)
+    inferred = infer_task(_values(frame, column), name=column.name, place=frame.place)
     return "regression" if inferred == "regression" else "classification"
+
+
+def _values(frame: Frame, column: Column) -> Array:
+    """A target as it stands, or the numbers that its text writes with commas, units or per cent."""
+    if column.is_text:
+        written = column.distinct().tolist()
+        notation = number_notation(written, decimal_comma=frame.decimal_comma)
+        if notation not in (None, PLAIN):
+            return notation.numbers(column.values)
+    return column.as_texts()
 
 
 def _apart(frame: Frame, column: Column, task: str, asked: Asked) -> tuple[Array, Array, str]:
