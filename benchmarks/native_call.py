@@ -131,7 +131,7 @@ def loading() -> None:
             start = time.perf_counter()
             code = jit.to_object(text, host())
             middle = time.perf_counter()
-            jit.Code(code, host())
+            jit.Code([code], host())
             spent["compile"].append((middle - start) * 1e3)
             spent["load"].append((time.perf_counter() - middle) * 1e3)
         for what, times in spent.items():

@@ -60,7 +60,7 @@ class Compiled:
     ) -> None:
         self.lanes = lanes or target.lanes(dtype)
         self.text = self.source(name, dtype, target, operands, self.lanes)
-        self._code = Code(to_object(self.text, target), target)
+        self._code = Code([to_object(self.text, target)], target)
         signature = [ctypes.c_void_p] * (operands + 1) + [ctypes.c_int64] * 2
         self.call: Callable[..., None] = ctypes.CFUNCTYPE(None, *signature)(self._code.address("f"))
 

@@ -100,7 +100,7 @@ def prepare(
     compiled = to_object(text, host())
     seconds = thread_time() - start
     kinds = [ctypes.c_void_p] * 3 + [ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64]
-    repeat = Code(compiled, host()).function("repeat", None, *kinds)
+    repeat = Code([compiled], host()).function("repeat", None, *kinds)
     x, y = a.T if spec.transpose_a else a, b.T if spec.transpose_b else b
     expected = np.matmul(x, y)
 

@@ -56,7 +56,7 @@ class Product:
         self, spec: ProductSpec, target: Target, bounded: bool = False, looped: bool = False
     ) -> None:
         self.spec, self.target = spec, target
-        code = Code(to_object(product_text(spec, target, bounded, looped), target), target)
+        code = Code([to_object(product_text(spec, target, bounded, looped), target)], target)
         pointer, word = ctypes.c_void_p, ctypes.c_int64
         kinds = [*[pointer] * 3, word, *[pointer] * 2, *[word] * 4]
         self._function = code.function("f", None, *kinds)

@@ -26,7 +26,7 @@ def shuffled(target_name: str, rows: int, seed: int) -> Array:
     """An order by the engine's code, in buffers that end at memory nobody may touch."""
     target = target_named(target_name)
     texts, declarations = functions(target, ordering.PARTS, Structured)
-    code = Code(to_object(module(target, texts, declarations), target), target)
+    code = Code([to_object(module(target, texts, declarations), target)], target)
     kinds = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p]
     shuffle = code.function(SHUFFLED, None, *kinds)
     placed = Placed(at_end=True)

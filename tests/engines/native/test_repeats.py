@@ -37,7 +37,7 @@ def values(graph: Graph) -> list[Array]:
 
 
 def text(graph: Graph) -> str:
-    return write_graph(graph, TARGETS["avx2"]).text
+    return "\n".join(write_graph(graph, TARGETS["avx2"]).texts)
 
 
 @pytest.mark.parametrize("factors", [(2.0,), (2.0, 3.0), (2.0, 3.0, -0.5)])

@@ -76,7 +76,7 @@ def test_a_child_of_fork_has_it_though_the_thread_is_not_there():
 def test_what_the_thread_cannot_compile_is_refused_where_it_is_needed(monkeypatch):
     """Its own message is seen, and whoever waits for it goes on."""
     module = runtime._Module(runtime.BASIS)
-    compiler = runtime._Compiler(module)
+    compiler = jit.Compiler(module.compiled)
 
     def fails(*_):
         raise RuntimeError("no code")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from chainrule.engines.base import BoundedCache, Program
 from chainrule.engines.native.cache import cached_object
-from chainrule.engines.native.jit import Code, to_object
-from chainrule.engines.native.layout import Layout, object_code, packed, unpacked
+from chainrule.engines.native.jit import Code, to_objects
+from chainrule.engines.native.layout import Layout, object_codes, packed, unpacked
 from chainrule.engines.native.runtime import THREADS, prepare
 from chainrule.engines.native.sizes import shape_size
 from chainrule.engines.native.target import Target
@@ -53,7 +53,7 @@ def build(graph: Graph, target: Target, program: Program | None = None) -> tuple
         written = _write(graph, target, program)
         if written.lowered.shared_from is not None:
             prepare(THREADS)
-        return packed(written.layout, graph, to_object(written.text, target))
+        return packed(written.layout, graph, to_objects(written.texts, target))
 
     folder = os.environ.get(DUMP)
     if folder:
@@ -68,7 +68,7 @@ def build(graph: Graph, target: Target, program: Program | None = None) -> tuple
 
 def _load(content: bytes, target: Target) -> tuple[bytes, Code]:
     """An entry of the cache, and its code in memory."""
-    return content, Code(object_code(content), target)
+    return content, Code(object_codes(content), target)
 
 
 def _write(graph: Graph, target: Target, program: Program | None) -> Written:

@@ -20,6 +20,7 @@ from chainrule.engines.native import memory
 from chainrule.engines.native.access import Access
 from chainrule.engines.native.calling import ROW_STEP
 from chainrule.engines.native.carrying import loss_group, waiting
+from chainrule.engines.native.dividing import divided
 from chainrule.engines.native.emitter import Emitter, Vector, copy, function
 from chainrule.engines.native.epilogues import (
     row_sum_bytes,
@@ -70,13 +71,13 @@ GIVEN = "i64 %rows", "ptr %scratch", "ptr %status"  # what a repeated group gets
 
 @dataclass(frozen=True)
 class Lowered:
-    """The text of a function, and what its table must hold.
+    """The text of a function, with those that it calls, and what its table must hold.
 
     Attributes
     ----------
     graph : Graph
         Legalized; its outputs are distinct arrays.
-    text : str
+    functions : list of str
     declarations : dict
     constants : list of arrays
     fixed_bytes, row_bytes : int
@@ -89,7 +90,7 @@ class Lowered:
     """
 
     graph: Graph
-    text: str
+    functions: list[str]
     declarations: dict[str, str]
     constants: list[Array]
     fixed_bytes: int
@@ -127,10 +128,10 @@ def lower(
     legal, labels = legalize(graph)
     writer = _Writer(legal, labels, target, carried, rows)
     body = writer.write()
-    step = function(name, "ptr %table, i64 %rows, ptr %status", body)
+    step = divided(name, "ptr %table, i64 %rows, ptr %status", body, writer.places_in_text)
     return Lowered(
         legal,
-        "\n".join([*writer.functions, step]),
+        [*writer.functions, *step],
         body.declarations,
         [node.payload for node in writer.constants if node.payload is not None],
         writer.memory.fixed,
@@ -181,6 +182,7 @@ class _Writer:
         self.functions: list[str] = []
         self.names: dict[Hashable, str] = {}  # of functions of groups, by pattern
         self.emit = Emitter(target)
+        self.places_in_text: list[int] = []  # of the labels with which groups begin
 
     def _in_memory(self) -> dict[Node, bool]:
         """The nodes whose values are stored."""
@@ -213,6 +215,7 @@ class _Writer:
         frame = _Frame(self, self.emit)
         if self.shared:
             self._write_context(frame)
+        frame.begin()
         self._check_labels(frame, [*self.graph.inputs, *self.constants])
         known = -1
         if self.carried is not None:
@@ -403,10 +406,13 @@ class _Frame:
         self.rows = emit.let(f"and i64 {up}, {-ROW_STEP}")
         emit.do(f"%scratch = load ptr, ptr {self.entry_place(SCRATCH)}")
         self.scope = Scope(emit, self.access, writer.products, writer.batch)
-        self.begin()
 
     def begin(self) -> None:
-        """Addresses that are asked for from now on are read here."""
+        """Addresses that are asked for from now on are read here, in a block of its own."""
+        label = self.emit.label("group")
+        self.emit.do(f"br label %{label}")
+        self.writer.places_in_text.append(len(self.emit.lines))
+        self.emit.start(label)
         self.accesses: dict[Node, Access] = {}
         self.reading = len(self.emit.lines)
         self.emit.lines.append("")

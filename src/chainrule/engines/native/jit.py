@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import sys
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache, partial
+from threading import Event, Thread
 from typing import Any
 
 from chainrule.engines.native.cache import cached_object
@@ -50,7 +52,7 @@ def generating(text: str, target: Target) -> Iterator[tuple[Any, Any]]:
             generator = held.enter_context(machine(target))
             module = held.enter_context(llvm.parse_assembly(text, context))
             module.verify()
-        held.enter_context(_passes.omitted())
+            held.enter_context(_passes.omitted())
         yield generator, module
 
 
@@ -87,14 +89,71 @@ def to_object(text: str, target: Target, begins: Callable[[], None] = _nothing) 
         return _emitted(generator, module)
 
 
-def _emitted(generator: Any, module: Any) -> bytes:
-    """Object code, from LLVM without llvmlite's lock, as modules of other contexts may be."""
+def to_objects(texts: Sequence[str], target: Target) -> list[bytes]:
+    """Object code of modules, all at once: of each but the last in a thread of its own."""
+    compilers = [Compiler(partial(to_object, text, target)) for text in texts[:-1]]
+    for compiler in compilers:
+        compiler.begin()
+    last = to_object(texts[-1], target)
+    return [*(compiler.result() for compiler in compilers), last]
+
+
+class Compiler(Thread):
+    """A thread that compiles a module.
+
+    Parameters
+    ----------
+    make : callable
+        Gives object code; calls its argument before what takes long.
+
+    Attributes
+    ----------
+    begun : Event
+        From now on it asks for no interpreter lock: it would wait for that until others give way.
+    """
+
+    def __init__(self, make: Callable[[Callable[[], None]], bytes]) -> None:
+        super().__init__(name="chainrule-compiler")
+        self.begun = Event()
+        self._make = make
+        self._made: bytes | None = None
+
+    def begin(self) -> None:
+        """Start, and go on when the interpreter is free again."""
+        self.start()
+        self.begun.wait()
+
+    def run(self) -> None:
+        """Compile."""
+        try:
+            self._made = self._make(self.begun.set)
+        finally:
+            self.begun.set()
+
+    def result(self) -> bytes:
+        """Object code; where the thread failed, made here, or this fails for the same reason."""
+        self.join()
+        return self._make(_nothing) if self._made is None else self._made
+
+
+@cache
+def _interface() -> tuple[Any, Any]:
+    """llvmlite's interface to LLVM, and the function that gives object code, without its lock.
+
+    Modules of other contexts may be worked on at the same time.
+    """
     with bindings() as llvm:
-        library = llvm.ffi.lib
-        locked = library.LLVMPY_TargetMachineEmitToMemory
-        emit = ctypes.CDLL(library._name).LLVMPY_TargetMachineEmitToMemory
+        locked = llvm.ffi.lib.LLVMPY_TargetMachineEmitToMemory
+        emit = ctypes.CDLL(llvm.ffi.lib._name).LLVMPY_TargetMachineEmitToMemory
     emit.argtypes, emit.restype = locked.argtypes, locked.restype
-    with llvm.ffi.OutputString() as message:
+    return llvm.ffi, emit
+
+
+def _emitted(generator: Any, module: Any) -> bytes:
+    """Object code; nobody who holds the lock of the bindings is waited for."""
+    interface, emit = _interface()
+    library = interface.lib
+    with interface.OutputString() as message:
         memory = emit(generator, module, True, message)
         if not memory:
             raise RuntimeError(str(message))
@@ -122,12 +181,19 @@ class Code:
     """Machine code in memory: mapped while this object or a function made by it is alive.
 
     It stays mapped when the interpreter ends, because a daemon thread may still be inside.
+
+    Parameters
+    ----------
+    objects : sequence of bytes
+        Object code; the objects may call each other's functions.
+    target : Target
     """
 
-    def __init__(self, object_code: bytes, target: Target) -> None:
+    def __init__(self, objects: Sequence[bytes], target: Target) -> None:
         with bindings() as llvm:
             engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine(target), ONE_BLOCK)
-            engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(object_code))
+            for each in objects:
+                engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(each))
             engine.finalize_object()
         self._engine = engine
         weakref.finalize(self, _unmap, engine).atexit = False
@@ -147,12 +213,12 @@ class Code:
 
 def load(text: str, target: Target) -> Code:
     """The code of a module's text, from the object cache where it is there."""
-    return Code(cached_object(text, target, lambda: to_object(text, target)), target)
+    return load_as(text, target, lambda: to_object(text, target))
 
 
 def load_as(name: str, target: Target, make: Callable[[], bytes]) -> Code:
     """The code of a module that the engine's sources define; made where the cache lacks it."""
-    return Code(cached_object(name, target, make), target)
+    return Code([cached_object(name, target, make)], target)
 
 
 def _unmap(engine: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from chainrule.shapes import Array
 FUNCTION, RUNNER = "compute", "run"  # names of what is called: of a graph, of a program
 SHUFFLED, DRAWN = "shuffled", "drawn"  # of the functions that order an epoch's rows
 LENGTH_BYTES = 8  # of the description, before it
+SIZES = "sizes"  # of the objects behind it
 DIGIT_BITS = 8  # of a radix sort: with more, what it writes to outgrows the first-level cache
 FEW_BITS = 12  # of a number of rows that are sorted by one digit
 BUCKETS = 1 << max(DIGIT_BITS, FEW_BITS)
@@ -69,32 +71,42 @@ def sorting_bytes(rows: int) -> int:
     return BUCKETS * COUNTER_BYTES + 2 * PAIR_BYTES * (rows + SPARE_PAIRS)
 
 
-def packed(layout: Layout, graph: Graph, code: bytes) -> bytes:
-    """A layout and object code as one string; constants of the graph are not copied into it."""
+def packed(layout: Layout, graph: Graph, objects: Sequence[bytes]) -> bytes:
+    """A layout and objects' code as one string; constants of the graph are not copied into it."""
     numbers = {id(array): number for number, array in enumerate(_payloads(graph))}
     fields = {
         **asdict(layout),
         "constants": [numbers.get(id(array), _written(array)) for array in layout.constants],
         "products": [{**asdict(x), "dtype": x.dtype.name} for x in layout.products],
+        SIZES: [len(code) for code in objects],
     }
     text = json.dumps(fields).encode()
-    return len(text).to_bytes(LENGTH_BYTES, "little") + text + code
+    return b"".join([len(text).to_bytes(LENGTH_BYTES, "little"), text, *objects])
 
 
-def object_code(content: bytes) -> bytes:
-    """What follows the layout."""
-    return content[_end(content) :]
+def object_codes(content: bytes) -> list[bytes]:
+    """What follows the layout, object by object."""
+    sizes = _fields(content)[SIZES]
+    ends = list(accumulate(sizes, initial=_end(content)))
+    return [content[end - size : end] for end, size in zip(ends[1:], sizes, strict=True)]
 
 
 def unpacked(content: bytes, graph: Graph) -> Layout:
     """The layout, with the graph's constants in it."""
-    fields = json.loads(content[LENGTH_BYTES : _end(content)])
+    fields = _fields(content)
+    del fields[SIZES]
     given = _payloads(graph)
     constants = [given[x] if isinstance(x, int) else _read(*x) for x in fields.pop("constants")]
     products = [
         ProductSpec(**{**each, "dtype": np.dtype(each["dtype"])}) for each in fields.pop("products")
     ]
     return Layout(constants, products=products, **fields)
+
+
+def _fields(content: bytes) -> dict[str, Any]:
+    """All that is written before the code."""
+    fields: dict[str, Any] = json.loads(content[LENGTH_BYTES : _end(content)])
+    return fields
 
 
 def _end(content: bytes) -> int:

@@ -11,7 +11,7 @@ import ctypes
 import sys
 from collections.abc import Callable
 from functools import cache
-from threading import Event, RLock, Thread
+from threading import RLock
 from typing import Any, Final
 
 from chainrule.engines.native import calling, jit, parallel
@@ -66,9 +66,7 @@ def runtime(name: str) -> jit.Code:
 def prepare(name: str) -> None:
     """Begin to compile a module, unless a cache holds it; the caller goes on."""
     if not is_cached(key(name), host()):
-        compiler = _Compiler(_module(name))
-        compiler.start()
-        compiler.begun.wait()
+        jit.Compiler(_module(name).compiled).begin()
 
 
 class _Module:
@@ -112,25 +110,3 @@ def _foreign(name: str) -> list[tuple[str, Any]]:
 
         return [(each, getattr(ctypes.windll.kernel32, each)) for each in waiting.WINDOWS_FUNCTIONS]
     return []
-
-
-class _Compiler(Thread):
-    """A thread that compiles a module.
-
-    Attributes
-    ----------
-    begun : Event
-        From now on it asks for no interpreter lock: it would wait for that until others give way.
-    """
-
-    def __init__(self, module: _Module) -> None:
-        super().__init__(name="chainrule-compiler")
-        self.module = module
-        self.begun = Event()
-
-    def run(self) -> None:
-        """Compile."""
-        try:
-            self.module.compiled(self.begun.set)
-        finally:
-            self.begun.set()

@@ -51,17 +51,17 @@ def stages(graph: Graph, written: Written, target: Target) -> Iterator[Stage]:
     graph : Graph
         What the engine was given.
     written : Written
-        The module with its function.
+        The modules with its function.
     target : Target
     """
-    lowered, text = written.lowered, written.text
+    lowered, text = written.lowered, "\n".join(written.texts)
     yield Stage("graph", print_graph(graph).text)
     yield Stage("legal", print_graph(lowered.graph).text)
     yield Stage("schedule", schedule_text(lowered))
     yield Stage("buffers", buffers_text(lowered.graph, written.layout, target))
     yield Stage("loops", outline(text))
     yield Stage("llvm", text)
-    yield Stage("assembly", to_assembly(text, target))
+    yield Stage("assembly", "\n".join(to_assembly(each, target) for each in written.texts))
 
 
 def printed(found: Iterable[Stage]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from chainrule.engines.base import Program
-from chainrule.engines.native.emitter import module
+from chainrule.engines.native.dividing import modules
 from chainrule.engines.native.function import Lowered, lower
 from chainrule.engines.native.layout import FUNCTION, Layout
 from chainrule.engines.native.program import FIELDS, write_program
@@ -24,14 +24,14 @@ class Written(NamedTuple):
     ----------
     lowered : Lowered
         The function of the graph, or of the program's step.
-    text : str
-        The module.
+    texts : list of str
+        The modules.
     fields : tuple of str
         What ``run`` reads at its start, in order; empty for a graph.
     """
 
     lowered: Lowered
-    text: str
+    texts: list[str]
     fields: tuple[str, ...] = ()
 
     @property
@@ -43,16 +43,16 @@ class Written(NamedTuple):
 
 
 def write_graph(graph: Graph, target: Target) -> Written:
-    """The module with the function ``compute``."""
+    """The modules with the function ``compute``."""
     lowered = lower(graph, target, FUNCTION)
-    return Written(lowered, module(target, [lowered.text], lowered.declarations))
+    return Written(lowered, modules(target, lowered.functions, lowered.declarations))
 
 
 def write_training(program: Program, target: Target) -> Written:
-    """The module with the functions ``step`` and ``run``."""
+    """The modules with the functions ``step`` and ``run``."""
     lowered = lower(program.step, target, "step", program.carried, program.batch)
     shares = lowered.shared_from is not None
     written, declarations = write_program(program, target, threads=shares)
-    functions = [definitions(target), lowered.text, *written]
-    text = module(target, functions, {**lowered.declarations, **declarations})
-    return Written(lowered, text, FIELDS)
+    functions = [definitions(target), *lowered.functions, *written]
+    texts = modules(target, functions, {**lowered.declarations, **declarations})
+    return Written(lowered, texts, FIELDS)
