@@ -131,8 +131,7 @@ def plan(spec: ProductSpec, target: Target) -> Plan:
         return Plan(_streaming_tile(spec, target, type_), False, False, False, streamed=True)
     tile = _small_tile(spec, target, type_) if small else _block_tile(spec, target, type_)
     lacks_masks = spec.n % type_.lanes != 0 and not target.masks
-    plain = not spec.transpose_a and tile.rows <= WAYS and narrow_columns(spec, tile) is None
-    pack_a = not small and not plain
+    pack_a = not small and not reads_plainly(spec, tile)
     return Plan(tile, small, pack_a, not small or spec.transpose_b or lacks_masks)
 
 
@@ -158,15 +157,37 @@ def _streaming_tile(spec: ProductSpec, target: Target, type_: Vector) -> Tile:
 
 
 def _block_tile(spec: ProductSpec, target: Target, type_: Vector) -> Tile:
-    """Four vectors wide where they fill the columns; else two, or three if those cover them better.
+    """Of few rows where A can then be read as it lies; else what covers the columns best.
 
     The wider, the fewer loads there are for each multiply; the higher, the fewer for what is left.
     """
     budget = accumulator_budget(target)
-    widest, *tiles = (Tile(type_, budget // vectors, vectors) for vectors in (4, 2, 3))
-    if spec.n % widest.columns == 0 and widest.size + widest.vectors < target.registers:
-        return widest
-    return min(tiles, key=lambda tile: ceil_div(spec.n, tile.columns) * tile.columns)
+    tiles = [Tile(type_, budget // vectors, vectors) for vectors in (4, 2, 3)]
+    fitting = [tile for tile in tiles if tile.size + tile.vectors < target.registers]
+    low = [tile for tile in fitting if reads_plainly(spec, tile)]
+    if low:
+        return min(low, key=lambda tile: _row_cycles(spec, tile))
+    exact = [tile for tile in fitting if spec.n % tile.columns == 0]
+    panels = {tile: ceil_div(spec.n, tile.columns) for tile in exact or fitting[-2:]}
+    return min(panels, key=lambda tile: (panels[tile] * tile.columns, panels[tile]))
+
+
+def reads_plainly(spec: ProductSpec, tile: Tile) -> bool:
+    """Whether a product of blocks takes the rows of A from where they lie."""
+    return not spec.transpose_a and tile.rows <= WAYS
+
+
+def _row_cycles(spec: ProductSpec, tile: Tile) -> float:
+    """For one step of the inner axis, and one row of C."""
+    panels, vectors = divmod(ceil_div(spec.n, tile.type.lanes), tile.vectors)
+    widths = [tile.vectors] * panels + [vectors] * (vectors > 0)
+    return sum(_tile_cycles(tile.rows, each) for each in widths) / tile.rows
+
+
+def _tile_cycles(rows: int, vectors: int) -> float:
+    """For one step of the inner axis of a tile."""
+    latency, multiplies, loads = 4, rows * vectors / 2, (rows + vectors) / 2
+    return max(latency, multiplies, loads)
 
 
 def _small_tile(spec: ProductSpec, target: Target, type_: Vector) -> Tile:
@@ -186,9 +207,8 @@ def _small_tile(spec: ProductSpec, target: Target, type_: Vector) -> Tile:
 def _cycles(spec: ProductSpec, tile: Tile) -> float:
     """For one step of the inner axis, over all of C."""
     m = TYPICAL_ROWS if spec.m is None else spec.m
-    latency, multiplies, loads = 4, tile.size / 2, (tile.rows + tile.vectors) / 2
     columns = ceil_div(spec.n, tile.columns)
-    return ceil_div(m, tile.rows) * columns * max(latency, multiplies, loads)
+    return ceil_div(m, tile.rows) * columns * _tile_cycles(tile.rows, tile.vectors)
 
 
 def ceil_div(a: int, b: int) -> int:
@@ -236,9 +256,13 @@ def is_blocked(spec: ProductSpec, target: Target) -> bool:
 
 
 def narrow_columns(spec: ProductSpec, tile: Tile) -> Narrow | None:
-    """The columns that do not fill a vector, if rows in the lanes take much fewer multiplies."""
+    """The columns that do not fill a vector, if rows in the lanes take much fewer multiplies.
+
+    Rows lie in lanes where A is laid out.
+    """
     found = Narrow(spec.n % tile.type.lanes)
-    pays = 3 * found.columns * found.vectors(tile) <= 2 * tile.rows
+    fewer = 3 * found.columns * found.vectors(tile) <= 2 * tile.rows
+    pays = fewer and not reads_plainly(spec, tile)
     return found if found.columns and pays else None
 
 
