@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,8 +21,12 @@ import pytest
 
 pytest.importorskip("jax", reason="the xla engine needs JAX")
 
+import jax
+from jax._src.clusters.k8s_cluster import K8sCluster
+
+from chainrule.engines import processes
 from chainrule.engines.xla.cluster import joined
-from chainrule.errors import ParameterError
+from chainrule.errors import EngineError, ParameterError
 from tests.engines.xla.test_devices import trained
 from tests.engines.xla.worker import ALONE, FROZEN, LIMIT
 
@@ -48,11 +53,14 @@ def free_port() -> int:
     raise AssertionError("no two free ports next to each other")
 
 
-def run(numbers: Sequence[int], count: int, *fault: str, worker: str = "worker") -> list[Ended]:
+def run(
+    numbers: Sequence[int], count: int, *fault: str,
+    worker: str = "worker", package: str = "tests.engines.xla",
+) -> list[Ended]:  # fmt: skip
     """Start some of ``count`` processes, and wait for the end of all of them."""
     port, began = free_port(), time.monotonic()
     environment = {**os.environ, "XLA_FLAGS": "", "PYTHONPATH": str(ROOT / "src")}
-    command = [sys.executable, "-m", f"tests.engines.xla.{worker}"]
+    command = [sys.executable, "-m", f"{package}.{worker}"]
     started = [
         subprocess.Popen(
             [*command, str(number), str(count), str(port), *fault],
@@ -149,3 +157,116 @@ def test_a_process_that_never_arrives_is_not_waited_for(number: int, said: str) 
 def test_addresses_and_numbers_that_are_none_are_refused(settings: Any, said: str) -> None:
     with pytest.raises(ParameterError, match=said), joined(*settings):
         raise AssertionError("it joined")
+
+
+SLURM = {
+    "SLURM_JOB_ID": "4095", "SLURM_STEP_NODELIST": "node[007-015],host2",
+    "SLURM_NTASKS": "9", "SLURM_PROCID": "3", "SLURM_LOCALID": "0",
+}  # fmt: skip
+OPEN_MPI = {
+    "OMPI_MCA_orte_hnp_uri": "1531576320.0;tcp://10.96.0.1,10.148.0.1:34911",
+    "OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "2", "OMPI_COMM_WORLD_LOCAL_RANK": "1",
+}  # fmt: skip
+
+
+class MeetingError(Exception):
+    """Processes would meet here."""
+
+
+def met(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> tuple[Any, ...]:
+    """Host, port, number and count with which a process would meet the others."""
+
+    def meet(*place: Any) -> None:
+        raise MeetingError(*place[:4])
+
+    monkeypatch.setattr(processes, "meet", meet)
+    with pytest.raises(MeetingError) as found, joined(**settings):
+        raise AssertionError("it joined")
+    return found.value.args
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        (SLURM, ("node007", 61439, 3, 9)),
+        ({**SLURM, "JAX_COORDINATOR_PORT": "9000"}, ("node007", 9001, 3, 9)),
+        (OPEN_MPI, ("10.96.0.1", 58528, 2, 4)),
+    ],
+    ids=["Slurm", "Slurm, a port", "Open MPI"],
+)
+def test_jobs_are_found(
+    environment: dict[str, str], expected: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert met(monkeypatch) == expected
+    assert met(monkeypatch, coordinator="host:7000", process_id=0) == ("host", 7001, 0, expected[3])
+
+
+@pytest.fixture
+def kubernetes(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What a pod of an indexed job finds: its interface, here without a server behind it."""
+    for name in ("_pod", "_job", "_headless_svc", "_controller", "_namespace"):
+        getattr(K8sCluster, name).__func__.cache_clear()
+    pod = SimpleNamespace(
+        metadata=SimpleNamespace(
+            name="train-5", labels={"job-name": "train"},
+            owner_references=[SimpleNamespace(controller=True, kind="Job")],
+        ),
+        spec=SimpleNamespace(subdomain="pods"),
+    )  # fmt: skip
+    job = SimpleNamespace(
+        metadata=SimpleNamespace(name="train", labels={}), spec=SimpleNamespace(parallelism=8)
+    )
+    pods = SimpleNamespace(list_namespaced_pod=lambda **_: SimpleNamespace(items=[pod]))
+    jobs = SimpleNamespace(read_namespaced_job=lambda **_: job)
+    client = SimpleNamespace(
+        CoreV1Api=lambda: pods, BatchV1Api=lambda: jobs,
+        exceptions=SimpleNamespace(ApiException=ConnectionError),
+    )  # fmt: skip
+    config = SimpleNamespace(load_incluster_config=lambda: None)
+    module = SimpleNamespace(client=client, config=config)
+    monkeypatch.setitem(sys.modules, "kubernetes", module)
+    monkeypatch.setattr(K8sCluster, "_namespace", lambda: "default")
+    monkeypatch.setattr(socket, "gethostbyname", lambda _: "10.0.0.5")
+    monkeypatch.setattr(np.random, "rand", np.zeros)  # how long JAX would wait for a name
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("HOSTNAME", "train-5")
+    return module
+
+
+def test_a_job_of_kubernetes_is_found(kubernetes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", "5")
+    assert met(monkeypatch) == ("train-0.pods", 55528, 5, 8)
+
+
+def test_a_job_that_is_not_understood_is_said(
+    kubernetes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("JOB_COMPLETION_INDEX", raising=False)
+    said = "the job that this process belongs to is not understood: To enable automatic bootstrap"
+    with pytest.raises(EngineError, match=said):
+        met(monkeypatch)
+    kubernetes.config.load_incluster_config = Path("no token").read_text
+    with pytest.raises(EngineError, match=r"is not understood: .* 'no token'"):
+        met(monkeypatch)
+
+
+def test_jax_is_told_limits_within_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only its own signs of life are awaited for longer: ours end all processes before."""
+    told: list[Any] = []
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *x, **named: told.append((x, named)))
+    monkeypatch.setattr(jax.distributed, "shutdown", lambda: told.append("shutdown"))
+    port = free_port()
+    place = {"SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "1", "SLURM_PROCID": "0"}
+    for name, value in {**SLURM, **place, "JAX_COORDINATOR_PORT": str(port)}.items():
+        monkeypatch.setenv(name, value)
+    with joined() as cluster:
+        assert (cluster.number, cluster.count) == (0, 1)
+    (positional, named), end = told
+    assert positional == (f"localhost:{port}", 1, 0, [0])
+    assert named["coordinator_bind_address"] == f"localhost:{port}"
+    assert (named["initialization_timeout"], named["shutdown_timeout_seconds"]) == (45, 20)
+    assert named["heartbeat_timeout_seconds"] == processes.AS_LONG_AS_IT_TAKES
+    assert end == "shutdown"
+    assert max(processes.MEETING, processes.SILENCE + processes.BEAT, processes.AFTER_FAILURE) < 60

@@ -14,7 +14,6 @@ from chainrule.engines import processes as group
 from chainrule.engines.processes import Cluster
 from chainrule.engines.xla.library import clusters, in_words, jax
 
-LONGER: Final = 15  # times as patient is JAX, which cannot tell a machine that stood still
 # On one core products by two threads that share it take a seventh less time than by one.
 TWO_THREADS: Final = "PJRT_NPROC", "2"
 
@@ -52,7 +51,11 @@ def joined(
 
 
 def _initialize(address: str, count: int, number: int, local: Any) -> None:
-    """Hand the processes to JAX, whose patience ends after that of the cluster."""
+    """Hand the processes to JAX, whose patience ends after that of the cluster.
+
+    Its signs of life are left to the cluster's own: to JAX, processes that were all suspended for
+    some minutes, and go on, would have been silent.
+    """
     if group.one_core():
         os.environ.setdefault(*TWO_THREADS)
     bound = address if group.interface_of(address.rsplit(":", 1)[0]) else None
@@ -60,7 +63,7 @@ def _initialize(address: str, count: int, number: int, local: Any) -> None:
         jax.distributed.initialize(
             address, count, number, local, coordinator_bind_address=bound,
             initialization_timeout=int(group.MEETING), shutdown_timeout_seconds=int(group.SILENCE),
-            heartbeat_timeout_seconds=int(LONGER * group.SILENCE),
+            heartbeat_timeout_seconds=int(group.AS_LONG_AS_IT_TAKES),
         )  # fmt: skip
         with group.calm_listeners():
             jax.devices("cpu")
