@@ -86,7 +86,9 @@ def test_rows_are_released_with_the_arrays_they_came_from() -> None:
     ("options", "error", "said"),
     [
         ({"devices": 9}, EngineError, "9 devices were asked for, and JAX finds 8 of kind 'cpu'"),
+        ({"devices": 0}, EngineError, "0 devices were asked for, and JAX finds 8 of kind 'cpu'"),
         ({"devices": 8, "split_units": 3}, ParameterError, "8 devices cannot be divided by"),
+        ({"split_units": 0}, ParameterError, "8 devices cannot be divided by split_units=0"),
     ],
 )
 def test_devices_that_are_missing_are_named(options: Any, error: Any, said: str) -> None:
