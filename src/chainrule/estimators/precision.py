@@ -13,7 +13,7 @@ from chainrule.estimators.sparse import features
 from chainrule.shapes import FLOAT32, Dtype
 
 LARGEST = 2.0**20  # beyond it float32 keeps fewer than four binary digits after the point
-BLOCK_BYTES = 2**18  # of rows that are looked at while they are in the cache
+BLOCK_BYTES = 2**20  # of rows that are looked at while they are in the cache
 FEWEST = 1000  # rows: where there are fewer, a training takes no time worth saving
 BATCH = 200  # rows, where batch_size is "auto"
 # Settings whose effect float32 keeps: a smaller rate moves no weight, the square of a smaller
