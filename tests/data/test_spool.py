@@ -340,6 +340,6 @@ def test_memory_is_that_of_some_chunks(forgets: bool, monkeypatch: pytest.Monkey
 
 
 def mapped_bytes() -> int:
-    """Memory that holds parts of files."""
-    line = next(line for line in STATUS.read_text().splitlines() if line.startswith("RssFile"))
-    return int(line.split()[1]) * 1024
+    """Memory that holds parts of files, also of those that a folder in memory holds."""
+    lines = STATUS.read_text().splitlines()
+    return sum(int(x.split()[1]) * 1024 for x in lines if x.startswith(("RssFile", "RssShmem")))
