@@ -134,6 +134,17 @@ def test_objects_are_kept_behind_their_layout() -> None:
     assert unpacked(content, graph) == found.layout
 
 
+def test_where_no_thread_can_be_had_one_compiles_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, found = written()
+    expected = [jit.to_object(text, host()) for text in found.texts]
+
+    def refused(self: jit.Compiler) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(jit.Compiler, "start", refused)
+    assert jit.to_objects([*found.texts, *found.texts], host()) == expected * 2
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_what_a_thread_cannot_compile_is_refused() -> None:
     _, found = written()

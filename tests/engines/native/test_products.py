@@ -345,9 +345,9 @@ DEFECTS = {
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_wrong_product_is_caught(defect: str, monkeypatch: pytest.MonkeyPatch) -> None:
     place, name, wrong = DEFECTS[defect]
+    if name == "narrow_line" and target_named("host").vector_bytes < 16:
+        pytest.skip("no column is left where vectors hold one element")
     monkeypatch.setattr(place, name, wrong)
-    m, n, k = (
-        (12, 10, 10) if name == "row_blocks" else (24, 97, LONG)
-    )  # one column is left for any vectors
+    m, n, k = (12, 10, 10) if name == "row_blocks" else (24, 97, LONG)
     with pytest.raises(AssertionError):
         assert_right(spec_of("float32", m, n, k, "TN"), "host", m, k)

@@ -2,7 +2,7 @@
 
 They are two on any machine, however many processors it has: object code depends on the target
 alone. What one half calls in the other it calls by an address in a table, as functions of
-libraries.
+libraries, where object files have such tables (those of Windows lie near enough to each other).
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ class CompiledGraph:
 
     def _space(self, rows: int) -> tuple[int, int]:
         """Bytes of scratch memory of a thread, and of what threads have in common."""
-        found = self._spaces.get(rows)  # blocks of a data set are of two sizes
+        found = self._spaces.get(rows)  # the blocks of a data set are of one size but for the last
         if found is None:
             layout, target = self.layout, self.target
             found = layout.scratch(target, rows), layout.common(target, rows)

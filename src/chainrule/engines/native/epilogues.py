@@ -162,7 +162,7 @@ def write_common_panels(scope: Scope, group: Group) -> None:
     assert share is not None
     parts = parts_of(group, emit.target, scope.rows, share.rows)
     assert parts is not None
-    b = scope.access(group.nodes[0].operands[1]).pointer
+    b = scope.access(group.nodes[0].operands[1]).address(emit, [])
     panels = share.part(emit, str(parts.panels))
     write_common(emit, parts.spec, b, "%rows", "%common", panels)
 

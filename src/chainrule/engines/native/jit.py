@@ -120,19 +120,23 @@ class Compiler(Thread):
 
     def begin(self) -> None:
         """Start, and go on when the interpreter is free again."""
-        self.start()
+        try:
+            self.start()
+        except RuntimeError:  # the system's limit, or the interpreter is ending: `result` compiles
+            return
         self.begun.wait()
 
     def run(self) -> None:
-        """Compile."""
+        """Compile; what fails is reported as of any thread, and fails again in `result`."""
         try:
             self._made = self._make(self.begun.set)
         finally:
             self.begun.set()
 
     def result(self) -> bytes:
-        """Object code; where the thread failed, made here, or this fails for the same reason."""
-        self.join()
+        """Object code; where no thread made it, made here, or this fails for the same reason."""
+        if self.ident is not None:
+            self.join()
         return self._make(_nothing) if self._made is None else self._made
 
 

@@ -162,13 +162,14 @@ def _block_tile(spec: ProductSpec, target: Target, type_: Vector) -> Tile:
     The wider, the fewer loads there are for each multiply; the higher, the fewer for what is left.
     """
     budget = accumulator_budget(target)
-    tiles = [Tile(type_, budget // vectors, vectors) for vectors in (4, 2, 3)]
-    fitting = [tile for tile in tiles if tile.size + tile.vectors < target.registers]
+    widest, *others = (Tile(type_, budget // vectors, vectors) for vectors in (4, 2, 3))
+    fits = widest.size + widest.vectors < target.registers
+    fitting = [widest, *others] if fits else others
     low = [tile for tile in fitting if reads_plainly(spec, tile)]
     if low:
         return min(low, key=lambda tile: _row_cycles(spec, tile))
     exact = [tile for tile in fitting if spec.n % tile.columns == 0]
-    panels = {tile: ceil_div(spec.n, tile.columns) for tile in exact or fitting[-2:]}
+    panels = {tile: ceil_div(spec.n, tile.columns) for tile in exact or others}
     return min(panels, key=lambda tile: (panels[tile] * tile.columns, panels[tile]))
 
 
@@ -277,7 +278,7 @@ def block_rows(spec: ProductSpec, chosen: Plan) -> int:
     tile, room = chosen.tile, BLOCK_BYTES if chosen.pack_a else 2 * BLOCK_BYTES
     most = max(room // (block_inner(spec) * spec.dtype.itemsize), tile.rows)
     if not spec.m:
-        return most
+        return most - most % tile.rows
     even = ceil_div(spec.m, ceil_div(spec.m, most))
     return ceil_div(even, tile.rows) * tile.rows
 
