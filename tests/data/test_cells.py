@@ -68,3 +68,26 @@ def test_texts_have_no_blanks_around_them() -> None:
     assert cells.texts(np.array([True, False])).tolist() == ["True", "False"]
     assert cells.texts(np.array([1, -2], "int8")).tolist() == ["1", "-2"]
     assert cells.texts(np.array(["x", 1.5], object)).tolist() == ["x", "1.5"]
+
+
+def test_texts_in_two_sorted_lists_are_told_apart() -> None:
+    """NumPy's own sort of such texts ends the process (2.4.6)."""
+    words = [f"{i:07d}" for i in (*range(0, 2000, 2), *range(1, 2000, 2))]
+    column = cells.texts(words)
+    found, places = cells.distinct(column)
+    assert found.tolist() == sorted(words)
+    assert found[places].tolist() == words
+
+
+KINDS = {"categorical": {"categorical": ["name"]}, "text": {"text": ["name"]}}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_columns_in_two_sorted_lists_are_learned(kind: str) -> None:
+    pytest.importorskip("sklearn", reason="estimators need scikit-learn")
+    from chainrule.estimators import TableRegressor
+
+    words = [f"{i:04d}" for i in (*range(0, 1000, 2), *range(1, 1000, 2))]
+    table = {"name": np.array(words), "a": np.arange(1000.0)}
+    model = TableRegressor(epochs=1, random_state=0, **KINDS[kind])
+    assert np.isfinite(model.fit(table, np.arange(1000.0)).predict(table)).all()

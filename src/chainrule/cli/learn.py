@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from chainrule.data import Frame, Schema, infer_schema, infer_task
+from chainrule.data.cells import distinct
 from chainrule.data.notation import PLAIN, number_notation
 from chainrule.errors import DataError, ParameterError
 from chainrule.estimators.table_repeats import kinds_of
@@ -268,7 +269,7 @@ def split_by(frame: Frame, column: Column, task: str, asked: Asked, rows: Array)
     """What splits of some rows are made by: their classes, and groups or times if asked for."""
     classes = None
     if task == "classification":
-        classes = np.unique(column.rows(rows).as_texts(), return_inverse=True)[1]
+        classes = distinct(column.rows(rows).as_texts())[1]
     named = {"groups": asked.group, "times": asked.time}
     given = {key: frame[name].rows(rows) for key, name in named.items() if name is not None}
     return {"classes": classes, **given}

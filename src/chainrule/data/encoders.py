@@ -277,10 +277,8 @@ class CategoryEncoder(ColumnEncoder):
         return {value: code for code, value in enumerate(self.values, 1)}
 
     def encode(self, column: Column) -> Block:
-        distinct, inverse = np.unique(column.as_texts(), return_inverse=True)
-        codes = np.array([self._codes.get(text, 0) for text in distinct.tolist()], np.int64)[
-            inverse
-        ]
+        values, inverse = cells.distinct(column.as_texts())
+        codes = np.array([self._codes.get(text, 0) for text in values.tolist()], np.int64)[inverse]
         absent = len(self.values) + 1 if self.indicator else 0
         codes = np.where(column.missing, absent, codes)
         return _block(
@@ -303,7 +301,7 @@ def counted(column: Column) -> tuple[cells.Texts, Array]:
     """The different values of a column as text, in sorted order, and how often each occurs."""
     used, times = column.used() if isinstance(column, Factored) else (column, None)
     present = Column(used.name, used.present(), np.zeros(0, bool)).as_texts()
-    values, inverse = np.unique(present, return_inverse=True)
+    values, inverse = cells.distinct(present)
     weights = None if times is None else times[~used.missing]
     return values, np.bincount(inverse, weights, len(values)).astype(np.int64)
 
@@ -433,9 +431,9 @@ class TextEncoder(ColumnEncoder):
         return replace(self, indicator=self.indicator or bool(column.missing.any()))
 
     def encode(self, column: Column) -> Block:
-        distinct, inverse = np.unique(column.as_texts(), return_inverse=True)
-        hashed = [_hashed(text, self.width) for text in distinct.tolist()]
-        table = np.reshape(hashed, (len(distinct), self.width))  # of no texts too
+        values, inverse = cells.distinct(column.as_texts())
+        hashed = [_hashed(text, self.width) for text in values.tolist()]
+        table = np.reshape(hashed, (len(values), self.width))  # of no texts too
         plain = np.where(column.missing[:, None], 0.0, table[inverse])
         return _block(
             len(column),

@@ -251,7 +251,10 @@ class _Counts:
     def sorted(self) -> tuple[Texts, Array]:
         """The values in sorted order, and how often each occurs."""
         values = np.array([*self.counts], dtype=TEXT)
-        order, times = np.argsort(values), np.array([*self.counts.values()], np.int64)
+        order, times = (
+            np.argsort(values, kind="stable"),
+            np.array([*self.counts.values()], np.int64),
+        )
         return values[order], times[order]
 
 

@@ -63,15 +63,14 @@ class Column:
 
     def distinct(self) -> Array:
         """The different values that are there, in sorted order."""
-        found: Array = np.unique(self.present())
-        return found
+        return cells.distinct(self.present())[0]
 
     def as_texts(self) -> cells.Texts:
         """Every value as text; whole numbers without a point, so that 3.0 and 3 are one label."""
         if self.values.dtype.kind != "f":
             return cells.texts(self.values)
-        distinct, inverse = np.unique(self.values, return_inverse=True)
-        words = [str(int(x)) if x.is_integer() else str(x) for x in distinct.tolist()]
+        values, inverse = cells.distinct(self.values)
+        words = [str(int(x)) if x.is_integer() else str(x) for x in values.tolist()]
         return np.array(words, dtype=cells.TEXT)[inverse]
 
     def rows(self, chosen: Any) -> Column:

@@ -52,7 +52,7 @@ def infer_task(
     ('binary', 'multiclass', 'regression')
     """
     labels = _labels(values, name)
-    distinct = np.unique(labels).tolist()
+    distinct = cells.distinct(labels)[0].tolist()
     keys = _keys(distinct)
     count = len({*keys})
     if count == 1:

@@ -96,8 +96,8 @@ class NumberNotation:
         """The numbers of cells, NaN where one writes none, infinite where float64 is too small."""
         if self == PLAIN and (values := _plain_numbers(column)) is not None:
             return values
-        distinct, inverse = np.unique(column, return_inverse=True)
-        found = np.array([self.number(text) for text in distinct.tolist()], dtype=np.float64)
+        values, inverse = cells.distinct(column)
+        found = np.array([self.number(text) for text in values.tolist()], dtype=np.float64)
         return found[inverse]
 
     def __str__(self) -> str:
@@ -211,7 +211,7 @@ def moments(column: cells.Texts, form: str) -> npt.NDArray[np.datetime64]:
     >>> moments(cells.texts(["2024-01-31", "x"]), "%Y-%m-%d").astype("datetime64[D]").tolist()
     [datetime.date(2024, 1, 31), None]
     """
-    distinct, inverse = np.unique(column, return_inverse=True)
-    found = [_moment(text, form) for text in distinct.tolist()]
+    values, inverse = cells.distinct(column)
+    found = [_moment(text, form) for text in values.tolist()]
     array = np.array(["NaT" if x is None else x for x in found], dtype=MOMENT)
     return array[inverse]

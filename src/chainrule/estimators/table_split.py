@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from chainrule.data.cells import distinct
 from chainrule.data.frames import Column
 from chainrule.data.notation import date_format, moments, number_notation
 from chainrule.data.split import split
@@ -102,7 +103,7 @@ def _divisible(classes: Array, fraction: float) -> bool:
 
 
 def _by_group(groups: Column, fraction: float, seed: int) -> Split:
-    names, members = np.unique(groups.as_texts(), return_inverse=True)
+    names, members = distinct(groups.as_texts())
     if len(names) < 2:
         raise DataError(f"column {groups.name!r} has one group only: nothing can be held out")
     draw = np.random.Generator(np.random.Philox(seed)).permutation(len(names))

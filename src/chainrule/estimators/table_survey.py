@@ -21,6 +21,7 @@ from zlib import crc32
 
 import numpy as np
 
+from chainrule.data.cells import distinct
 from chainrule.data.factored import Factored, by_value, column_bytes, joined, smaller
 from chainrule.data.frames import Column, Frame
 from chainrule.data.gathering import packed_frame, unpacked_frame
@@ -446,8 +447,8 @@ def _marks(place: int, column: Column) -> tuple[Array]:
 def _digests(column: Column) -> tuple[Array]:
     """64 bits of each value's text; what is missing is a value of its own."""
     texts = np.where(column.missing, "", column.as_texts())
-    distinct, inverse = np.unique(texts, return_inverse=True)
-    whole = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in distinct.tolist()]
+    values, inverse = distinct(texts)
+    whole = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in values.tolist()]
     found = np.frombuffer(b"".join(whole), "<u8").astype(np.uint64)
     return (found[inverse],)
 

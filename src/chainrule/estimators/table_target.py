@@ -169,7 +169,7 @@ class ClassTarget:
         DataError
             If there is one only, or too many.
         """
-        found = [*dict.fromkeys(np.unique(_labels(column)).tolist())]
+        found = [*dict.fromkeys(cells.distinct(_labels(column))[0].tolist())]
         if len(found) < 2:
             known = f"has one class only, {found[0]!r}" if found else "has no rows"
             raise DataError(f"the target {column.name!r} {known}: nothing to learn")

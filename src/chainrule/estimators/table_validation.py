@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from chainrule.data.cells import distinct
 from chainrule.data.frames import Column
 from chainrule.errors import DataError, ParameterError
 from chainrule.estimators.table_split import Split, in_time
@@ -69,7 +70,7 @@ def _numbers(
     _require_enough(rows, count, "rows", "the table")
     draw = np.random.Generator(np.random.Philox(seed))
     if groups is not None:
-        names, members = np.unique(groups.as_texts(), return_inverse=True)
+        names, members = distinct(groups.as_texts())
         _require_enough(len(names), count, "groups", repr(groups.name))
         drawn: Array = draw.permutation(len(names))[members] % count
         return drawn
