@@ -50,6 +50,26 @@ def users_of(nodes: Iterable[Node]) -> dict[Node, list[Node]]:
     return users
 
 
+def summed_squares(graph: Graph) -> dict[Node, Node]:
+    """Sums of squares that other nodes take, too, and what is squared.
+
+    An engine that computes these squares anew adds them as they are made.
+
+    Examples
+    --------
+    >>> from chainrule import ops
+    >>> from chainrule.graph.graph import close
+    >>> x, y = ops.input((3,), "float64", "x"), ops.input((3,), "float64", "y")
+    >>> found = summed_squares(close([ops.sum(x * x), ops.sqrt(x * x), ops.sum(y * y)]))
+    >>> [node.name for node in found.values()]
+    ['x']
+    """
+    users = users_of(graph.nodes)
+    shared = [x for x in graph.nodes if x.op.name == "multiply" and len(users[x]) > 1]
+    squares = [x for x in shared if x.operands[0] is x.operands[1]]
+    return {user: x.operands[0] for x in squares for user in users[x] if user.op.name == "sum"}
+
+
 def choice_of(graph: Graph) -> Choice:
     """What of a graph depends on one condition; nothing where there is no array to choose.
 

@@ -26,6 +26,7 @@ from jax._src.clusters.k8s_cluster import K8sCluster
 
 from chainrule.engines import processes
 from chainrule.engines.xla.cluster import joined
+from chainrule.engines.xla.library import in_words
 from chainrule.errors import EngineError, ParameterError
 from tests.engines.xla.test_devices import trained
 from tests.engines.xla.worker import ALONE, FROZEN, LIMIT
@@ -250,6 +251,23 @@ def test_a_job_that_is_not_understood_is_said(
     kubernetes.config.load_incluster_config = Path("no token").read_text
     with pytest.raises(EngineError, match=r"is not understood: .* 'no token'"):
         met(monkeypatch)
+
+
+# What the client of Kubernetes raises where it finds no service account.
+CONFIG_ERROR = type("ConfigException", (Exception,), {"__module__": "kubernetes.config"})
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ValueError, KeyError, OSError, CONFIG_ERROR])
+def test_errors_of_what_jax_asks_are_said(error: type[Exception]) -> None:
+    with pytest.raises(EngineError, match=r"^it failed: .*no account"), in_words("it failed: {}"):
+        raise error("no account")
+
+
+@pytest.mark.parametrize("error", [TypeError, AttributeError, AssertionError, Exception])
+def test_mistakes_of_ours_are_not_taken_for_errors_of_jax(error: type[Exception]) -> None:
+    with pytest.raises(error, match="a mistake") as found, in_words("it failed: {}"):
+        raise error("a mistake")
+    assert found.type is error
 
 
 def test_jax_is_told_limits_within_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:

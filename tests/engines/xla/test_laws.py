@@ -105,6 +105,23 @@ def test_of_the_sides_of_a_product_the_far_smaller_one_is_transposed(
     assert products()[0] == {(40, 5)}
 
 
+def squares(others: int) -> tuple[str, Graph]:
+    """What the sum of squares is traced to, where so many others take the squares."""
+    x = cr.input((40, 30), "float32")
+    square = x * x
+    graph = Graph((x,), (cr.sum(square), *[square * (n + 0.5) for n in range(others)]))
+    return str(jax.make_jaxpr(Traceable(graph, "float32"))([np.ones((40, 30), "float32")])), graph
+
+
+@pytest.mark.parametrize("others", [0, 2])
+def test_squares_that_others_take_are_made_anew_for_their_sum(others: int) -> None:
+    text, graph = squares(others)
+    made = re.findall(r"f32\[40,30\] = (?:mul|square) \w+(?: \w+)?\n", text)
+    assert len(made) == 1 + bool(others), text
+    draw = np.random.default_rng(0).standard_normal
+    check_engines(graph, draw((40, 30), np.float32), engine=XlaEngine())
+
+
 # Special numbers
 
 

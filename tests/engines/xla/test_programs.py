@@ -224,6 +224,17 @@ def test_what_is_carried_is_given_away_but_never_the_callers_memory() -> None:
     assert state[0].is_deleted()
 
 
+def test_values_that_come_back_are_not_copied_and_stay_as_they_are() -> None:
+    program, rows, engine = keeping(), np.ones((4, 2)), XlaEngine(device="cpu", devices=1)
+    settings: Any = {"seed": 0, "epochs": range(3)}
+    (first,) = engine.run(program, [np.eye(2)], [rows], **settings).carried
+    assert not first.flags.owndata and not first.flags.writeable
+    before = first.copy()
+    (second,) = engine.run(program, [first], [rows], **settings).carried
+    np.testing.assert_array_equal(first, before)
+    assert not np.shares_memory(first, second)
+
+
 def test_rows_that_are_read_while_it_runs_teach_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spool, "window_rows", lambda _: 5)  # four portions an epoch
     losses = []

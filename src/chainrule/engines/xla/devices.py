@@ -123,9 +123,7 @@ class Devices:
             )
             for x in arrays
         ]
-        add = jax.jit(
-            lambda parts: [x.sum(0, x.dtype) for x in parts], out_shardings=self.everywhere
-        )
+        add = jax.jit(lambda x: [y.sum(0, y.dtype) for y in x], out_shardings=self.everywhere)
         return list(add(parts))
 
     def parted(self, parts: Any) -> Any:
@@ -139,10 +137,10 @@ class Devices:
         return self.parted(jnp.where(first, x, jnp.zeros((), x.dtype)))
 
     def fetch(self, arrays: Sequence[Any]) -> list[Array]:
-        """The values of arrays, in every process."""
+        """The values of arrays, in every process; read-only, and on processors not copied."""
         if not all(array.is_fully_replicated for array in arrays):
             arrays = jax.jit(list, out_shardings=self.everywhere)(list(arrays))
-        return [np.array(array) for array in jax.device_get(list(arrays))]
+        return list(jax.device_get(list(arrays)))
 
     def resident_bytes(self) -> float:
         """How large data sets may be on each device; infinite where nothing limits them."""

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, cast
 
 from chainrule.engines.base import rows_of
-from chainrule.engines.choice import choice_of
+from chainrule.engines.choice import choice_of, summed_squares
 from chainrule.engines.parts import Axes, parts_of
 from chainrule.engines.plan import leaf_value
 from chainrule.engines.xla.devices import Devices
@@ -50,6 +50,7 @@ class Traceable:
             leaf_value(leaf, rows=0)  # which it refuses
         self._graph, self._precision, self._devices = graph, precision, cast(Devices, devices)
         self._choice, self.parts = choice_of(graph), dict[Node, Axes]()
+        self._squared = summed_squares(graph)
         if devices is not None and devices.shares > 1:
             self.parts = parts_of(graph, carried, self._choice)
         self._chosen = [node for node in self._choice.results if node not in self.parts]
@@ -80,6 +81,10 @@ class Traceable:
             if node not in known:
                 compute = partial(self._value, node, rows)
                 values, parted = [known[x] for x in node.operands], node in self.parts
+                if node in self._squared:
+                    # Made anew, they are added as they are made. XLA would write down what others
+                    # take, too, as Adam does the gradients': a twentieth of a step on processors.
+                    values = [jnp.square(lax.optimization_barrier(known[self._squared[node]]))]
                 known[node] = self._in_parts(node, compute, values) if parted else compute(*values)
 
     def _in_parts(self, node: Node, compute: Callable[..., Any], values: Sequence[Any]) -> Any:

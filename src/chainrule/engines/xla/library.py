@@ -53,10 +53,17 @@ def first_sentence(reason: BaseException) -> str:
 
 @contextmanager
 def in_words(sentence: str) -> Iterator[None]:
-    """Errors of JAX, and of what it asks, as a sentence with ``{}`` in the place of theirs."""
+    """Errors of JAX, and of what it asks, as a sentence with ``{}`` in the place of theirs.
+
+    JAX raises RuntimeError and ValueError, reading the environment and the network the next two.
+    Those of Kubernetes' client are derived from nothing narrower.
+    """
     try:
         yield
     except Exception as reason:
+        known = isinstance(reason, (RuntimeError, ValueError, LookupError, OSError))
+        if not known and type(reason).__module__.partition(".")[0] not in ("kubernetes", "urllib3"):
+            raise
         raise EngineError(sentence.format(first_sentence(reason))) from reason
 
 

@@ -121,9 +121,7 @@ def _sum(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
 
 def _place(name: str) -> Lowering:
     """The index of the largest or smallest along one axis."""
-    return lambda x, axes, keepdims: getattr(jnp, name)(x, axis=axes[0], keepdims=keepdims).astype(
-        INT64
-    )
+    return lambda x, axes, **kept: getattr(jnp, name)(x, axis=axes[0], **kept).astype(INT64)
 
 
 def _matmul(a: Any, b: Any, transpose_a: bool, transpose_b: bool, precision: str) -> Any:
