@@ -41,6 +41,22 @@ class Directed(Protocol):
         """The same, if it can be had, for a last array that may hold NaN: then it gives None."""
 
 
+@runtime_checkable
+class Blockwise(Protocol):
+    """A compiled graph that can take many rows at once, each of them for itself."""
+
+    def by_blocks(self, arrays: Sequence[Array], finite: bool) -> list[Array] | None:
+        """The values of the outputs; None if that cannot be done, or something is wrong.
+
+        Parameters
+        ----------
+        arrays : sequence of arrays
+            No row of them may have a part in what another row gives.
+        finite : bool
+            Whether NaN and infinities in the rows are something wrong.
+        """
+
+
 def direct(run: Executable, arrays: Sequence[Array], kept: int = 0) -> Direct:
     """``run`` for calls that are repeated: types and shapes are looked at now, and not again.
 

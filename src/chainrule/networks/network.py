@@ -19,7 +19,7 @@ from chainrule.graph.tree import map_tree
 from chainrule.networks import layerwise, table
 from chainrule.networks.architecture import Architecture
 from chainrule.networks.contents import KIND, Contents, built, described, packed, unpacked
-from chainrule.networks.prediction import KEPT, Held, Prediction, check_of, prepared
+from chainrule.networks.prediction import KEPT, Held, Prediction, check_of, outputs, prepared
 from chainrule.nn.base import Layer, Mode
 from chainrule.ops import random
 from chainrule.shapes import FLOAT32, Array, Dtype
@@ -363,9 +363,8 @@ class Network:
             return found[0]
         if members not in (None, "all"):
             raise ParameterError(f"members must be 'all' or left out, got {members!r}")
-        rows, before = self.architecture.as_rows(X, fewest=0), Held.by(self.layers)
-        snapshot = self.snapshot()
-        output, _ = self._evaluate(snapshot, [rows], engine)
+        before, snapshot = Held.by(self.layers), self.snapshot()
+        rows, output = outputs(self.architecture, self._evaluate, snapshot, X, engine)
         if members is None and snapshot.members is not None:
             return np.asarray(np.mean(output, axis=0))
         if rows is X and len(rows) <= BLOCK_ROWS:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
+
+import numpy as np
+import numpy.typing as npt
 
 from chainrule.engines.base import EngineChoice, Finite, array_kind
+from chainrule.networks.architecture import Architecture
 from chainrule.nn.base import Layer
 from chainrule.shapes import Array
 from chainrule.training.data import all_finite
+from chainrule.training.evaluation import BLOCK_ROWS, Evaluator
+from chainrule.training.snapshot import Snapshot
 
 KEPT = 16  # kinds of rows
 
@@ -32,6 +38,40 @@ class Held(NamedTuple):
 def check_of(layer: Layer) -> Callable[[Array], None] | None:
     """How a first layer refuses rows; None if it takes all that are finite."""
     return None if type(layer).check_rows is Layer.check_rows else layer.check_rows
+
+
+def outputs(
+    architecture: Architecture,
+    evaluate: Evaluator,
+    snapshot: Snapshot,
+    X: npt.ArrayLike,
+    engine: EngineChoice,
+) -> tuple[Array, Array]:
+    """``X`` as rows, and what comes of them; many are looked at where they are computed with.
+
+    Raises
+    ------
+    ShapeError, DtypeError, DataError
+        If ``X`` is not what the network takes.
+    """
+    if _lies_ready(X, architecture) and len(X) > BLOCK_ROWS:
+        found = evaluate.many(snapshot, X, engine, finite=True)
+        if found is not None:
+            return X, found
+    rows = architecture.as_rows(X, fewest=0)
+    return rows, evaluate(snapshot, [rows], engine)[0]
+
+
+def _lies_ready(X: Any, architecture: Architecture) -> TypeGuard[Array]:
+    """Whether ``X`` can be read as rows where it lies, if its numbers are finite."""
+    return (
+        type(X) is np.ndarray
+        and X.dtype == architecture.dtype
+        and X.flags.c_contiguous
+        and X.ndim > 1
+        and architecture.input_shape in (None, X.shape[1:])
+        and check_of(architecture.layers[0]) is None
+    )
 
 
 class Prediction(NamedTuple):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.engines.base import (
+    Blockwise,
     BoundedCache,
     Directed,
     EngineChoice,
@@ -55,8 +56,25 @@ class Evaluator:
         outputs : (n, k), or (members, n, k)
         loss : scalar, or (members,); None without an objective
         """
+        if not self.objective and len(rows[0]) > BLOCK_ROWS:
+            many = self.many(snapshot, rows[0], engine)
+            if many is not None:
+                return many, None
         run, leaves = self._compiled(snapshot, rows, engine), snapshot.leaves
         return _in_blocks(lambda part: run([*leaves, *part]), rows, 1 if snapshot.members else 0)
+
+    def many(
+        self, snapshot: Snapshot, rows: Array, engine: EngineChoice = None, finite: bool = False
+    ) -> Array | None:
+        """The outputs for more than BLOCK_ROWS rows, if the engine has a quicker way for many.
+
+        None as well where some are not ``finite``, if that is asked, or there is an error in them.
+        """
+        run = self._compiled(snapshot, [rows], engine)
+        found = None
+        if isinstance(run, Blockwise):
+            found = run.by_blocks([*snapshot.leaves, rows], finite)
+        return None if found is None else found[0]
 
     def direct(self, snapshot: Snapshot, rows: Array, engine: EngineChoice = None) -> Finite:
         """What gives the outputs, alone in a list, for plain arrays of the kind of ``rows``.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +32,9 @@ from chainrule.engines.reference import ReferenceEngine
 from chainrule.errors import ShapeError
 from chainrule.graph.graph import Graph
 from chainrule.shapes import ROWS, Array, Dtype, TensorType, bind_rows, fixed_shape
+
+if TYPE_CHECKING:
+    from chainrule.engines.native.blocks import RowBlocks
 
 KEPT_FUNCTIONS = 128
 MANY_ROWS = 2**20  # to see whether scratch memory grows with the rows
@@ -104,6 +107,7 @@ class CompiledGraph:
         self._made = self._shapes(None) if known else None
         self._shared_from = self.layout.shared_from
         self._spaces: dict[int, tuple[int, int]] = {}
+        self._blocks: RowBlocks | None = None
         self._grows = self._space(1) != self._space(MANY_ROWS)
         self._call = heap.function(self._code, FUNCTION, self._entries(shared=False))
         if self._shared_from is not None:
@@ -186,6 +190,25 @@ class CompiledGraph:
             return self((*first, *given)) if np.isfinite(given[-1]).all() else None
 
         return self._quick(arrays, first, careful, finite=True)
+
+    def by_blocks(self, arrays: Sequence[Array], finite: bool) -> list[Array] | None:
+        """The outputs for many rows, block by block on all threads.
+
+        None where the graph has no such form, or something is wrong with the rows.
+        """
+        from chainrule.engines.native.blocks import RowBlocks, goes_by_blocks
+
+        if not goes_by_blocks(self.graph):
+            return None
+        rows = rows_of(self._types, arrays) or 0
+        if self._blocks is None:
+            self._blocks = RowBlocks(
+                self.graph, self.layout, self._code, self._constants, self.target, self.heap
+            )
+        try:
+            return self._blocks(rows, arrays, finite)
+        except MemoryError as reason:
+            raise MemoryError(f"there is no memory for work on {rows} rows") from reason
 
     def _quick(
         self,

@@ -1,6 +1,6 @@
-"""The engine's own code: calls by Python and the order of rows, and what threads run.
+"""The engine's own code: calls by Python and the order of rows, what threads run, blocks of rows.
 
-These are two modules, because most processes need no more than the first; each costs some
+These are modules of their own, because most processes need no more than the first; each costs some
 milliseconds beyond its size. Where no cache holds one, it is compiled in a thread of its own while
 a program is written or compiled: LLVM holds no interpreter lock.
 """
@@ -39,16 +39,23 @@ def _threads(target: Target) -> Functions:
     return [waiting.definitions(target), subnormals.definitions(target), *texts], declarations
 
 
-BASIS, THREADS = "basis", "threads"
+def _blocks(target: Target) -> Functions:
+    from chainrule.engines.native import blocking
+
+    return functions(target, blocking.PARTS, blocking.Blocks)
+
+
+BASIS, THREADS, BLOCKS = "basis", "threads", "blocks"
 _FUNCTIONS: Final[dict[str, Callable[[Target], Functions]]] = {
     BASIS: _basis,
     THREADS: _threads,
+    BLOCKS: _blocks,
 }
 NAMES = tuple(_FUNCTIONS)
 
 
 def text(name: str, target: Target) -> str:
-    """A module: what `calling` and `ordering` define, or `parallel`."""
+    """A module: what `calling` and `ordering` define, or `parallel`, or `blocking`."""
     return module(target, *_FUNCTIONS[name](target))
 
 
