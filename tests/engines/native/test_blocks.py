@@ -264,7 +264,7 @@ def test_estimators_give_the_bits_of_a_few_rows() -> None:
 
     generator = np.random.default_rng(0)
     X = generator.standard_normal((3 * MORE, 11))
-    model = MLPRegressor((20,), random_state=0)
+    model = MLPRegressor(hidden_layer_sizes=(20,), random_state=0, engine="native")
     model.partial_fit(X[:300], X[:300, 0])
     few = [model.predict(X[low : low + 999]) for low in range(0, len(X), 999)]
     np.testing.assert_array_equal(model.predict(X), np.concatenate(few))
