@@ -104,13 +104,27 @@ def test_a_dry_run_refuses_the_targets_that_training_refuses(run: Run, folder: P
     assert "is not a number" in refused(*command[:-1], "regression", "--dry-run")
 
 
-def test_what_needs_all_rows_at_once_is_refused_of_large_tables(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_large_tables_are_divided_by_time_and_into_folds(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    small = run("train", folder, "--target", "y", *FAST, "--time", "x", "--epochs", "1")
     monkeypatch.setattr(table_streaming, "STREAMED_BYTES", 2**10)
-    for option in (["--cv", 3], ["--time", "x"]):
-        sentence = refused("train", folder, "--target", "y", *option)
-        assert "need all rows at once" in sentence
+    out = tmp_path / "m.chainrule"
+    command = ("train", folder, "--target", "y", *FAST, "--epochs", "2", "--out", out, "--force")
+    by_time = run(*command, "--time", "x")
+    for said in (by_time, small):
+        rows = facts(said.stdout.partition("\n\n")[0])["rows"].split(", ")
+        assert rows[1:3] == ["102 held out to choose the epoch", "90 to test"]
+    text = run(*command, "--cv", 3).stdout
+    found = scores(text)
+    assert found["mean of folds"] == ["this model", "linear model", "majority class"]
+    assert "each of 3 folds is tested by 65,536 rows of it, at most" in " ".join(text.split())
+    accuracy = TableModel.load(out).model.facts["scores"]["this model"]["accuracy"]
+    assert accuracy > 0.8 and f"{accuracy:.4g} +- " in text
+    ordered = run(*command, "--cv", 3, "--time", "x", "--log", "json").stderr
+    assert ordered.count('"event": "start"') == 3  # two that are tested, and that of all rows
+    groups = run(*command, "--cv", 3, "--group", "x", "--epochs", "1")
+    assert groups.exit_code == 0, groups.stderr
 
 
 def test_small_folders_have_all_rows_at_once(run: Run, folder: Path) -> None:
@@ -132,7 +146,7 @@ def test_small_folders_have_all_rows_at_once(run: Run, folder: Path) -> None:
 def test_whole_groups_test(run: Run, folder: Path) -> None:
     groups = ["--group", "x", "--seed", "1", "--dry-run"]
     said = facts(run("train", folder, "--target", "y", *groups).stdout.partition("\n\n")[2])
-    assert said["to test"].endswith("(" + said["to test"].split()[0] + " by groups of 'x')")
+    assert said["to test"].endswith("(" + said["to test"].split()[0] + " rows by groups of 'x')")
 
 
 def test_a_folder_is_predicted_and_judged_like_its_files(

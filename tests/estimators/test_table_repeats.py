@@ -14,7 +14,7 @@ from chainrule.data.frames import Column, as_column
 from chainrule.estimators import table_learning, table_repeats
 from chainrule.estimators.table import TableClassifier, TableRegressor
 from chainrule.estimators.table_learning import Data
-from chainrule.estimators.table_repeats import HEAVIEST, different_rows, light_rows
+from chainrule.estimators.table_repeats import HEAVIEST, different_rows, kinds_of, light_rows
 
 FAST: dict[str, Any] = {
     "hidden": (4,), "members": 1, "epochs": 2, "bins": 4, "random_state": 0, "engine": "reference",
@@ -183,3 +183,11 @@ def test_balanced_classes_count_copies() -> None:
     )  # fmt: skip
     found = table_learning._class_weight("balanced", table_learning.ClassTarget(("a", "b")), data)
     assert found[1] == 10 * found[0]
+
+
+def test_rows_are_equal_by_what_their_cells_say() -> None:
+    """And names with zeros in front are names, not numbers."""
+    sizes, codes = ["1", "1.0", "2.5", "2.50", "3", "4", "5"], ["01", "1", "7", "7", "9", "4", "5"]
+    y = as_column([1.5, 1.5, 2.5, 2.5, 9.5, 8.5, 7.5], "y")
+    assert kinds_of([as_column(sizes, "size"), y])[1].tolist() == [0, 0, 1, 1, 2, 3, 4]
+    assert kinds_of([as_column(codes, "code"), y])[1].tolist() == [0, 1, 2, 2, 3, 4, 5]

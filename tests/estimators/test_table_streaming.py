@@ -395,7 +395,7 @@ def test_which_tables_are_streamed(files: Path, monkeypatch: pytest.MonkeyPatch)
     assert is_streamed(one)
 
 
-@pytest.mark.parametrize("given", [{"time": "day"}, {"class_weight": "balanced"}, {"refit": True}])
+@pytest.mark.parametrize("given", [{"class_weight": "balanced"}, {"refit": True}])
 def test_what_needs_all_rows_at_once_is_refused(files: Path, given: dict[str, Any]) -> None:
     model = TableClassifier(random_state=0, **given)
     with pytest.raises(ParameterError, match="fits into memory"):

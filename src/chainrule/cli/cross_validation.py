@@ -17,8 +17,21 @@ def fold_folder(fold: int) -> str:
     return f"fold-{fold}"
 
 
+def tests(asked: Asked) -> int:
+    """How many folds are tested: of those that follow each other the first is learned from only.
+
+    >>> tests(Asked("y", "auto", 0.0, 0, folds=5, time="day"))
+    4
+    """
+    return (asked.folds or 0) - (asked.time is not None)
+
+
 def parts(work: Work, asked: Asked) -> Iterator[Work]:
     """The table with the rows of each fold to test on; columns are what the others say."""
+    if work.survey is not None:
+        for number, survey in enumerate(work.survey.folds(asked.folds or 0), 1):
+            yield Work.of_survey(survey, asked, f"fold {number} of {tests(asked)}")
+        return
     firsts, kinds = kinds_of([*work.frame.columns, work.column])
     by = split_by(work.frame, work.column, work.task, asked, firsts)
     for fold in folds(len(firsts), asked.folds or 0, asked.seed, **by):
@@ -53,10 +66,9 @@ def cross_validated(
     KeyboardInterrupt
         If Ctrl-C came before all folds were tested.
     """
-    tested = [*parts(work, asked)]
-    seconds = None if asked.time_limit is None else asked.time_limit / (len(tested) + 1)
+    seconds = None if asked.time_limit is None else asked.time_limit / (tests(asked) + 1)
     found = []
-    for fold, part in enumerate(tested, 1):
+    for fold, part in enumerate(parts(work, asked), 1):
         say(part.how)
         kept = None if asked.checkpoints is None else Path(asked.checkpoints) / fold_folder(fold)
         mine = replace(asked, time_limit=seconds, checkpoints=kept)

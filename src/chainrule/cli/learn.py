@@ -151,43 +151,46 @@ class Work:
         Raises
         ------
         UnknownNameError, DataError, ParameterError
-            As :meth:`of`, and if something is asked for that needs all rows at once.
+            As :meth:`of`.
         """
         from chainrule.data.factored import joined
         from chainrule.data.streams import open_stream
         from chainrule.engines.processes import agree_on_columns
         from chainrule.estimators.table_settings import REGRESSION, streamed_settings
         from chainrule.estimators.table_streaming import STREAMED_BYTES
-        from chainrule.estimators.table_survey import Survey
+        from chainrule.estimators.table_survey import TEST_ROWS, Survey
 
         stream = open_stream(table, header=header)
-        if asked.folds or asked.time:
-            if stream.bytes <= STREAMED_BYTES:
-                whole = joined([frame for _, frame in stream.frames()])
-                whole = replace(whole, source=stream.source, lines=None, numbers=None)
-                return cls.of(whole, asked)  # whose rows are numbered through all files
-            raise ParameterError(
-                f"{table}: --cv and --time need all rows at once, and tables of more than"
-                f" {STREAMED_BYTES >> 20} MiB are read in blocks; leave them out, or give some of"
-                " the rows"
-            )
+        if (asked.folds or asked.time) and stream.bytes <= STREAMED_BYTES:
+            whole = joined([frame for _, frame in stream.frames()])
+            whole = replace(whole, source=stream.source, lines=None, numbers=None)
+            return cls.of(whole, asked)  # whose rows are numbered through all files
         agree_on_columns(stream.names)
-        share = streamed_settings(REGRESSION, 1, **asked.chosen).validation
-        target = _target(stream.names, asked.target)
         survey = Survey.of(
-            stream, target, asked.seed, test=asked.test, validation=share, group=asked.group
-        )
+            stream, _target(stream.names, asked.target), asked.seed, group=asked.group,
+            validation=streamed_settings(REGRESSION, 1, **asked.chosen).validation,
+            time=asked.time, test=0.0 if asked.folds else asked.test,
+        )  # fmt: skip
+        if asked.folds is None:
+            return cls.of_survey(survey, asked, f"{len(survey.test):,} {survey.roles.rule}")
+        how = f"each of {asked.folds} folds is tested by {TEST_ROWS:,} rows of it, at most"
+        return cls.of_survey(survey, asked, how)
+
+    @classmethod
+    def of_survey(cls, survey: Survey, asked: Asked, how: str) -> Work:
+        """The same of a table that was read, whose test rows were chosen in some way."""
+        from chainrule.data.factored import joined
+
         both = joined([survey.sample, survey.test])
         numbers, many = np.arange(len(both)), len(survey.sample)
-        frame, column = both.without(survey.target), both[survey.target]
+        frame, column = survey.roles.features(both), both[survey.target]
         if not frame.columns:
-            raise DataError(f"{table}: no column is left to learn from")
+            raise DataError(f"{survey.stream.source}: no column is left to learn from")
         task = _task(frame, column, asked.task)
         schema = _schema(frame.rows(numbers[:many]), asked)
-        how = "at random" if asked.group is None else f"by groups of {asked.group!r}"
         return cls(
             frame, column, task, numbers[:many], numbers[many:], schema, survey.without_target,
-            f"{len(survey.test):,} {how}", survey,
+            how, survey,
         )  # fmt: skip
 
     def require_target(self) -> None:

@@ -24,6 +24,7 @@ from chainrule.estimators.table_settings import CLASSIFICATION, REGRESSION, stre
 from chainrule.estimators.table_streaming import is_streamed, learn_stream
 from chainrule.estimators.table_survey import Survey
 from chainrule.estimators.table_target import ClassTarget
+from chainrule.estimators.table_weights import weights_in
 from chainrule.shapes import Array
 from chainrule.training.plan import new_seed
 
@@ -77,10 +78,11 @@ class _TableEstimator(BaseEstimator):
         X : data frame, mapping of columns, (n, columns) array-like, or path of a file
             Any mix of numbers, text, dates and truth values, with missing ones. A folder, a
             pattern such as ``"data/*.parquet"``, a list of paths, or a file of more than 64 MiB
-            is read in blocks, in memory that does not grow with it; ``y`` is then a column.
+            is read in blocks, in memory that does not grow with it; ``y`` and ``sample_weight`` are
+            then columns.
         y : (n,) array-like, series, or name or place of a column of ``X``
             Rows where it is missing are left out; ``facts_["without_target"]`` counts them.
-        sample_weight : (n,) array-like, optional
+        sample_weight : (n,) array-like, or name of a column of ``X``, optional
             A row of weight 3 is three equal rows, one of weight 0 is not there. Rows that are equal
             in every column and the target are all held out or all trained on, unless rows repeat by
             nature; ``facts_["merged"]`` counts those that another one stands for.
@@ -96,23 +98,27 @@ class _TableEstimator(BaseEstimator):
             return self._fit_stream(X, y, sample_weight)
         frame, column = self._frame_and_target(X, y)
         agree_on_columns([*frame.names, column.name])
-        problem = Problem.of(frame, column, self._task, _weights(sample_weight))
+        frame, weights = _weights(frame, sample_weight)
+        problem = Problem.of(frame, column, self._task, weights)
         model = learn(problem, request)
         self._adopt(model, frame)
         return self
 
     def _fit_stream(self, X: Any, y: Any, sample_weight: Any) -> Self:
         """Learn a table that is read in blocks."""
-        if not isinstance(y, (str, int)) or sample_weight is not None:
+        if not isinstance(y, (str, int)) or not isinstance(sample_weight, (str, type(None))):
             raise ParameterError(
                 f"{type(self).__name__} reads this table in blocks: y must name a column of it, and"
-                " rows cannot be weighted; for weights give a data frame of the rows"
+                " so must sample_weight, if there is any; or give a data frame of the rows"
             )
         request, stream = self._request(), open_stream(X)
         agree_on_columns(stream.names)
-        share = streamed_settings(self._task, 1, **request.chosen).validation
-        survey = Survey.of(stream, y, request.seed, test=0.0, validation=share, group=self.group)
-        self._adopt(learn_stream(survey, self._task, request), survey.sample.without(survey.target))
+        survey = Survey.of(
+            stream, y, request.seed, test=0.0, group=self.group, time=self.time,
+            validation=streamed_settings(self._task, 1, **request.chosen).validation,
+            weight=sample_weight,
+        )  # fmt: skip
+        self._adopt(learn_stream(survey, self._task, request), survey.roles.features(survey.sample))
         return self
 
     def _frame_and_target(self, X: Any, y: Any) -> tuple[Frame, Column]:
@@ -228,8 +234,11 @@ def _is_path(given: Any) -> bool:
     return isinstance(given, (str, os.PathLike))
 
 
-def _weights(sample_weight: Any) -> Array | None:
-    return None if sample_weight is None else np.asarray(sample_weight, np.float64)
+def _weights(frame: Frame, sample_weight: Any) -> tuple[Frame, Array | None]:
+    """What rows weigh, and the table without the column that says it, if one does."""
+    if isinstance(sample_weight, str):
+        return frame.without(sample_weight), weights_in(frame[sample_weight], frame)
+    return frame, None if sample_weight is None else np.asarray(sample_weight, np.float64)
 
 
 def _named(frame: Frame, names: Array) -> Frame:

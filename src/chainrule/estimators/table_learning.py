@@ -307,10 +307,6 @@ class Data:
         mine, theirs = (None, None) if w is None else (w[train], w[held])
         return cls(X[train], y[train], X[held], y[held], mine, theirs, division.how)
 
-    def streaming(self, source: RowSource) -> Data:
-        """The same as a sample of rows that are read during training."""
-        return replace(self, source=source)
-
     def __len__(self) -> int:
         """Training rows."""
         return len(self.X if self.source is None else self.source)

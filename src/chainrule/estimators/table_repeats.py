@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import reduce
 from struct import Struct
 from typing import Any, Final
@@ -24,6 +25,7 @@ import numpy as np
 
 from chainrule.data.factored import by_value
 from chainrule.data.frames import Column
+from chainrule.data.notation import number_notation
 from chainrule.shapes import Array
 
 RECURRING = 0.05  # share of different rows whose features another has: they repeat by nature
@@ -32,7 +34,7 @@ MOST_VALUES = 100  # and each has at most so many values
 MOST_LAID_OUT = 10_000_000
 MOST_COPIES = 2.0  # of a row, on average, where rows are trained on as often as they weigh
 HEAVIEST = 4.0  # in mean weights: what a row may weigh in a batch
-_NUMBERS_BEGIN: Final = (*"-0123456789", "inf", "nan")
+NUMBERS_BEGIN: Final = (*"-0123456789", "inf", "nan")
 _FLOAT, _BITS = Struct("=d"), Struct("=Q")
 ABSENT: Final = ~np.uint64(0)
 _ODD: Final = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)  # of splitmix64
@@ -156,16 +158,53 @@ def light_rows(weights: Array) -> tuple[Array, Array | None]:
     >>> light_rows(np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 5.5]))[1][-2:].tolist()
     [2.75, 2.75]
     """
-    rows = np.arange(len(weights))
-    if not (weights % 1).any() and weights.sum() <= MOST_COPIES * len(weights):
-        return np.repeat(rows, weights.astype(np.int64)), None
-    copies = np.ceil(weights / (HEAVIEST * weights.mean())).astype(np.int64)
-    rows = np.repeat(rows, copies)
-    return rows, (weights / copies)[rows]
+    return Weighing().with_rows(weights).light(weights)
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """What has to be known of all weights to make rows light.
+
+    Attributes
+    ----------
+    rows : int
+    total : float
+    whole : bool
+        Whether each is a whole number.
+    """
+
+    rows: int = 0
+    total: float = 0.0
+    whole: bool = True
+
+    def with_rows(self, weights: Array) -> Weighing:
+        """The same with further rows."""
+        return self.together(Weighing(len(weights), float(weights.sum()), not (weights % 1).any()))
+
+    def together(self, other: Weighing) -> Weighing:
+        """Of the rows of both."""
+        total = self.total + other.total
+        return Weighing(self.rows + other.rows, total, self.whole and other.whole)
+
+    @property
+    def is_counting(self) -> bool:
+        """Whether each row is laid out as often as it weighs."""
+        return self.whole and self.total <= MOST_COPIES * self.rows
+
+    def light(self, weights: Array) -> tuple[Array, Array | None]:
+        """Which of some rows to train on, and what each weighs, as :func:`light_rows`."""
+        rows = np.arange(len(weights))
+        if self.is_counting:
+            return np.repeat(rows, weights.astype(np.int64)), None
+        heaviest = HEAVIEST * self.total / self.rows
+        copies = np.ceil(weights / heaviest).astype(np.int64)
+        rows = np.repeat(rows, copies)
+        return rows, (weights / copies)[rows]
 
 
 def _sorted(columns: Sequence[Column]) -> tuple[Array, Array]:
     """An order in which equal rows follow each other, and where in it another row begins."""
+    columns = [*map(_as_parsed, columns)]
     marks = reduce(mixed, [by_value(_marks, column)[0] for column in columns])
     order = np.argsort(marks, kind="stable")
     begins = np.append(True, np.diff(marks[order]) != 0)
@@ -174,6 +213,17 @@ def _sorted(columns: Sequence[Column]) -> tuple[Array, Array]:
     equal = [_are_equal(column, mine, other) for column in columns]
     begins[second] = ~np.logical_and.reduce(equal)  # marks may meet by chance
     return order, begins
+
+
+def _as_parsed(column: Column) -> Column:
+    """A column whose texts are all numbers as these: "1" and "1.0" are equal, "007" is a name."""
+    if not column.is_text:
+        return column
+    notation = number_notation([*dict.fromkeys(column.values[~column.missing].tolist())])
+    if notation is None:
+        return column
+    values = np.where(column.missing, 0.0, notation.numbers(column.values))
+    return Column(column.name, values, column.missing)
 
 
 def mixed(marks: Array, more: Array) -> Array:
@@ -199,12 +249,21 @@ def _marks(column: Column) -> tuple[Array]:
 
 def _mark(text: str) -> int:
     """The bits of the number that is written so, or else of a digest."""
-    if text.startswith(_NUMBERS_BEGIN):  # most words need no attempt
+    if text.startswith(NUMBERS_BEGIN):  # most words need no attempt
         with suppress(ValueError):
             number = float(text)
             if repr(number).removesuffix(".0") == text.removesuffix(".0"):
-                return int(_BITS.unpack(_FLOAT.pack(number + 0.0))[0])
+                return bits_of(number)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def bits_of(number: float) -> int:
+    """Its 64 bits: equal for equal numbers.
+
+    >>> bits_of(-0.0), bits_of(1.0) == bits_of(1)
+    (0, True)
+    """
+    return int(_BITS.unpack(_FLOAT.pack(number + 0.0))[0])
 
 
 def _are_equal(column: Column, mine: Array, other: Array) -> Array:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from chainrule.data.cells import distinct
-from chainrule.data.frames import Column
-from chainrule.data.notation import date_format, moments, number_notation
+from chainrule.data.cells import Texts, distinct
+from chainrule.data.frames import Column, Frame
+from chainrule.data.notation import NumberNotation, date_format, moments, number_notation
 from chainrule.data.split import split
 from chainrule.errors import DataError, ParameterError
 from chainrule.shapes import Array
@@ -132,18 +132,57 @@ def in_time(times: Column) -> Array:
     DataError
         If they are neither, or one is missing.
     """
-    if times.missing.any():
-        row = int(np.argmax(times.missing))
-        raise DataError(f"column {times.name!r} orders rows, and is missing in row {row}")
+    refuse_missing_times(times)
     if not times.is_text:
         return times.values
-    distinct = np.unique(times.values).tolist()
-    form, notation = date_format(distinct), number_notation(distinct)
-    if notation is not None:
-        return notation.numbers(times.values)
-    if form is None:
-        raise DataError(f"column {times.name!r} holds neither dates nor numbers to order rows by")
-    return moments(times.values, form)
+    return written_times(times.distinct().tolist(), times.name).values(times.values)
+
+
+def refuse_missing_times(times: Column, frame: Frame | None = None) -> None:
+    """Refuse a row without a time.
+
+    Raises
+    ------
+    DataError
+        With the row: its place in ``frame``, which holds it, if that is given.
+    """
+    if times.missing.any():
+        row = int(np.argmax(times.missing))
+        place = f"row {row}" if frame is None else frame.place(row)
+        raise DataError(f"column {times.name!r} orders rows, and is missing in {place}")
+
+
+@dataclass(frozen=True)
+class Written:
+    """How text writes the times of rows.
+
+    Attributes
+    ----------
+    form : NumberNotation or str
+        That of numbers, or the format of dates.
+    """
+
+    form: NumberNotation | str
+
+    def values(self, texts: Texts) -> Array:
+        """Numbers or moments; NaN or NaT where a text is none."""
+        if isinstance(self.form, NumberNotation):
+            return self.form.numbers(texts)
+        return moments(texts, self.form)
+
+
+def written_times(distinct: list[str], name: str) -> Written:
+    """How the different texts of a column write times.
+
+    Raises
+    ------
+    DataError
+        If they are neither dates nor numbers.
+    """
+    found = number_notation(distinct) or date_format(distinct)
+    if found is None:
+        raise DataError(f"column {name!r} holds neither dates nor numbers to order rows by")
+    return Written(found)
 
 
 def count_duplicates(train: Array, held_out: Array) -> int:

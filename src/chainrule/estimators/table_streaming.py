@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -32,7 +32,7 @@ from chainrule.estimators.table_learning import (
 )
 from chainrule.estimators.table_model import TableModel
 from chainrule.estimators.table_settings import CLASSIFICATION, streamed_settings
-from chainrule.estimators.table_survey import Survey
+from chainrule.estimators.table_survey import Roles, Survey
 from chainrule.estimators.table_target import ClassTarget, NumberTarget, numbers_of
 from chainrule.shapes import FLOAT32, INT64, Array
 from chainrule.training.prefetch import prefetched
@@ -80,13 +80,13 @@ def learn_stream(survey: Survey, task: str, request: Request) -> TableModel:
         encoder = encoder.refined(frames, shared=survey.stream.is_part)
     data = _sampled(survey, read, encoder)
     target = read.classes or number_target(data, encoder, request, settings)
-    with Spool([data.X, _encoded(target, data.y)]) as spool:
+    with Spool(_light([data.X, _encoded(target, data.y)], data.weights, survey)) as spool:
         twins = _Twins(data.held)
         _write(spool, survey, encoder, target, read, twins)
-        data = data.streaming(spool)
+        data = replace(data, weights=None, source=spool)
         outcome = trained(data, encoder, target, request, settings)
         facts = facts_of(survey.without_target, data, settings, outcome.history, request)
-    facts["duplicates"] = twins.count
+    facts |= {"rows": survey.learned_from, "duplicates": twins.count}
     return TableModel(survey.target, target, encoder, outcome.network, outcome.trust, facts)
 
 
@@ -99,7 +99,7 @@ def usable_target(survey: Survey, task: str) -> tuple[_Reader, Frame]:
         If there is no row to train on, or the target is no number, of one value or of one class.
     """
     read = _Reader.of(survey, task)
-    sample, y = read(survey.sample)
+    sample, y, _ = read(survey.sample)
     if not len(y):
         raise DataError(f"{survey.stream.source}: no row is left to train on")
     if read.classes is None and y.min() == y.max():
@@ -112,7 +112,6 @@ def usable_target(survey: Survey, task: str) -> tuple[_Reader, Frame]:
 def _require_streamable(request: Request) -> None:
     """Refuse what needs all rows at once."""
     needs = {
-        "time": request.time,
         "class_weight": request.class_weight,
         "refit": request.chosen.get("refit"),
     }
@@ -126,18 +125,17 @@ def _require_streamable(request: Request) -> None:
 
 @dataclass(frozen=True, eq=False)
 class _Reader:
-    """How targets become what a network learns, the same in every block.
+    """How rows become features, targets and weights, the same in every block.
 
     Attributes
     ----------
-    name : str
-        The target's.
+    roles : Roles
     classes : ClassTarget or None
     notation : NumberNotation or None
         How text writes the numbers of the target.
     """
 
-    name: str
+    roles: Roles
     classes: ClassTarget | None
     notation: NumberNotation | None
 
@@ -145,28 +143,41 @@ class _Reader:
     def of(cls, survey: Survey, task: str) -> _Reader:
         """For a table that was surveyed."""
         if task == CLASSIFICATION:
-            return cls(survey.target, ClassTarget.fit(survey.labels), None)
+            return cls(survey.roles, ClassTarget.fit(survey.labels), None)
         column = survey.sample[survey.target]
         texts = column.distinct().tolist() if column.is_text else []
         comma = survey.sample.decimal_comma
-        return cls(survey.target, None, number_notation(texts, decimal_comma=comma))
+        return cls(survey.roles, None, number_notation(texts, decimal_comma=comma))
 
-    def __call__(self, rows: Frame) -> tuple[Frame, Array]:
-        """Rows without their target, and it: class numbers, or numbers in their own unit."""
-        column, rest = rows[self.name], rows.without(self.name)
+    def __call__(self, rows: Frame) -> tuple[Frame, Array, Array | None]:
+        """Features, targets as class numbers or in their own unit, and weights if there are any."""
+        column, rest = rows[self.roles.target], self.roles.features(rows)
+        weights = self.roles.weights(rows)
         if not len(column):
-            return rest, np.empty(0, INT64 if self.classes else None)
+            return rest, np.empty(0, INT64 if self.classes else None), weights
         if self.classes is not None:
-            return rest, self.classes.encode(column, rest)
-        return rest, numbers_of(column, rest, self.notation)
+            return rest, self.classes.encode(column, rest), weights
+        return rest, numbers_of(column, rest, self.notation), weights
 
 
 def _sampled(survey: Survey, read: _Reader, encoder: TableEncoder) -> Data:
     """The sample and the held-out rows, encoded."""
-    (frame, y), (held, truth) = read(survey.sample), read(survey.held_out)
-    rule = "at random" if survey.group is None else f"by groups of {survey.group!r}"
-    how = f"{len(truth):,} rows {rule}"
-    return Data(encoder.encode(frame).X, y, encoder.encode(held).X, truth, None, None, how)
+    (frame, y, mine), (held, truth, theirs) = read(survey.sample), read(survey.held_out)
+    how = f"{len(truth):,} {survey.roles.rule}"
+    X, held_X = encoder.encode(frame).X, encoder.encode(held).X
+    return Data(X, y, held_X, truth, mine, theirs, how)
+
+
+def _light(arrays: list[Array], weights: Array | None, survey: Survey) -> list[Array]:
+    """Rows as they are trained on, and their weights if they are not there as often as they weigh.
+
+    As :func:`chainrule.estimators.table_repeats.light_rows`, from what the survey knows of all.
+    """
+    if weights is None or survey.weighing is None:
+        return arrays
+    rows, light = survey.weighing.light(weights)
+    arrays = [each[rows] for each in arrays]
+    return arrays if light is None else [*arrays, light.astype(FLOAT32)]
 
 
 def _encoded(target: NumberTarget | ClassTarget, y: Array) -> Array:
@@ -184,15 +195,15 @@ def _write(
 ) -> None:
     """Encode all rows to train on, in a thread, and write them."""
 
-    def encoded() -> Iterator[tuple[Array, Array, Array]]:
+    def encoded() -> Iterator[list[Array]]:
         for numbers, rows in survey.training_frames():
-            frame, y = read(rows)
-            X = encoder.encode(frame).X
-            yield shard_of(numbers, survey.rows), X, _encoded(target, y)
+            frame, y, weights = read(rows)
+            X, shards = encoder.encode(frame).X, shard_of(numbers, survey.rows)
+            yield _light([shards, X, _encoded(target, y)], weights, survey)
 
-    for shards, X, y in prefetched(encoded):
+    for shards, X, *others in prefetched(encoded):
         twins.look(X)
-        spool.write(shards, [X, y])
+        spool.write(shards, [X, *others])
     if survey.stream.is_part:
         spool.shared()
         twins.shared()

@@ -3,35 +3,45 @@
 Each row draws a number from the seed and what it holds, so that equal rows draw the same. Rows that
 draw low ones test or are held out; of the others some are the sample that columns are understood
 by. What is drawn depends on no other row, so that any number of processes would draw the same.
-Where rows repeat by nature each draws by its own number, and where whole groups are held out by the
-name of its group. Whether they repeat is known at the end of the pass only: until then rows are
-kept for both cases.
+Where rows repeat by nature each draws by its own number, where whole groups are held out by the
+name of its group, and where the latest rows are, time decides. Whether they repeat is known at the
+end of the pass only: until then rows are kept for both cases.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, field
 from functools import partial, reduce
+from itertools import pairwise
 from typing import Any, Final
-from zlib import crc32
 
 import numpy as np
 
-from chainrule.data.cells import distinct
-from chainrule.data.factored import Factored, by_value, column_bytes, joined, smaller
+from chainrule.data.factored import Factored, column_bytes, joined, smaller
 from chainrule.data.frames import Column, Frame
 from chainrule.data.gathering import packed_frame, unpacked_frame
 from chainrule.data.shards import rows_of, share
 from chainrule.data.streams import TableStream
 from chainrule.engines.processes import gathered, place
 from chainrule.errors import DataError, ParameterError, unknown_name
-from chainrule.estimators.table_repeats import ABSENT, are_of_counts, mixed
+from chainrule.estimators.table_drawing import (
+    HELD,
+    TESTED,
+    ByTime,
+    ForFold,
+    Rule,
+    by_content,
+    by_group,
+    by_row,
+    drawn,
+)
+from chainrule.estimators.table_repeats import Weighing, are_of_counts
 from chainrule.estimators.table_target import MOST_CLASSES, refuse_infinite
-from chainrule.ops import random
+from chainrule.estimators.table_times import NEVER, Times
+from chainrule.estimators.table_weights import weights_in
 from chainrule.shapes import INT64, Array
 from chainrule.training.prefetch import prefetched
 
@@ -193,6 +203,71 @@ class Kept:
         return frame.rows(np.argsort(numbers))
 
 
+@dataclass(frozen=True)
+class Roles:
+    """What some columns are for, by their names.
+
+    Attributes
+    ----------
+    target : str
+    group, time : str, optional
+        What decides which rows test and are held out.
+    weight : str, optional
+        What rows weigh.
+    """
+
+    target: str
+    group: str | None = None
+    time: str | None = None
+    weight: str | None = None
+
+    @classmethod
+    def of(cls, stream: Any, target: str | int, **others: str | int | None) -> Roles:
+        """Of columns that are there.
+
+        Raises
+        ------
+        UnknownNameError, ParameterError
+            If one is not, or is for two things that exclude each other.
+        """
+        name = _named(stream, target)
+        found = {role: _named(stream, x) for role, x in others.items() if x is not None}
+        for role, other in found.items():
+            if other == name:
+                raise ParameterError(
+                    f"column {name!r} is the target; name another one as the {role}"
+                )
+        if {"group", "time"} <= found.keys():
+            raise ParameterError("hold out by group or by time, not by both")
+        return cls(name, **found)
+
+    @property
+    def rule(self) -> str:
+        """By what rows are chosen, behind their number: "rows at random"."""
+        if self.time is not None:
+            return f"of the latest rows by {self.time!r}"
+        return "rows at random" if self.group is None else f"rows by groups of {self.group!r}"
+
+    def features(self, rows: Frame) -> Frame:
+        """The columns that a model may learn from."""
+        return rows.without(self.target, *([self.weight] if self.weight else []))
+
+    def weights(self, rows: Frame) -> Array | None:
+        """What rows weigh: (n,) float64 from 0.
+
+        Raises
+        ------
+        DataError
+            If a cell is no such number: with its row.
+        """
+        return None if self.weight is None else weights_in(rows[self.weight], rows)
+
+    def there(self, rows: Frame) -> Array:
+        """Which rows have a target, and a weight above 0: (n,) bool."""
+        weights, there = self.weights(rows), ~rows[self.target].missing
+        return there if weights is None else there & (weights > 0)
+
+
 @dataclass(frozen=True, eq=False)
 class Survey:
     """What is known of a table after one pass.
@@ -200,7 +275,7 @@ class Survey:
     Attributes
     ----------
     stream : Remembering
-    target : str
+    roles : Roles
     seed : int
     rows : int
         All of them.
@@ -208,15 +283,15 @@ class Survey:
     learned_from : int
         Those to train on.
     sample, held_out, test : Frame
-        Some rows to train on, those that choose the epoch, those to test, with the target.
+        Some rows to train on, those that choose the epoch, those to test, with target and weight.
     labels : Column
         The different values of the target, as long as there are not too many for classes.
-    group : str, optional
-        The column whose values are on one side each.
+    weighing : Weighing, optional
+        Of all rows, if they have weights.
     """
 
     stream: Remembering
-    target: str
+    roles: Roles
     seed: int
     rows: int
     without_target: int
@@ -225,8 +300,10 @@ class Survey:
     held_out: Frame
     test: Frame
     labels: Column
-    group: str | None
+    weighing: Weighing | None
     _way: _Division = field(repr=False)
+    _validation: float = 0.0
+    _times: Times | None = None
 
     @classmethod
     def of(
@@ -238,8 +315,10 @@ class Survey:
         test: float,
         validation: float,
         group: str | None = None,
+        time: str | None = None,
+        weight: str | int | None = None,
     ) -> Survey:
-        """Read a table once.
+        """Read a table once; twice, if time decides.
 
         Parameters
         ----------
@@ -253,6 +332,10 @@ class Survey:
             Share of the others that choose the epoch.
         group : str, optional
             A column: shares then are of its values, and rows with one value are together.
+        time : str, optional
+            A column: the latest rows test, and of the others the latest are held out.
+        weight : str or int, optional
+            A column: what rows weigh.
 
         Raises
         ------
@@ -262,112 +345,137 @@ class Survey:
         """
         if not 0 <= test < 1 or not 0 <= validation < 1:
             raise ParameterError("the shares of test and validation rows lie from 0 to below 1")
-        name = _named(table, target)
-        if group is not None and _named(table, group) == name:
-            raise ParameterError(f"column {name!r} is the target; name another one as the group")
-        ends = np.array([test, test + (1 - test) * validation]).tolist()
-        rules = (by_row, by_content) if group is None else (partial(by_group, group),)
-        ways = [_Division(rule, seed, *ends) for rule in rules]
-        rows, missing, labels, first, stream = 0, 0, _Labels(name), None, Remembering(table)
-        for number, frame in prefetched(stream.frames, READ_AHEAD):
-            column = frame[name]
-            refuse_infinite(column, frame)
-            there, first = ~column.missing, first or frame
-            numbers = np.arange(number, number + len(frame))[there]
-            rows, missing = rows + len(frame), missing + int((~there).sum())
-            labels.add(column)
-            usable = frame.rows(there)
-            for way in ways:
-                way.offer(usable, numbers)
-        if stream.is_part:
-            heads = [] if first is None else [packed_frame(first.rows(slice(0, 0)))]
-            mine = rows, missing, heads, labels.packed, [way.packed() for way in ways]
-            counts, gone, likes, known, kept = zip(*gathered(mine), strict=True)
-            rows, missing = sum(counts), sum(gone)
-            first = next((unpacked_frame(like) for (like,) in filter(None, likes)), None)
-            labels = _Labels.together(name, known)
-            for way, parts in zip(ways, zip(*kept, strict=True), strict=True):
-                way.replaced(parts)
-        if first is None or rows == missing:
-            raise DataError(f"{stream.source}: no row has a target in column {name!r}")
-        way = ways[0] if ways[0].repeats(first, name) else ways[-1]
-        tested, held, sample = (kept.rows(first) for kept in way.kinds)
-        for wanted, part in ((test, tested), (validation, held)):
-            if group is not None and wanted and not len(part):
-                raise DataError(
-                    f"{stream.source}: column {group!r} has so few groups that none of them is"
-                    f" among the {wanted:.0%} that are held out; try a larger share, or another"
-                    " seed"
-                )
-        left = rows - missing - sum(kept.count for kept in way.kinds[:2])
-        return cls(
-            stream, name, seed, rows, missing, left, sample, held, tested, labels.column, group, way
-        )
+        roles = Roles.of(table, target, group=group, time=time, weight=weight)
+        stream = Remembering(table)
+        times = None if roles.time is None else _times(stream, roles)
+        if times is not None:
+            ways = [_by_time(times, seed, _starts(times, test, validation), roles)]
+        else:
+            end = test + (1 - test) * validation
+            rules = (by_row, by_content) if group is None else (partial(by_group, group),)
+            ways = [_Division(rule, seed, float(test), float(end), roles) for rule in rules]
+        return _surveyed(stream, roles, seed, ways, validation, times)
+
+    @property
+    def target(self) -> str:
+        """The target's column."""
+        return self.roles.target
+
+    def folds(self, count: int) -> Iterator[Survey]:
+        """What to learn from and what to test on, for each fold of a cross-validation.
+
+        Each row tests in one fold, if it has no more than can be kept, and nothing is learned from
+        it there. Folds by time follow each other, and each is tested by what was before it: there
+        is one test fewer than folds.
+
+        Raises
+        ------
+        DataError
+            If there are fewer groups or moments than folds.
+        """
+        for way in self._ways(count):
+            yield _surveyed(
+                self.stream, self.roles, self.seed, [way], self._validation, self._times
+            )
+
+    def _ways(self, count: int) -> Iterator[_Division]:
+        if self._times is None:
+            ends = 1 / count, 1 / count + (1 - 1 / count) * self._validation
+            for fold in range(count):
+                rule = ForFold(self._way.rule, fold, count)
+                yield _Division(rule, self.seed, *ends, self.roles, apart=ends[0])
+            return
+        moments = self._times.moments
+        starts = [*moments.folds(count, str(self.roles.time)), NEVER]
+        for test, after in pairwise(starts):
+            held = _latest(self._times, self._validation, test)
+            yield _by_time(self._times, self.seed, np.array([held, test, after]), self.roles)
 
     def training_frames(self) -> Iterator[tuple[Array, Frame]]:
         """The rows to train on, in blocks, each with the numbers of its rows in the table."""
         for number, frame in prefetched(self.stream.frames, READ_AHEAD):
             numbers = np.arange(number, number + len(frame))
-            chosen = ~frame[self.target].missing & ~self._way.sets_apart(frame, numbers)
+            there = self.roles.there(frame)
+            chosen = there.copy()
+            chosen[there] = ~self._way.sets_apart(frame.rows(there), numbers[there])
             if chosen.any():
                 yield numbers[chosen], frame.rows(chosen)
 
 
-def drawn(seed: int, numbers: Array) -> Array:
-    """What each row draws, by its number: (n,) float64, uniform in [0, 1).
+def _surveyed(
+    stream: Remembering,
+    roles: Roles,
+    seed: int,
+    ways: Sequence[_Division],
+    validation: float,
+    times: Times | None,
+) -> Survey:
+    """Read a table once, dividing it in all ways that may turn out to be the right one."""
+    rows, missing, labels, first = 0, 0, _Labels(roles.target), None
+    weighing = Weighing()
+    for number, frame in prefetched(stream.frames, READ_AHEAD):
+        column = frame[roles.target]
+        refuse_infinite(column, frame)
+        there, first = roles.there(frame), first or frame
+        numbers = np.arange(number, number + len(frame))[there]
+        rows, missing = rows + len(frame), missing + int(column.missing.sum())
+        labels.add(column)
+        usable = frame.rows(there)
+        weights = roles.weights(usable)
+        weighing = weighing if weights is None else weighing.with_rows(weights)
+        for way in ways:
+            way.offer(usable, numbers)
+    if stream.is_part:
+        heads = [] if first is None else [packed_frame(first.rows(slice(0, 0)))]
+        mine = rows, missing, astuple(weighing), heads, labels.packed, [w.packed() for w in ways]
+        counts, gone, weighings, likes, known, kept = zip(*gathered(mine), strict=True)
+        rows, missing = sum(counts), sum(gone)
+        weighing = reduce(Weighing.together, [Weighing(*each) for each in weighings])
+        first = next((unpacked_frame(like) for (like,) in filter(None, likes)), None)
+        labels = _Labels.together(roles.target, known)
+        for way, parts in zip(ways, zip(*kept, strict=True), strict=True):
+            way.replaced(parts)
+    if first is None or rows == missing:
+        raise DataError(f"{stream.source}: no row has a target in column {roles.target!r}")
+    if not ways[0].offered:
+        raise DataError(f"{stream.source}: every row with a target weighs 0: nothing to learn")
+    way = ways[0] if len(ways) == 1 or ways[0].repeats(first) else ways[-1]
+    tested, held, sample = (kept.rows(first) for kept in way.kinds)
+    way.require_groups(stream.source)
+    return Survey(
+        stream, roles, seed, rows, missing, way.learned_from, sample, held, tested, labels.column,
+        None if roles.weight is None else weighing, way, validation, times,
+    )  # fmt: skip
 
-    >>> drawn(0, np.arange(3)).round(3).tolist() == drawn(0, np.arange(1, 3)).round(3).tolist()
-    False
-    >>> (drawn(0, np.arange(3))[1:] == drawn(0, np.arange(1, 3))).all().item()
-    True
-    """
-    key = random.fold_in(random.key(seed), random.Stream.HELD_OUT_ROWS)
-    low, high = (numbers & 0xFFFFFFFF).astype(np.uint32), (numbers >> 32).astype(np.uint32)
-    first, second = random.threefry(key, low, high)
-    found: Array = (first * 2.0**21 + (second >> np.uint32(11))) * 2.0**-53
+
+def _times(stream: Remembering, roles: Roles) -> Times:
+    """The moments of the rows that count."""
+
+    def frames() -> Iterator[Frame]:
+        for _, frame in stream.frames():
+            yield frame.rows(roles.there(frame))
+
+    return Times.of(frames, str(roles.time), shared=stream.is_part)
+
+
+def _starts(times: Times, test: float, validation: float) -> Array:
+    """Where rows are held out and test from on, and where none is left out."""
+    tested = _latest(times, test, NEVER)
+    return np.array([_latest(times, validation, tested), tested, NEVER])
+
+
+def _latest(times: Times, share: float, before: np.uint64) -> np.uint64:
+    """Where the latest share of the rows before a moment begins."""
+    if not share:
+        return before
+    found = times.moments.latest(share, before)
+    if found is None:
+        raise DataError(f"column {times.clock.name!r} has one moment only: nothing can be held out")
     return found
 
 
-def by_row(seed: int, numbers: Array, rows: Frame) -> Array:
-    """What decides whether each row tests or is held out: (n,) float64, uniform in [0, 1).
-
-    Parameters
-    ----------
-    seed : int
-    numbers : (n,) int64
-        Of the rows in their table: they draw.
-    rows : Frame
-    """
-    return drawn(seed, numbers)
-
-
-def by_content(seed: int, numbers: Array, rows: Frame) -> Array:
-    """The same, where equal rows draw the same.
-
-    Examples
-    --------
-    >>> from chainrule.data.frames import as_frame
-    >>> sizes = as_frame({"size": [1.5, 2.5, 1.5], "colour": ["red", "red", "red"]})
-    >>> first, second, third = by_content(0, np.arange(3), sizes).tolist()
-    >>> first == third, first == second
-    (True, False)
-    """
-    marks = [by_value(partial(_marks, place), each)[0] for place, each in enumerate(rows.columns)]
-    return drawn(seed, reduce(np.add, marks))
-
-
-def by_group(group: str, seed: int, numbers: Array, rows: Frame) -> Array:
-    """The same, where the text in a column draws.
-
-    Examples
-    --------
-    >>> from chainrule.data.frames import as_frame
-    >>> shops = as_frame({"shop": ["north", "south", "north"]})
-    >>> first, second, third = by_group("shop", 0, np.arange(3), shops).tolist()
-    >>> first == third, first == second
-    (True, False)
-    """
-    return drawn(seed, *by_value(_digests, rows[group]))
+def _by_time(times: Times, seed: int, starts: Array, roles: Roles) -> _Division:
+    return _Division(ByTime(times.clock, starts), seed, TESTED, HELD, roles, apart=HELD)
 
 
 class _Division:
@@ -380,77 +488,93 @@ class _Division:
     seed : int
     tested, held : float
         Rows with draws below these test, or are held out.
+    roles : Roles
+    apart : float
+        Rows with draws below this are not trained on where more test or are held out than are kept;
+        others then are.
 
     Attributes
     ----------
     kinds : tuple of Kept
         Rows that test, that are held out, and a sample of the others.
+    offered : int
+        Rows that were looked at.
     """
 
     def __init__(
-        self, rule: Callable[[int, Array, Frame], Array], seed: int, tested: float, held: float
+        self, rule: Rule, seed: int, tested: float, held: float, roles: Roles, apart: float = 0.0
     ) -> None:
-        self._rule, self._seed = rule, seed
+        self.rule, self._seed, self._roles = rule, seed, roles
         self.kinds = (
             Kept(TEST_ROWS, 0.0, tested), Kept(HELD_OUT_ROWS, tested, held),
             Kept(SAMPLE_ROWS, 0.0, 1.0),
         )  # fmt: skip
-        self._trained_from = held
+        self._shares = tested, held - tested
+        self._trained_from, self._apart = held, apart
+        self.offered = self._left_out = 0
+
+    def _draws(self, rows: Frame, numbers: Array) -> Array:
+        weight = self._roles.weight
+        return self.rule(self._seed, numbers, rows.without(weight) if weight else rows)
 
     def offer(self, rows: Frame, numbers: Array) -> None:
         """Look at further rows."""
-        draws = self._rule(self._seed, numbers, rows)
+        draws = self._draws(rows, numbers)
         for kept in self.kinds[:2]:
             kept.offer(rows, draws, numbers)
         rest = draws >= self._trained_from
         self.kinds[2].offer(rows.rows(rest), drawn(self._seed, numbers[rest]), numbers[rest])
+        self.offered += len(rows)
+        self._left_out += int((~(draws >= self._apart)).sum())
+
+    @property
+    def learned_from(self) -> int:
+        """How many of the rows that were looked at are trained on."""
+        beside = [kept.count for kept in self.kinds[:2] if kept.low >= self._apart]
+        return self.offered - self._left_out - sum(beside)
 
     def sets_apart(self, rows: Frame, numbers: Array) -> Array:
-        """Which rows test or are held out, (n,) bool."""
-        draws = self._rule(self._seed, numbers, rows)
-        return self.kinds[0].holds(draws) | self.kinds[1].holds(draws)
+        """Which rows are not trained on, (n,) bool."""
+        draws = self._draws(rows, numbers)
+        found: Array = self.kinds[0].holds(draws) | self.kinds[1].holds(draws)
+        return found | ~(draws >= self._apart)
 
-    def repeats(self, like: Frame, target: str) -> bool:
+    def repeats(self, like: Frame) -> bool:
         """Whether rows repeat by nature, as those that are held out say, or else those that test.
 
         Parameters
         ----------
         like : Frame
-        target : str
         """
         rows = next((kept for kept in self.kinds[1::-1] if kept.count), self.kinds[2]).rows(like)
-        return are_of_counts([*rows.without(target).columns, rows[target]])
+        return are_of_counts([*self._roles.features(rows).columns, rows[self._roles.target]])
+
+    def require_groups(self, source: str) -> None:
+        """Refuse groups of which none is among those that test or are held out.
+
+        Raises
+        ------
+        DataError
+            With their column.
+        """
+        for kept, wanted in zip(self.kinds[:2], self._shares, strict=True):
+            if self._roles.group is not None and wanted and not kept.count:
+                raise DataError(
+                    f"{source}: column {self._roles.group!r} has so few groups that none of them"
+                    f" is among the {wanted:.0%} that are held out; try a larger share, or another"
+                    " seed"
+                )
 
     def packed(self) -> list[Any]:
-        """What was kept, as JSON can say it."""
-        return [kept.packed() for kept in self.kinds]
+        """What was counted and kept, as JSON can say it."""
+        return [self.offered, self._left_out, *[kept.packed() for kept in self.kinds]]
 
     def replaced(self, parts: Sequence[Sequence[Any]]) -> None:
-        """Have what all processes have kept."""
-        for kept, each in zip(self.kinds, zip(*parts, strict=True), strict=True):
+        """Have what all processes have counted and kept."""
+        offered, left_out, *kinds = zip(*parts, strict=True)
+        self.offered, self._left_out = sum(offered), sum(left_out)
+        for kept, each in zip(self.kinds, kinds, strict=True):
             kept.replaced(each)
-
-
-def _marks(place: int, column: Column) -> tuple[Array]:
-    """(n,) uint64: equal for equal values of a column, and mostly different for others."""
-    if column.is_text:
-        texts = map(str.encode, column.values.tolist())
-        values = np.fromiter(map(crc32, texts), np.uint64, len(column))
-    elif column.values.dtype.kind == "f":
-        values = (column.values.astype(np.float64) + 0.0).view(np.uint64)  # -0.0 is 0.0
-    else:
-        values = column.values.astype(np.int64).view(np.uint64)
-    keyed = mixed(np.array([place], np.uint64), np.where(column.missing, ABSENT, values))
-    return (mixed(keyed, np.zeros(1, np.uint64)),)
-
-
-def _digests(column: Column) -> tuple[Array]:
-    """64 bits of each value's text; what is missing is a value of its own."""
-    texts = np.where(column.missing, "", column.as_texts())
-    values, inverse = distinct(texts)
-    whole = [hashlib.blake2b(text.encode(), digest_size=8).digest() for text in values.tolist()]
-    found = np.frombuffer(b"".join(whole), "<u8").astype(np.uint64)
-    return (found[inverse],)
 
 
 def _named(stream: TableStream, target: str | int) -> str:

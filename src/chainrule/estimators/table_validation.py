@@ -86,13 +86,38 @@ def _numbers(
 
 def _in_order(times: Column, count: int) -> Array:
     """Folds of about the same size that follow each other; each has moments of its own."""
-    moments, members, sizes = np.unique(in_time(times), return_inverse=True, return_counts=True)
-    _require_enough(len(moments), count, "moments", repr(times.name))
+    _, members, sizes = np.unique(in_time(times), return_inverse=True, return_counts=True)
+    found: Array = np.searchsorted(starts_of_folds(sizes, count, times.name), members, side="right")
+    return found
+
+
+def starts_of_folds(sizes: Array, count: int, name: str) -> Array:
+    """Where each fold but the first begins, of moments that have so many rows each.
+
+    Parameters
+    ----------
+    sizes : (n,) int64
+        In the order of time.
+    count : int
+        Of folds, which are about the same size.
+    name : str
+        Of the column, for messages.
+
+    Raises
+    ------
+    DataError
+        If there are fewer moments than folds.
+
+    Examples
+    --------
+    >>> starts_of_folds(np.array([2, 1, 1, 9]), 3, "day").tolist()
+    [2, 3]
+    """
+    _require_enough(len(sizes), count, "moments", repr(name))
     fold = np.arange(1, count)
     wanted = np.searchsorted(np.cumsum(sizes) - sizes / 2, fold * sizes.sum() / count)
     starts = np.maximum(np.maximum.accumulate(wanted - fold), 0) + fold  # no fold without a moment
-    starts = np.minimum(starts, len(moments) - count + fold)
-    found: Array = np.searchsorted(starts, members, side="right")
+    found: Array = np.minimum(starts, len(sizes) - count + fold)
     return found
 
 
