@@ -121,7 +121,8 @@ def test_large_tables_are_divided_by_time_and_into_folds(
     assert "each of 3 folds is tested by 65,536 rows of it, at most" in " ".join(text.split())
     accuracy = TableModel.load(out).model.facts["scores"]["this model"]["accuracy"]
     assert accuracy > 0.8 and f"{accuracy:.4g} +- " in text
-    ordered = run(*command, "--cv", 3, "--time", "x", "--log", "json").stderr
+    other = ["--target", "kind", "--cv", 3, "--time", "x", "--log", "json"]  # of which all have both
+    ordered = run(*command, *other).stderr
     assert ordered.count('"event": "start"') == 3  # two that are tested, and that of all rows
     groups = run(*command, "--cv", 3, "--group", "x", "--epochs", "1")
     assert groups.exit_code == 0, groups.stderr
