@@ -144,7 +144,8 @@ def test_signals_keep_the_best_model_and_a_checkpoint(
     finally:
         running.kill()
     assert running.returncode == ended, stderr
-    assert "interrupted" in stdout and stderr.splitlines()[-1] == f"chainrule: {word}"
+    advice = "; the same command with --resume --force goes on from the newest checkpoint"
+    assert "interrupted" in stdout and stderr.splitlines()[-1] == f"chainrule: {word}{advice}"
     history = TableModel.load(out).network.history
     assert history.epochs > 0 and history.interrupted
     moment = Checkpoints(kept / "first").newest()

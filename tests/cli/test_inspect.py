@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
 
 pytest.importorskip("llvmlite", reason="the native engine needs llvmlite")
 
+from chainrule import persist
 from chainrule.cli.tables import weights_digest
 from chainrule.nn import Linear, Network
 from tests.cli.conftest import Run, refused
@@ -54,3 +56,22 @@ def test_one_pass_alone(run: Run, models: Path) -> None:
 def test_a_pass_that_there_is_not(models: Path) -> None:
     told = refused("inspect", models / "houses.chainrule", "--pass", "lvm")
     assert "unknown pass 'lvm'; did you mean 'llvm'?" in told
+
+
+def test_a_file_is_opened_once(
+    run: Run, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Network([Linear(1, 1, name="line")], seed=0).save(tmp_path / "line.chainrule")
+    opened: list[object] = []
+    real = persist.open_regular
+
+    def counted(path: str) -> BinaryIO:
+        opened.append(path)
+        return real(path)
+
+    for module in (persist, persist.format):
+        monkeypatch.setattr(module, "open_regular", counted)
+    for path in (models / "houses.chainrule", tmp_path / "line.chainrule"):
+        opened.clear()
+        assert run("inspect", path).exit_code == 0
+        assert opened == [str(path)]

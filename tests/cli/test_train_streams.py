@@ -90,7 +90,7 @@ def test_a_dry_run_says_what_the_columns_are(run: Run, folder: Path) -> None:
     result = run("train", folder, "--target", "y", "--dry-run")
     assert result.exit_code == 0
     said = facts(result.stdout.partition("\n\n")[2])
-    assert said["rows"] == "600"
+    assert said["rows"] == "600" and int(said["seed"]) >= 0
     assert "kind    category" in result.stdout
 
 
@@ -121,7 +121,16 @@ def test_large_tables_are_divided_by_time_and_into_folds(
     assert "each of 3 folds is tested by 65,536 rows of it, at most" in " ".join(text.split())
     accuracy = TableModel.load(out).model.facts["scores"]["this model"]["accuracy"]
     assert accuracy > 0.8 and f"{accuracy:.4g} +- " in text
-    other = ["--target", "kind", "--cv", 3, "--time", "x", "--log", "json"]  # of which all have both
+    other = [
+        "--target",
+        "kind",
+        "--cv",
+        3,
+        "--time",
+        "x",
+        "--log",
+        "json",
+    ]  # of which all have both
     ordered = run(*command, *other).stderr
     assert ordered.count('"event": "start"') == 3  # two that are tested, and that of all rows
     groups = run(*command, "--cv", 3, "--group", "x", "--epochs", "1")

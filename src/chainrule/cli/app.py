@@ -38,7 +38,8 @@ class Group(click.Group):
             _say(_sentence(error))
             context.exit(status.REFUSED)
         except KeyboardInterrupt:
-            _say("terminated" if status.terminated() else "interrupted")
+            advice = context.meta.get(status.ADVICE, "")  # which a context shares with its commands
+            _say(("terminated" if status.terminated() else "interrupted") + advice)
             context.exit(status.TERMINATED if status.terminated() else status.INTERRUPTED)
 
 

@@ -33,19 +33,19 @@ def inspect(model: str, plan: bool, name: str | None) -> None:
     """
     from chainrule.persist import open_regular
 
-    network, table = opened(model)
+    with open_regular(model) as file:
+        content = file.read()
+    network, table = opened(content, repr(model))
     if plan or name is not None:
         say(plan_of(network, name))
         return
-    with open_regular(model) as file:
-        content = file.read()
     say(printable_lines(network.summary()))
     say()
     say_facts(facts(network, table, content))
 
 
-def opened(path: str) -> tuple[Network, Columns | None]:
-    """The network in a file, and what is known of its table, if it has one.
+def opened(content: bytes, source: str) -> tuple[Network, Columns | None]:
+    """The network in the bytes of a file, and what is known of its table, if it has one.
 
     Raises
     ------
@@ -53,13 +53,13 @@ def opened(path: str) -> tuple[Network, Columns | None]:
         If the file is damaged, hostile, or holds neither.
     """
     from chainrule.cli.tables import TableModel
-    from chainrule.networks.contents import KIND
-    from chainrule.networks.network import load
-    from chainrule.persist import kind_of_file
+    from chainrule.networks import Network, contents
+    from chainrule.persist import from_bytes, kind_of_bytes
 
-    if kind_of_file(path) == KIND:
-        return load(path), None
-    loaded = TableModel.load(path)
+    if kind_of_bytes(content, source) == contents.KIND:
+        parts = from_bytes(content, kind=contents.KIND, source=source)
+        return Network._of(contents.unpacked(*parts)), None
+    loaded = TableModel.of_bytes(content, source)
     return loaded.network, loaded.columns
 
 

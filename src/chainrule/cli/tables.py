@@ -65,12 +65,22 @@ class TableModel:
         FileFormatError
             If the file is damaged, hostile, or holds no model of a table.
         """
-        from chainrule.estimators.table_model import TableModel as Model
+        from chainrule.persist import open_regular
 
-        found = Model.load(path)
+        with open_regular(path) as file:
+            return cls.of_bytes(file.read(), repr(os.fspath(path)))
+
+    @classmethod
+    def of_bytes(cls, content: bytes, source: str) -> TableModel:
+        """The model in the bytes of a file, as :meth:`load`; messages call it ``source``."""
+        from chainrule.estimators.table_model import KIND
+        from chainrule.estimators.table_model import TableModel as Model
+        from chainrule.persist import from_bytes
+
+        found = Model.unpacked(*from_bytes(content, kind=KIND, source=source))
         facts = found.facts if isinstance(found.facts, dict) else {}
         if any(type(facts.get(name)) is not int or facts[name] < 0 for name in COUNTS):
-            raise FileFormatError(f"{os.fspath(path)}: the description of its rows is damaged")
+            raise FileFormatError(f"{source}: the description of its rows is damaged")
         return cls(found)
 
     @property

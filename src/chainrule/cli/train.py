@@ -18,6 +18,7 @@ from chainrule.cli.settings import (
     require_different,
     require_free,
 )
+from chainrule.cli.status import ADVICE
 from chainrule.data.scaling import SCALINGS
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def train(context: click.Context, /, table: str, **options: Any) -> None:
     testing; of the others some choose the epoch. Settings that are not given have measured
     defaults. Results go to standard output, all else to standard error.
     """  # noqa: D301 - click wants the backspace itself
+    context.meta[ADVICE] = _advice(options)
     with placed(options) as place:
         options["seed"] = place.share(_seed(options))
         if not place.speaks:
@@ -98,6 +100,15 @@ def train(context: click.Context, /, table: str, **options: Any) -> None:
             options |= {"quiet": True, "log": None}
         asked = replace(asked_for(options), engine=place.engine)
         _train(context, table, asked, options, speaks=place.speaks)
+
+
+def _advice(options: dict[str, Any]) -> str:
+    """How to go on with a training that was interrupted."""
+    if options["checkpoints"] is None:
+        return "; with --checkpoints DIR, --resume could go on from here"
+    writes = any(options[name] is not None for name in ("out", "report", "write_schema"))
+    added = "--resume --force" if writes and not options["force"] else "--resume"
+    return f"; the same command with {added} goes on from the newest checkpoint"
 
 
 def _train(
@@ -126,7 +137,7 @@ def _train(
     if options["dry_run"]:
         work.require_target()
     if speaks:
-        _say_schema(work, options)
+        _say_schema(work, options, asked.seed)
     if options["write_schema"] is not None:
         work.schema.save(options["write_schema"])
     if options["dry_run"]:
@@ -206,7 +217,7 @@ def command_line(context: click.Context, seed: int) -> str:
     return shlex.join(words)
 
 
-def _say_schema(work: Work, options: dict[str, Any]) -> None:
+def _say_schema(work: Work, options: dict[str, Any], seed: int) -> None:
     """What the columns are: the result of a dry run, else a note."""
     from chainrule.cli.log import write_event
 
@@ -220,6 +231,7 @@ def _say_schema(work: Work, options: dict[str, Any]) -> None:
             ("rows", f"{work.rows[0]:,}"),
             ("to learn from", f"{work.rows[1]:,}"),
             ("to test", f"{len(work.test):,} ({work.how})"),
+            ("seed", str(seed)),
         ])  # fmt: skip
     elif not options["quiet"]:
         note(shown(work.schema))

@@ -177,18 +177,23 @@ def read_file(path: str | os.PathLike[str], *, kind: str | None = None) -> tuple
         return _decode(file, os.fstat(file.fileno()).st_size, kind, repr(str(path)))
 
 
-def kind_of_file(path: str | os.PathLike[str]) -> str:
+def kind_of_bytes(data: bytes, source: str = "these bytes") -> str:
     """What a file says that it holds, such as ``"network"``; only reading finds out if it is whole.
+
+    Parameters
+    ----------
+    data : bytes
+        Of the file.
+    source : str
+        What messages call it.
 
     Raises
     ------
     FileFormatError
         If it is no file of chainrule's, or of another version.
-    OSError
-        If there is no such file, or it may not be read.
     """
-    with open_regular(path) as file, _naming(repr(str(path))):
-        return _started(file, os.fstat(file.fileno()).st_size)[2]["kind"].decode()
+    with _naming(source):
+        return _started(io.BytesIO(data), len(data))[2]["kind"].decode()
 
 
 def to_bytes(arrays: Mapping[str, npt.NDArray[Any]], structure: Structure, *, kind: str) -> bytes:
@@ -203,12 +208,14 @@ def to_bytes(arrays: Mapping[str, npt.NDArray[Any]], structure: Structure, *, ki
     return b"".join(_encode(arrays, structure, kind))
 
 
-def from_bytes(data: bytes, *, kind: str | None = None) -> tuple[Arrays, Structure]:
-    """Arrays and structure in ``data``, the bytes of a file; see :func:`read_file`."""
-    return _decode(io.BytesIO(data), len(data), kind, "these bytes")
+def from_bytes(
+    data: bytes, *, kind: str | None = None, source: str = "these bytes"
+) -> tuple[Arrays, Structure]:
+    """Arrays and structure in ``data``, the bytes of a file; see :func:`read_file`.
 
-
-# Writing
+    Messages call them ``source``.
+    """
+    return _decode(io.BytesIO(data), len(data), kind, source)
 
 
 def _encode(
