@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -312,3 +313,16 @@ def test_weights_that_are_none_are_refused_with_their_row(tmp_path: Path) -> Non
         TableRegressor(**SMALL).fit([path], "y", sample_weight="y")
     with pytest.raises(ParameterError, match="so must sample_weight"):
         TableClassifier(**SMALL).fit([path], "y", sample_weight=[1.0, 2.0])
+
+
+@pytest.mark.parametrize("given", [{}, {"time": "year"}, {"weight": "year"}, {"group": "shop"}])
+def test_what_processes_tell_each_other_is_all_they_know(
+    folder: Path, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = surveyed(folder, **given)
+    monkeypatch.setattr(table_survey.Remembering, "is_part", True)
+    for module in (table_survey, times):
+        monkeypatch.setattr(module, "gathered", lambda value: [json.loads(json.dumps(value))])
+    told = surveyed(folder, **given)
+    assert parts(told) == parts(alone)
+    assert told.weighing == alone.weighing and told.learned_from == alone.learned_from
