@@ -10,6 +10,7 @@ from chainrule.engines.native.schedule import Group
 from chainrule.engines.native.sizes import ONE, ZERO, Size, extent_size
 from chainrule.graph.node import Node
 from chainrule.records import dataclass
+from chainrule.shapes import Shape
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,12 @@ def pieces(emit: Emitter, extent: Size, lanes: int) -> list[Piece]:
     return found
 
 
+def own_part(emit: Emitter, piece: Piece, bounds: tuple[str, str]) -> Piece:
+    """As much of a piece as lies within bounds, which cut no vector."""
+    begin = emit.integer("smax", piece.start, bounds[0])
+    return Piece(begin, emit.integer("smin", piece.stop, bounds[1]), piece.lanes, single=False)
+
+
 def axes_of(group: Group, accesses: Mapping[Node, Access], apart: int | None = None) -> list[Axis]:
     """The axes of a group's loops, outermost first; those of size 1 are left out.
 
@@ -66,23 +73,28 @@ def axes_of(group: Group, accesses: Mapping[Node, Access], apart: int | None = N
     group : Group
     accesses : mapping of Node to Access
     apart : int, optional
-        An axis that is not laid together with the one behind it, because threads share it.
+        An axis that is laid together with no other one, because threads share it.
     """
     reduced = group.axes or ()
     strides = {node: access.broadcast(group.space) for node, access in accesses.items()}
     found: list[Axis] = []
-    before = None  # the place of the last one found
+    before = -1  # the place of the last one found
     for place, extent in enumerate(group.space):
         mine = {node: each[place] for node, each in strides.items()}
         axis = Axis(extent_size(extent), place in reduced, mine)
         if axis.extent == ONE:
             continue
-        if found and before != apart and _runs_on(found[-1], axis):
+        if found and apart not in (before, place) and _runs_on(found[-1], axis):
             found[-1] = Axis(found[-1].extent.times(axis.extent), axis.reduced, axis.strides)
         else:
             found.append(axis)
         before = place
     return found or [Axis(ONE, bool(reduced), dict.fromkeys(accesses, ZERO))]
+
+
+def is_last(space: Shape, axis: int) -> bool:
+    """Whether there is nothing behind an axis."""
+    return all(extent == 1 for extent in space[axis + 1 :])
 
 
 def lanes_of(group: Group, accesses: Mapping[Node, Access], last: Axis, emit: Emitter) -> int:

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+from itertools import accumulate
 
 from chainrule.engines.native import memory
 from chainrule.engines.native.access import Access
-from chainrule.engines.native.calling import ROW_STEP
 from chainrule.engines.native.carrying import loss_group, waiting
 from chainrule.engines.native.dividing import divided
 from chainrule.engines.native.emitter import Emitter, Vector, copy, function
@@ -28,11 +29,13 @@ from chainrule.engines.native.epilogues import (
     write_product_group,
     write_row_sums,
 )
+from chainrule.engines.native.frame import COMMON_PANELS, CONTROL, SCRATCH_SIZE, Frame
 from chainrule.engines.native.interleaved import write_interleaved_product
 from chainrule.engines.native.interleaving import PRODUCT
 from chainrule.engines.native.loops import LoopWriter
 from chainrule.engines.native.parallel import BODY, emit_parallel, emit_threads
 from chainrule.engines.native.parts import parts_of
+from chainrule.engines.native.phases import Phase, Setting, phases
 from chainrule.engines.native.repeats import FEWEST, Pattern, through_views
 from chainrule.engines.native.routines import ROUTINES, check_labels
 from chainrule.engines.native.schedule import (
@@ -54,7 +57,6 @@ from chainrule.engines.native.sharing import (
     STATUS,
     USUAL_ROWS,
     Share,
-    shared_from,
 )
 from chainrule.engines.native.sizes import shape_size
 from chainrule.engines.native.target import Target
@@ -67,6 +69,7 @@ from chainrule.records import dataclass
 from chainrule.shapes import Array
 
 GIVEN = "i64 %rows", "ptr %scratch", "ptr %status"  # what a repeated group gets beside arrays
+OWN = "%begin", "%end"  # and these, if it is cut
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ class Lowered:
         Sizes of the arena's two parts: fixed, and for each row (rounded up to ROW_STEP).
     products : list of ProductSpec
         The matrix products, which share scratch memory.
-    groups : list of Group
+    phases : list of Phase
     shared_from : int or None
         From how many rows on some group is shared by threads; None if none ever is.
     """
@@ -96,13 +99,13 @@ class Lowered:
     fixed_bytes: int
     row_bytes: int
     products: list[ProductSpec]
-    groups: list[Group]
+    phases: list[Phase]
     shared_from: int | None
 
     @property
-    def plan(self) -> str:
-        """The groups in words."""
-        return "\n".join(f"{number:>3} {group}" for number, group in enumerate(self.groups))
+    def groups(self) -> list[Group]:
+        """Of all phases."""
+        return [group for phase in self.phases for group in phase.groups]
 
 
 def lower(
@@ -128,7 +131,7 @@ def lower(
     legal, labels = legalize(graph)
     writer = _Writer(legal, labels, target, carried, rows)
     body = writer.write()
-    step = divided(name, "ptr %table, i64 %rows, ptr %status", body, writer.places_in_text)
+    step = divided(name, "ptr %table, i64 %rows, ptr %status", body, writer.begun)
     return Lowered(
         legal,
         [*writer.functions, *step],
@@ -137,8 +140,8 @@ def lower(
         writer.memory.fixed,
         writer.memory.rows,
         writer.products,
-        writer.groups,
-        min(writer.shared.values(), default=None),
+        writer.phases,
+        min(writer.starts, default=None),
     )
 
 
@@ -160,6 +163,16 @@ class _Writer:
         self.stored = self._in_memory()
         found = () if carried is None else waiting(graph, self.groups, self.home, carried)
         self.waiting = dict.fromkeys(found)
+        replaced = {
+            after: before
+            for before, after in zip(graph.inputs, graph.outputs[: carried or 0], strict=False)
+            if after not in self.waiting
+        }
+        setting = Setting(target, rows, scheduler.inputs, self.stored, replaced)
+        known = -1 if carried is None else loss_group(graph, self.groups, carried)
+        self.loss = None if carried is None else self.groups[known]
+        self.phases = phases(self.groups, known, setting)
+        self.groups = [group for phase in self.phases for group in phase.groups]
         at_once = [node for node in graph.outputs if node not in self.waiting]
         more = {
             node: row_sum_bytes(group, target)
@@ -167,22 +180,23 @@ class _Writer:
             if group.kind is GroupKind.PRODUCT
             for node in row_sums(group)
         }
+        lengths = [len(phase.groups) for phase in self.phases]
+        stretches = zip(accumulate(lengths), lengths, strict=True)
+        ends = [end - 1 for end, length in stretches for _ in range(length)]
         self.memory = memory.assign(
-            self.groups, self.stored, at_once, self.waiting, more, self.home
+            self.groups, self.stored, at_once, self.waiting, more, self.home, ends
         )
         self.constants = self._constants()
         self.places = {
             node: place
             for place, node in enumerate([*graph.inputs, *self.constants, *graph.outputs])
         }
-        starts = {number: shared_from(group, rows) for number, group in enumerate(self.groups)}
-        self.shared = {number: start for number, start in starts.items() if start is not None}
+        self.starts = [phase.start for phase in self.phases if phase.start is not None]
         self.batch, self.rows = rows, rows or USUAL_ROWS
         self.products: list[ProductSpec] = []
         self.functions: list[str] = []
         self.names: dict[Hashable, str] = {}  # of functions of groups, by pattern
         self.emit = Emitter(target)
-        self.places_in_text: list[int] = []  # of the labels with which groups begin
 
     def _in_memory(self) -> dict[Node, bool]:
         """The nodes whose values are stored."""
@@ -212,35 +226,36 @@ class _Writer:
 
     def write(self) -> Emitter:
         """The body of the function."""
-        frame = _Frame(self, self.emit)
-        if self.shared:
+        frame = Frame(self.emit, self.places, self.memory.slots, self.products, self.batch)
+        self.begun, self.known = frame.begun, frame.known
+        self.counts = Counter(self._pattern([group]).key for group in self.groups)
+        if self.starts:
             self._write_context(frame)
         frame.begin()
         self._check_labels(frame, [*self.graph.inputs, *self.constants])
-        known = -1
-        if self.carried is not None:
-            known = loss_group(self.graph, self.groups, self.carried)
-        patterns = [Pattern(group, self.stored, self.home) for group in self.groups]
-        counts = Counter(pattern.key for pattern in patterns)
-        for number, (group, pattern) in enumerate(zip(self.groups, patterns, strict=True)):
+        for phase in self.phases:
             frame.begin()
-            if number in self.shared:
-                self._write_shared(frame, number, pattern)
-            elif counts[pattern.key] >= FEWEST:
-                self._write_repeated(frame, group, pattern)
+            if phase.start is not None:
+                self._write_shared(frame, phase)
             else:
-                self._write_group(frame.scope, group)
-            if group.kind is GroupKind.PRODUCT:
-                write_row_sums(frame.scope, group)
-            self._check_labels(frame, group.nodes)
-            if number == known:
-                self._leave_if_not_finite(frame)
+                self._write_one(frame.scope, phase.groups[0])
+            self._complete(frame, phase)
         frame.begin()
         for node in self.waiting:
             size = shape_size(node.shape).number * node.dtype.itemsize
             copy(self.emit, frame.entry(self.places[node]), frame.access(node).pointer, str(size))
         self.emit.do("ret void")
         return self.emit
+
+    def _complete(self, frame: Frame, phase: Phase) -> None:
+        """What follows when all parts of a phase are there."""
+        for group in phase.groups:
+            if group.kind is GroupKind.PRODUCT and row_sums(group):
+                frame.begin()
+                write_row_sums(frame.scope, group)
+            self._check_labels(frame, group.nodes)
+            if group is self.loss:
+                self._leave_if_not_finite(frame)
 
     def _write_group(self, scope: Scope, group: Group) -> None:
         if group.kind is GroupKind.LOOP:
@@ -252,13 +267,13 @@ class _Writer:
         else:
             write_product_group(scope, group, self.stored)
 
-    def _check_labels(self, frame: _Frame, known: Sequence[Node]) -> None:
+    def _check_labels(self, frame: Frame, known: Sequence[Node]) -> None:
         """Check the labels that lie in one of these arrays, while they are there."""
         for each in self.labels:
             if self.home(each.node) in known:
                 check_labels(frame.scope, each.node, each.classes)
 
-    def _leave_if_not_finite(self, frame: _Frame) -> None:
+    def _leave_if_not_finite(self, frame: Frame) -> None:
         """Return if the loss of no member is finite."""
         emit, loss = self.emit, next(iter(self.graph.outputs[self.carried :]))
         type_ = Vector.of(loss.dtype, 1)
@@ -274,20 +289,32 @@ class _Writer:
 
     # Groups with functions of their own
 
-    def _write_repeated(self, frame: _Frame, group: Group, pattern: Pattern) -> None:
-        """The call of a group that occurs often, by the addresses of its arrays."""
-        bases = pattern.arrays(frame.known)
+    def _write_one(self, scope: Scope, group: Group) -> None:
+        """A group, or the call of one that occurs often, by the addresses of its arrays."""
+        if self.counts[self._pattern([group]).key] < FEWEST:
+            self._write_group(scope, group)
+            return
+        share, given = scope.share, [*GIVEN]
+        if share and share.bounds:
+            given += [f"i64 {bound}" for bound in share.bounds]
+            share = replace(share, bounds=OWN)
+        pattern = self._pattern([group], share and share.axis)
+        bases = pattern.arrays(self.known)
         name = self.names.get((pattern.key, False))
         if name is None:
             name = self._name(pattern, shared=False)
             pointers = {node: f"%base{number}" for number, node in enumerate(bases)}
             emit = self._begin()
-            self._write_group(self._scope(emit, pointers), group)
-            self._end(name, [*(f"ptr {x}" for x in pointers.values()), *GIVEN], emit)
-        given = [f"ptr {frame.access(node).pointer}" for node in bases]
-        self.emit.do(f"call void @{name}({', '.join([*given, *GIVEN])})")
+            self._write_group(self._scope(emit, _reader(pointers), share), group)
+            parameters = [*GIVEN, *(f"i64 {bound}" for bound in OWN)][: len(given)]
+            self._end(name, [*(f"ptr {x}" for x in pointers.values()), *parameters], emit)
+        arrays = [f"ptr {scope.access(node).pointer}" for node in bases]
+        scope.emit.do(f"call void @{name}({', '.join([*arrays, *given])})")
 
-    def _write_context(self, frame: _Frame) -> None:
+    def _pattern(self, groups: Sequence[Group], cut: Hashable = None) -> Pattern:
+        return Pattern(groups, self.stored, self.home, cut)
+
+    def _write_context(self, frame: Frame) -> None:
         """What all functions of shared groups get."""
         emit = self.emit
         most = CONTEXT_WORDS + len(self.places) + len(self.memory.slots)
@@ -304,22 +331,26 @@ class _Writer:
     def _into_context(self, word: int, value: str) -> None:
         self.emit.do(f"store {value}, ptr {self.emit.pointer('%context', str(word), 'i64')}")
 
-    def _write_shared(self, frame: _Frame, number: int, pattern: Pattern) -> None:
-        """A group as a function of its own, and the call that shares it."""
-        emit, bases = self.emit, pattern.arrays(frame.known)
-        group, start = self.groups[number], self.shared[number]
-        parts = parts_of(group, emit.target, self.batch, self.rows)
+    def _write_shared(self, frame: Frame, phase: Phase) -> None:
+        """A phase as a function of its own, and the call that shares it."""
+        pattern = self._pattern(phase.groups, (phase.axes, tuple(phase.units.items())))
+        emit, bases, start = self.emit, pattern.arrays(self.known), phase.start
+        assert start is not None
+        group = phase.groups[0]
+        parts = None if phase.axes else parts_of(group, emit.target, self.batch, self.rows)
         name = self.names.get((pattern.key, True))
         if name is None:
             name = self._name(pattern, shared=True)
-            self._define_shared(name, group, bases, self._write_group)
+            one = self._write_one if phase.axes else self._write_group
+            self._define_shared(name, phase, bases, one)
             if parts and parts.spec.common:
-                self._define_shared(f"{name}_common", group, bases, write_common_panels)
+                self._define_shared(f"{name}_common", phase, bases, write_common_panels)
         for place, node in enumerate(bases, CONTEXT_WORDS):
             self._into_context(place, f"ptr {frame.access(node).pointer}")
         if parts and parts.spec.common:
             self._run_shared(f"{name}_common", parts.common_count(emit, self.threads), start)
-        self._run_shared(name, parts.count(emit, self.threads) if parts else self.threads, start)
+        count = parts.count(emit, self.threads) if parts else phase.count(emit, self.threads)
+        self._run_shared(name, count, start)
 
     def _run_shared(self, name: str, count: str, start: int) -> None:
         """Call a shared function in so many parts; in one where rows are fewer than ``start``."""
@@ -333,11 +364,11 @@ class _Writer:
     def _define_shared(
         self,
         name: str,
-        group: Group,
+        phase: Phase,
         bases: Sequence[Node],
         write: Callable[[Scope, Group], None],
     ) -> None:
-        """A function of a group that threads share: each computes a part."""
+        """A function of what threads share: each computes a part."""
         emit = self._begin()
 
         def read(word: int, kind: str) -> str:
@@ -352,7 +383,15 @@ class _Writer:
         emit.do(f"%scratch = getelementptr i8, ptr {space}, i64 {offset}")
         places = enumerate(bases, CONTEXT_WORDS)
         pointers = {node: emit.let(read(place, "ptr"), "a") for place, node in places}
-        write(self._scope(emit, pointers, Share("%chunk", "%count", self.rows)), group)
+        share, access = Share("%chunk", "%count", self.rows), _reader(pointers)
+
+        def write_one(group: Group, own: Share | None) -> None:
+            write(self._scope(emit, access, own), group)
+
+        if phase.axes:
+            phase.write_part(emit, share, write_one)
+        else:
+            write_one(phase.groups[0], share)
         self._end(name, [BODY], emit)
 
     def _name(self, pattern: Pattern, *, shared: bool) -> str:
@@ -366,12 +405,11 @@ class _Writer:
         emit.declarations = self.emit.declarations
         return emit
 
-    def _scope(self, emit: Emitter, pointers: dict[Node, str], share: Share | None = None) -> Scope:
-        """The scope of a group's own function, from where its arrays lie."""
-        accesses = {node: Access.contiguous(name, node) for node, name in pointers.items()}
-        return Scope(
-            emit, lambda node: through_views(node, accesses), self.products, self.batch, share
-        )
+    def _scope(
+        self, emit: Emitter, access: Callable[[Node], Access], share: Share | None = None
+    ) -> Scope:
+        """The scope of a group's own function."""
+        return Scope(emit, access, self.products, self.batch, share)
 
     def _end(self, name: str, parameters: Sequence[str], emit: Emitter) -> None:
         emit.do("ret void")
@@ -379,71 +417,7 @@ class _Writer:
         self.functions.append(text)
 
 
-# entries behind the outputs
-ARENA, ROWS_ARENA, SCRATCH, SCRATCH_SIZE, CONTROL, COMMON_PANELS = range(6)
-
-
-class _Frame:
-    """What one function knows of the table: addresses.
-
-    A group reads those that it needs before it begins: all of them together are more than there are
-    registers, and would be moved to memory again.
-
-    Attributes
-    ----------
-    known : set of Node
-        What lies in memory.
-    """
-
-    def __init__(self, writer: _Writer, emit: Emitter) -> None:
-        self.writer, self.emit = writer, emit
-        self.slots = writer.memory.slots
-        self.known = {*writer.places, *self.slots}
-        self.fixed, self.growing = (
-            emit.let(f"load ptr, ptr {self.entry_place(entry)}") for entry in (ARENA, ROWS_ARENA)
-        )
-        up = emit.let(f"add i64 %rows, {ROW_STEP - 1}")
-        self.rows = emit.let(f"and i64 {up}, {-ROW_STEP}")
-        emit.do(f"%scratch = load ptr, ptr {self.entry_place(SCRATCH)}")
-        self.scope = Scope(emit, self.access, writer.products, writer.batch)
-
-    def begin(self) -> None:
-        """Addresses that are asked for from now on are read here, in a block of its own."""
-        label = self.emit.label("group")
-        self.emit.do(f"br label %{label}")
-        self.writer.places_in_text.append(len(self.emit.lines))
-        self.emit.start(label)
-        self.accesses: dict[Node, Access] = {}
-        self.reading = len(self.emit.lines)
-        self.emit.lines.append("")
-
-    def entry(self, place: int) -> str:
-        """An address in the table."""
-        return self.emit.let(f"load ptr, ptr {self.emit.pointer('%table', str(place), 'ptr')}", "a")
-
-    def place(self, entry: int) -> int:
-        """The number of one of the entries behind the outputs."""
-        nodes = len(self.writer.constants) + len(self.writer.graph.inputs)
-        return nodes + len(self.writer.graph.outputs) + entry
-
-    def entry_place(self, entry: int) -> str:
-        """Where it is."""
-        return self.emit.pointer("%table", str(self.place(entry)), "ptr")
-
-    def access(self, node: Node) -> Access:
-        """Where the elements of a node lie, through views."""
-        base = node
-        while base not in self.known:
-            base = base.operands[0]
-        if base not in self.accesses:
-            with self.emit.at(self.reading):  # what asks for it may be inside a loop
-                self.accesses[base] = Access.contiguous(self._pointer(base), base)
-        return through_views(node, self.accesses)
-
-    def _pointer(self, node: Node) -> str:
-        if node not in self.slots:
-            return self.entry(self.writer.places[node])
-        emit, slot = self.emit, self.slots[node]
-        if not slot.of_rows:
-            return emit.pointer(self.fixed, str(slot.offset), "i8")
-        return emit.pointer(self.growing, emit.integer("mul", self.rows, str(slot.offset)), "i8")
+def _reader(pointers: dict[Node, str]) -> Callable[[Node], Access]:
+    """Where nodes lie, through views, from where arrays lie."""
+    accesses = {node: Access.contiguous(name, node) for node, name in pointers.items()}
+    return lambda node: through_views(node, accesses)

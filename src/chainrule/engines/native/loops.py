@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from chainrule.engines.native.access import Access
-from chainrule.engines.native.axes import Axis, Piece, axes_of, lanes_of, pieces
+from chainrule.engines.native.axes import (
+    Axis,
+    Piece,
+    axes_of,
+    is_last,
+    lanes_of,
+    own_part,
+    pieces,
+)
 from chainrule.engines.native.emitter import Vector
 from chainrule.engines.native.lowering import lower, register_type
 from chainrule.engines.native.schedule import Group
@@ -65,10 +73,14 @@ class LoopWriter:
 
     def write(self) -> None:
         """Write the loops."""
-        shared = shared_axis(self.group) if self.scope.share else None
+        share = self.scope.share
+        shared = shared_axis(self.group, share) if share else None
         *outer, last = axes_of(self.group, self.accesses, apart=shared)
         lanes = lanes_of(self.group, self.accesses, last, self.emit)
         parts = pieces(self.emit, last.extent, lanes)
+        self.cut_last = shared is not None and is_last(self.group.space, shared)
+        if share and share.bounds and self.cut_last:
+            parts = [own_part(self.emit, piece, share.bounds) for piece in parts]
         if not self.reductions:
             self._outermost(outer, lambda indices: self._along_last(outer, indices, last, parts))
         elif last.reduced:
@@ -84,7 +96,7 @@ class LoopWriter:
 
     def _outermost(self, axes: Sequence[Axis], body: Callable[[list[str]], None]) -> None:
         """Loops over ``axes``, as far as they are this thread's."""
-        if self.scope.share is None:
+        if self.scope.share is None or self.cut_last:
             self._nest(axes, [], body)
             return
         begin, end = self.scope.share.part(self.emit, axes[0].extent.emit(self.emit))

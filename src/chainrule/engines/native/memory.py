@@ -68,12 +68,15 @@ def assign(
     lasting: Mapping[Node, object],
     more: Mapping[Node, int],
     home: Callable[[Node], Node],
+    ends: Sequence[int],
 ) -> Memory:
     """Slots for all stored values but the outputs.
 
-    Those of ``lasting`` values are not reused; ``more`` bytes follow what some values take.
+    Those of ``lasting`` values are not reused; ``more`` bytes follow what some values take. Until
+    the group ``ends[i]`` has ended, others may still be about what group i needs.
     """
-    last = _last_uses(groups, home) | dict.fromkeys(lasting, len(groups))
+    used = {node: ends[index] for node, index in _last_uses(groups, home).items()}
+    last = used | dict.fromkeys(lasting, len(groups))
     kept = dict.fromkeys(outputs)
     arenas = {False: Arena(False), True: Arena(True)}
     slots: dict[Node, Slot] = {}

@@ -242,11 +242,10 @@ class _Writer:
         return self.emit.let(f"zext i1 {self.emit.let(f'icmp {relation} i64 {x}, {y}')} to i64")
 
     def _heights(self) -> list[int]:
-        """Two heights cover any number of rows, and keep the code short."""
-        m = self.spec.m
-        if m is None or self.rows != ("0", self.m):
-            return sorted({self.tile.rows, 1}, reverse=True)
-        return [height for height in (self.tile.rows, m % self.tile.rows) if height]
+        """Two heights cover all rows, a third any part of them; so the code stays short."""
+        most, rest = self.tile.rows, (self.spec.m or 0) % self.tile.rows
+        known = self.spec.m is not None and self.rows == ("0", self.m)
+        return sorted({most, rest, rest if known else 1} - {0}, reverse=True)
 
 
 class _Small(_Writer):

@@ -5,7 +5,7 @@ A deep network has many layers of one shape. Groups that occur seldom stay where
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Hashable
+from collections.abc import Callable, Container, Hashable, Sequence
 
 from chainrule.engines.native.access import Access, view
 from chainrule.engines.native.schedule import Group
@@ -28,7 +28,7 @@ def through_views(node: Node, accesses: dict[Node, Access]) -> Access:
 
 
 class Pattern:
-    """A group without its addresses.
+    """Groups without their addresses.
 
     Attributes
     ----------
@@ -39,13 +39,20 @@ class Pattern:
     """
 
     def __init__(
-        self, group: Group, stored: dict[Node, bool], home: Callable[[Node], Node]
+        self,
+        groups: Sequence[Group],
+        stored: dict[Node, bool],
+        home: Callable[[Node], Node],
+        cut: Hashable = None,
     ) -> None:
         self.home = home
         self.bases: dict[Node, int] = {}
+        self.key: Hashable = cut, *[self._group_key(group, stored) for group in groups]
+
+    def _group_key(self, group: Group, stored: dict[Node, bool]) -> Hashable:
         nodes = [self._node_key(node) for node in group.nodes]
         written = [self._number(node) for node in group.nodes if node in stored]
-        self.key: Hashable = group.kind, group.space, group.axes, tuple(nodes), tuple(written)
+        return group.kind, group.space, group.axes, tuple(nodes), tuple(written)
 
     def arrays(self, known: Container[Node]) -> list[Node]:
         """Those of its nodes that lie in memory."""

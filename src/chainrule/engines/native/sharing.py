@@ -33,14 +33,22 @@ class Share:
         Which part, of how many; i64 operands.
     rows : int
         Of a usual batch.
+    axis : int, optional
+        Along which a group of several that are cut alike is cut.
+    bounds : (str, str), optional
+        What is this part's of it, as [begin, end); i64.
     """
 
     index: str
     count: str
     rows: int
+    axis: int | None = None
+    bounds: tuple[str, str] | None = None
 
     def part(self, emit: Emitter, extent: str, step: int = 1) -> tuple[str, str]:
         """Where this part of [0, extent) begins and ends, in whole steps."""
+        if self.bounds is not None:
+            return self.bounds
         steps = emit.integer("sdiv", emit.integer("add", extent, str(step - 1)), str(step))
         following = emit.integer("add", self.index, "1")
         begin, end = (
@@ -74,10 +82,11 @@ def shared_from(group: Group, rows: int | None) -> int | None:
     """
     if not _divides(group) or work(group, rows or USUAL_ROWS) < WORTH:
         return None
-    return -(-WORTH // max(1, work(group, 1))) if _grows(group) else 0
+    return -(-WORTH // max(1, work(group, 1))) if grows(group) else 0
 
 
-def _grows(group: Group) -> bool:
+def grows(group: Group) -> bool:
+    """Whether its work grows with the rows of a batch."""
     return any(ROWS in x.shape for node in group.nodes for x in (node, *node.operands))
 
 
@@ -88,8 +97,13 @@ def _divides(group: Group) -> bool:
     return group.kind is GroupKind.LOOP and shared_axis(group) is not None
 
 
-def shared_axis(group: Group) -> int | None:
-    """The first axis of a loop that is not reduced, if it is not the innermost one."""
+def shared_axis(group: Group, share: Share | None = None) -> int | None:
+    """The axis of a loop that threads share: that of a phase, or the first that suits it.
+
+    That is the first one that is not reduced, if it is not the innermost one.
+    """
+    if share is not None and share.axis is not None:
+        return share.axis
     before_last = [axis for axis, extent in enumerate(group.space) if extent != 1][:-1]
     kept = [axis for axis in before_last if axis not in (group.axes or ())]
     return kept[0] if kept else None

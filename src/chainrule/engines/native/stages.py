@@ -11,10 +11,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from chainrule.engines.native.cuts import ALONE
 from chainrule.engines.native.function import Lowered
 from chainrule.engines.native.jit import to_assembly
 from chainrule.engines.native.layout import Layout
 from chainrule.engines.native.outline import outline
+from chainrule.engines.native.phases import Phase
 from chainrule.engines.native.schedule import VIEWS
 from chainrule.engines.native.sizes import Size, shape_size
 from chainrule.engines.native.target import Target
@@ -97,15 +99,29 @@ class _Names:
 
 
 def schedule_text(lowered: Lowered) -> str:
-    """The groups: what is computed together, what each reads and what it leaves in memory."""
+    """The groups: what is computed together, what each reads and what it leaves in memory.
+
+    Those of a phase say how threads share them.
+    """
     names, lines = _Names(lowered.graph), []
     read = _read_elsewhere(lowered, names)
-    for number, group in enumerate(lowered.groups):
+    ways = [way for phase in lowered.phases for way in _ways(phase)]
+    for number, (group, way) in enumerate(zip(lowered.groups, ways, strict=True)):
         axes = "" if group.axes is None else f" reduced along {list(group.axes)}"
-        lines.append(f"{number} {group.kind} {list(group.space)}{axes}")
+        lines.append(f"{number} {group.kind} {list(group.space)}{axes}{way}")
         lines += [f"    {_node_text(node, names)}" for node in group.nodes]
         lines.append(f"    leaves {', '.join(names(x) for x in group.nodes if x in read)}")
     return "\n".join(lines)
+
+
+def _ways(phase: Phase) -> list[str]:
+    """How threads share the groups of a phase."""
+    if not phase.axes:
+        return ["" if phase.start is None else ", shared"]
+    ways = [
+        ", by one thread" if axis == ALONE else f", in parts along {axis}" for axis in phase.axes
+    ]
+    return [f"{ways[0]}, a phase of {len(ways)}", *ways[1:]]
 
 
 def _node_text(node: Node, names: _Names) -> str:

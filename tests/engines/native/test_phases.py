@@ -1,0 +1,182 @@
+"""Phases: parts of several groups in a row, in any order, give what all of them give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("llvmlite", reason="the native engine needs llvmlite")
+
+import chainrule as cr
+from chainrule.engines.base import BoundedCache, Program
+from chainrule.engines.native import build, phases
+from chainrule.engines.native.cuts import ALONE, cut_unit
+from chainrule.engines.native.engine import NativeEngine
+from chainrule.engines.native.phases import Phase
+from chainrule.engines.native.schedule import Group, GroupKind, Scheduler, stored_nodes
+from chainrule.engines.native.sharing import Share
+from chainrule.engines.native.target import TARGETS
+from chainrule.engines.reference import ReferenceEngine
+from chainrule.graph.graph import Graph, close
+from chainrule.transforms import simplify
+from tests.engines.native.test_schedule import drawn
+from tests.engines.native.test_steps import outcomes, programs
+
+PARTS = 3
+
+
+@pytest.fixture
+def backwards(monkeypatch: pytest.MonkeyPatch, no_old_code: None) -> None:
+    """Phases cost next to nothing, and their parts run in one thread, the last part first.
+
+    What a part reads that another one writes is then not what it should be.
+    """
+    write = Phase.write_part
+
+    def reversed_parts(self: Phase, emit: Any, share: Share, one: Callable[..., None]) -> None:
+        last = emit.integer("sub", share.count, "1")
+        index = emit.integer("sub", last, share.index)
+        write(self, emit, replace(share, index=index), one)
+
+    def unit(group: Group, *rest: Any) -> int:
+        return 1 if group.kind is GroupKind.PRODUCT else cut_unit(group, *rest)
+
+    monkeypatch.setattr(phases, "WAIT", 1)
+    monkeypatch.setattr(phases, "cut_unit", unit)
+    monkeypatch.setattr(Phase, "count", lambda self, emit, threads: str(PARTS))
+    monkeypatch.setattr(Phase, "write_part", reversed_parts)
+    monkeypatch.setenv("CHAINRULE_THREADS", "1")
+
+
+def run_both(seed: int) -> list[tuple[Any, Any]]:
+    """The results of a random program, by this engine and by the reference."""
+    program, start, rows = drawn(seed)
+    ours, theirs = (
+        engine.run(program, start, rows, seed=3, epochs=range(2))
+        for engine in (NativeEngine(), ReferenceEngine())
+    )
+    return list(
+        zip([*ours.carried, *ours.records], [*theirs.carried, *theirs.records], strict=True)
+    )
+
+
+def differing(seeds: Sequence[int]) -> int:
+    """How many random programs do not give what the reference gives."""
+    return sum(
+        not all(np.allclose(x, y, rtol=1e-8, atol=1e-10) for x, y in run_both(seed))
+        for seed in seeds
+    )
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_parts_in_any_order(seed: int, backwards: None) -> None:
+    for x, y in run_both(seed):
+        np.testing.assert_allclose(x, y, rtol=1e-8, atol=1e-10)
+
+
+def test_trainings_have_the_same_bits(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    given = programs()
+    alone = {name: outcomes(monkeypatch, 1, each) for name, each in given.items()}
+    request.getfixturevalue("backwards")
+    for name, each in given.items():
+        for ours, theirs in zip(outcomes(monkeypatch, 1, each), alone[name], strict=True):
+            np.testing.assert_array_equal(ours, theirs, err_msg=name)
+
+
+def test_what_others_compute_is_not_read(backwards: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted defect: parts read what is not there yet."""
+    monkeypatch.setattr(phases._Open, "_is_there", lambda *given: True)
+    assert differing(range(40))
+
+
+def normalized() -> list[tuple[Any, Any]]:
+    """A matrix that is multiplied with itself, row by row, and then written over."""
+    w, x, key = (
+        cr.input((32, 32), "float64"),
+        cr.input((cr.ROWS, 2), "float64"),
+        cr.input((2,), "uint32"),
+    )
+    product = w @ w
+    following = w * 0.5 + product / cr.sum(cr.abs(product), axis=1, keepdims=True)
+    step = Graph((w, x, key), tuple(simplify([following, cr.mean(x)])))
+    start = np.random.default_rng(0).standard_normal((32, 32))
+    engines = NativeEngine(), ReferenceEngine()
+    given = Program(step, carried=1, batch=2), [start], [np.ones((4, 2))]
+    ours, theirs = (x.run(*given, seed=0, epochs=range(2)) for x in engines)
+    return list(zip(ours.carried, theirs.carried, strict=True))
+
+
+def test_what_others_read_is_not_written_over(
+    backwards: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the planted defect: it is."""
+    ((ours, theirs),) = normalized()
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9)
+    monkeypatch.setattr(phases._Open, "_is_free", lambda *given: True)
+    monkeypatch.setattr(build, "_loaded", BoundedCache(build.KEPT))
+    ((ours, theirs),) = normalized()
+    assert not np.allclose(ours, theirs)
+
+
+def test_memory_taken_back_too_early_is_caught(
+    backwards: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The planted defect: work space is free again when a group ends, not when its phase does."""
+    from chainrule.engines.native import memory
+
+    assign = memory.assign
+    monkeypatch.setattr(
+        memory, "assign", lambda groups, *rest: assign(groups, *rest[:-1], range(len(groups)))
+    )
+    assert differing(range(40))
+
+
+def found(graph: Graph, rows: int) -> list[Phase]:
+    """The phases of a function of so many rows."""
+    scheduler = Scheduler(graph)
+    groups = scheduler.run()
+    stored = stored_nodes(graph, groups, scheduler.home)
+    setting = phases.Setting(TARGETS["avx512"], rows, scheduler.inputs, stored, {})
+    return phases.phases(groups, -1, setting)
+
+
+def test_a_forward_pass_is_one_phase() -> None:
+    """By rows: no row needs another one."""
+    x, widths = cr.input((cr.ROWS, 20)), [20, 32, 32, 10]
+    for inner, outer in pairwise(widths):
+        x = cr.tanh(x @ cr.input((inner, outer)) + cr.input((outer,)))
+    (phase,) = found(close([cr.softmax(x, axis=-1)]), 4096)
+    assert set(phase.axes) == {0}
+    assert phase.units == {cr.ROWS: 16}
+
+
+def test_a_sum_of_all_rows_ends_a_phase() -> None:
+    x, w = cr.input((cr.ROWS, 64)), cr.input((64, 64))
+    hidden = cr.tanh(x @ w)
+    centred = hidden - cr.mean(hidden, axis=0)
+    before, *_, after = found(close([cr.exp(centred)]), 4096)
+    assert before.start is not None and after.start is not None
+    assert before is not after
+
+
+def test_little_work_is_not_shared() -> None:
+    x = cr.input((cr.ROWS, 20))
+    graph = close([cr.tanh(x @ cr.input((20, 10)))])
+    assert [phase.start for phase in found(graph, 8)] == [None]
+    assert [phase.start for phase in found(graph, 8192)] != [None]
+
+
+def test_what_is_light_does_not_end_a_phase() -> None:
+    """The mean of a few numbers stands between two updates: one part computes it, or it waits."""
+    wide, narrow = cr.input((512, 64)), cr.input((8,))
+    graph = close([cr.tanh(wide) * 0.5, cr.sum(narrow), cr.exp(wide @ cr.input((64, 64)))])
+    (phase, *later) = found(graph, 1)
+    assert ALONE in phase.axes or later
+    assert sum(axis == 0 for axis in phase.axes) == 2
