@@ -30,6 +30,7 @@ import jax.numpy as jnp
 from benchmarks.peers import jax_scan, ours
 from benchmarks.peers.jax_networks import loss
 from benchmarks.tasks import BETA_1, BETA_2, EPSILON, RATE, Task, timed
+from chainrule.engines.division import seconds_of_sum
 from chainrule.engines.xla.cluster import joined
 from chainrule.engines.xla.engine import XlaEngine
 
@@ -129,14 +130,15 @@ class Group(NamedTuple):
         How many steps an update has.
     alone : bool
         Whether each process trains by itself, on as many rows a step as it has of all.
-    split_units : int
-        Among how many processes the units of each layer are divided, instead of the rows.
+    split_units : int, optional
+        Among how many processes the units of each layer are divided, instead of the rows; by
+        default as the engine chooses.
     """
 
     cores: tuple[tuple[int, ...], ...]
     accumulate: int = 1
     alone: bool = False
-    split_units: int = 1
+    split_units: int | None = None
 
 
 def work(number: int, group: Group) -> None:
@@ -145,7 +147,7 @@ def work(number: int, group: Group) -> None:
     count = len(group.cores)
     several = count > 1 and not group.alone
     task = replace(WIDE, batch=WIDE.batch // count) if group.alone else WIDE
-    address = f"127.0.0.1:{PORT + 2 * group.accumulate + 20 * group.split_units}"
+    address = f"127.0.0.1:{PORT + 2 * group.accumulate + 20 * (group.split_units or 0)}"
     with joined(address, number, count) if several else nullcontext():
         training = Ours(task, group.accumulate, split_units=group.split_units)
         print("ready", flush=True)
@@ -187,7 +189,7 @@ class Workers:
 # How many hosts are worth it
 
 
-FLOPS, LINK, LATENCY = 1e13, 1e10, 2e-5  # of a host a second; bytes a second; seconds a message
+FLOPS = 1e13  # of a host, a second
 ROWS_A_HOST = 4096
 SIZES = ((64, 128, 10), (784, 1024, 1024, 10), (1024, 8192, 8192, 1024))
 
@@ -195,8 +197,8 @@ SIZES = ((64, 128, 10), (784, 1024, 1024, 10), (1024, 8192, 8192, 1024))
 def efficiency(widths: tuple[int, ...], hosts: int, batches: int = 1) -> float:
     """The share of the time in which hosts compute, where each has 4,096 rows a step.
 
-    A row takes 6 floating-point operations a parameter; a ring moves every gradient twice, in
-    2 (hosts - 1) messages (Patarasuk and Yuan 2009, "Bandwidth optimal all-reduce algorithms").
+    A row takes 6 floating-point operations a parameter; the sums are those that the engine chooses
+    by.
 
     Parameters
     ----------
@@ -205,8 +207,7 @@ def efficiency(widths: tuple[int, ...], hosts: int, batches: int = 1) -> float:
     """
     parameters = sum((n_in + 1) * n_out for n_in, n_out in pairwise(widths))
     compute = 6 * parameters * ROWS_A_HOST * batches / FLOPS
-    moved = 2 * (hosts - 1) / hosts * 4 * parameters
-    return compute / (compute + moved / LINK + 2 * (hosts - 1) * LATENCY * (hosts > 1))
+    return compute / (compute + seconds_of_sum(4 * parameters, hosts))
 
 
 def activations(widths: tuple[int, ...], batches: int) -> float:
@@ -243,8 +244,8 @@ def say_processes() -> None:
     cores = tuple(sorted(os.sched_getaffinity(0))[:2])
     each = tuple((core,) for core in cores)
     groups = {
-        ", rows divided": (Group((cores,)), Group(each)),
-        ", units divided": (Group((cores,)), Group(each, split_units=2)),
+        "": (Group((cores,)), Group(each)),
+        ", rows divided": (Group((cores,)), Group(each, split_units=1)),
         ", four steps an update": (Group((cores,), 4), Group(each, 4)),
         ", two that share nothing": (Group((cores,)), Group(each, alone=True)),
     }

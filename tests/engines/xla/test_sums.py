@@ -111,8 +111,9 @@ def test_units_that_are_divided_are_summed_once_for_two_layers(
 
 
 def test_an_engine_that_divides_all_layers_alike_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    def alike(step: Graph, carried: int) -> list[int | None]:
-        return [-1 if len(node.shape) == 2 else None for node in step.inputs[:carried]]
+    def alike(step: Graph, carried: int) -> list[tuple[Any, int | None]]:
+        shapes = [node.shape for node in step.inputs[:carried]]
+        return [(shape, -1 if len(shape) == 2 else None) for shape in shapes]
 
     monkeypatch.setattr(program, "divided_axes", alike)
     with pytest.raises(AssertionError):  # it gathers

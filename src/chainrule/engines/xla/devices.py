@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from chainrule.engines.base import Program
+from chainrule.engines.division import chosen_units
 from chainrule.engines.xla.library import in_words, jax, jnp, lax
 from chainrule.errors import EngineError, ParameterError
 from chainrule.records import dataclass
@@ -14,7 +16,6 @@ from chainrule.shapes import Array
 
 PLATFORMS: Final = ("cpu", "gpu", "tpu")
 PRECISIONS: Final = ("float32", "tf32", "bfloat16")
-RESIDENT_SHARE: Final = 0.5  # of a device's memory may be data sets; the rest is for training
 
 
 def available(platform: str | None) -> list[Any]:
@@ -33,6 +34,11 @@ def available(platform: str | None) -> list[Any]:
         return list(jax.devices(platform))
 
 
+def _mesh(devices: Any, units: int) -> Any:
+    """Devices in groups of so many, each group for a part of the rows."""
+    return jax.sharding.Mesh(np.reshape(devices, (-1, units)), ("rows", "units"))
+
+
 @dataclass(frozen=True)
 class Devices:
     """A grid of devices: the rows of a batch are divided along one axis, units along the other.
@@ -41,13 +47,18 @@ class Devices:
     ----------
     mesh : jax.sharding.Mesh
         With the axes ``rows`` and ``units``.
+    free : bool
+        Whether nobody said among how many the units are divided.
     """
 
     mesh: Any
+    free: bool = False
 
     @classmethod
-    def chosen(cls, platform: str | None, count: int | None, units: int) -> Devices:
+    def chosen(cls, platform: str | None, count: int | None, units: int | None) -> Devices:
         """So many devices of a kind, all if None, ``units`` of them for each part of the rows.
+
+        Where nobody says how many, one, until there is a program that more suit better.
 
         Raises
         ------
@@ -65,10 +76,14 @@ class Devices:
         if count is not None and count < len(found) and jax.process_count() > 1:
             raise ParameterError("several processes use all their devices; leave devices out")
         kept = found[:count]
-        if units < 1 or len(kept) % units:
+        if units is not None and (units < 1 or len(kept) % units):
             raise ParameterError(f"{len(kept)} devices cannot be divided by split_units={units}")
-        grid = np.array(kept).reshape(-1, units)
-        return cls(jax.sharding.Mesh(grid, ("rows", "units")))
+        return cls(_mesh(kept, units or 1), units is None)
+
+    def suited(self, program: Program) -> Devices:
+        """The same devices, with units divided among as many as suits a program."""
+        units = chosen_units(program, self.count) if self.free else self.mesh.shape["units"]
+        return Devices(_mesh(self.mesh.devices, units))
 
     @property
     def count(self) -> int:
@@ -93,10 +108,9 @@ class Devices:
         """The same array on every device."""
         return self._sharding()
 
-    @property
-    def by_rows(self) -> Any:
-        """The first axis divided among the devices."""
-        return self._sharding("rows")
+    def by_rows(self, batch: Any) -> Any:
+        """A batch whose rows are divided among the devices."""
+        return lax.with_sharding_constraint(batch, self._sharding("rows"))
 
     def by_units(self, shape: tuple[int, ...], axis: int | None) -> Any:
         """An axis divided, where it can be; this is how parameters and moments lie."""
@@ -141,8 +155,3 @@ class Devices:
         if not all(array.is_fully_replicated for array in arrays):
             arrays = jax.jit(list, out_shardings=self.everywhere)(list(arrays))
         return list(jax.device_get(list(arrays)))
-
-    def resident_bytes(self) -> float:
-        """How large data sets may be on each device; infinite where nothing limits them."""
-        limit: float = (self.local.memory_stats() or {}).get("bytes_limit", np.inf)
-        return limit * RESIDENT_SHARE

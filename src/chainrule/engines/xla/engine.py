@@ -25,6 +25,7 @@ from chainrule.ops import random
 from chainrule.shapes import Array
 
 KEPT_PROGRAMS: Final = 64
+RESIDENT_SHARE: Final = 0.5  # of a device's memory may be data sets; the rest is for training
 PORTIONS: Final = 4  # of streamed rows, that fit into the memory for data sets together
 
 Parts: TypeAlias = list[list[Any]]  # the records of epochs, in the parts that they ran in
@@ -51,9 +52,9 @@ class XlaEngine:
         How many are used; all by default. The rows of each batch are divided among them.
     precision : {"float32", "tf32", "bfloat16"}
         Of the products of float32 matrices; sums are in float32 in any case.
-    split_units : int >= 1
+    split_units : int >= 1, optional
         Among how many devices the units of each layer are divided, where a network is too wide
-        for one of them.
+        for one of them; by default the number with which sums over devices should take least time.
     data_bytes : int, optional
         How much of each device's memory data sets may take; larger ones are streamed. Half of
         it by default.
@@ -70,7 +71,7 @@ class XlaEngine:
 
     def __init__(
         self, device: str | None = None, *, devices: int | None = None, precision: str = "float32",
-        split_units: int = 1, data_bytes: int | None = None,
+        split_units: int | None = None, data_bytes: int | None = None,
     ) -> None:  # fmt: skip
         if device is not None and device not in PLATFORMS:
             raise unknown_name("device", device, PLATFORMS)
@@ -195,8 +196,9 @@ class XlaEngine:
 
     @cached_property
     def data_bytes(self) -> float:
-        """How large data sets may be that lie on the devices."""
-        return self._data_bytes or self.devices.resident_bytes()
+        """How large data sets may be on each device; infinite where nothing limits them."""
+        limit: float = (self.devices.local.memory_stats() or {}).get("bytes_limit", np.inf)
+        return self._data_bytes or limit * RESIDENT_SHARE
 
     def _resident(self, work: _Work, state: State, epochs: range) -> tuple[State, Parts]:
         """Epochs over data sets that lie on the devices."""

@@ -49,10 +49,9 @@ class Traceable:
         for leaf in free_leaves(graph.outputs, graph.inputs):
             leaf_value(leaf, rows=0)  # which it refuses
         self._graph, self._precision, self._devices = graph, precision, cast(Devices, devices)
-        self._choice, self.parts = choice_of(graph), dict[Node, Axes]()
-        self._squared = summed_squares(graph)
-        if devices is not None and devices.shares > 1:
-            self.parts = parts_of(graph, carried, self._choice)
+        self._choice, self._squared = choice_of(graph), summed_squares(graph)
+        several = devices is not None and devices.shares > 1
+        self.parts: dict[Node, Axes] = parts_of(graph, carried, self._choice) if several else {}
         self._chosen = [node for node in self._choice.results if node not in self.parts]
 
     def __call__(self, values: Sequence[Any]) -> list[Any]:

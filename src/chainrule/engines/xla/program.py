@@ -18,7 +18,6 @@ from chainrule.engines.xla.devices import Devices
 from chainrule.engines.xla.function import Traceable
 from chainrule.engines.xla.library import jax, jnp, lax
 from chainrule.engines.xla.threefry import fold_in, random_bits
-from chainrule.shapes import fixed_shape
 
 MOST_EPOCHS: Final = 16  # in a call: what Python does between two of them is shared by so many
 MANY_STEPS: Final = 1000  # that take so long themselves that nothing is to be shared
@@ -43,10 +42,9 @@ def row_order(program: Program, epoch_key: Any, rows: int) -> Any:
 
 
 def state_shardings(program: Program, devices: Devices) -> list[Any]:
-    """Where the carried values lie."""
-    # rows follow the carried values
-    pairs = zip(program.step.inputs, divided_axes(program.step, program.carried), strict=False)
-    return [devices.by_units(fixed_shape(node.shape), axis) for node, axis in pairs]
+    """Where the carried values lie, with units divided as suits the program."""
+    ways, suited = divided_axes(program.step, program.carried), devices.suited(program)
+    return [suited.by_units(shape, axis) for shape, axis in ways]
 
 
 class Call:
@@ -74,8 +72,8 @@ class Call:
         self, program: Program, span: Span, rows: int, devices: Devices, precision: str, *,
         ordered: bool,
     ) -> None:  # fmt: skip
-        self.program, self.span, self.rows, self.devices = program, span, rows, devices
-        self.ordered = ordered
+        self.program, self.span, self.rows, self.ordered = program, span, rows, ordered
+        self.devices = devices = devices.suited(program)
         self.step = Traceable(program.step, precision, devices, program.carried)
         self.most = 1 if ordered or span.steps > MANY_STEPS else MOST_EPOCHS
         shardings = state_shardings(program, devices)
@@ -139,9 +137,6 @@ class Call:
         if order is None:
             batch = lax.dynamic_slice_in_dim(array, start, size)
         else:
-            places = self._divided(lax.dynamic_slice_in_dim(order, start, size))
+            places = self.devices.by_rows(lax.dynamic_slice_in_dim(order, start, size))
             batch = array.at[places].get(mode="promise_in_bounds")
-        return self._divided(batch)
-
-    def _divided(self, batch: Any) -> Any:
-        return lax.with_sharding_constraint(batch, self.devices.by_rows)
+        return self.devices.by_rows(batch)
