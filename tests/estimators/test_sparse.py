@@ -98,7 +98,7 @@ def test_wide_rows_stay_sparse_in_memory() -> None:
     wide = sparse.random(1500, 40_000, density=1e-4, format="csr", random_state=0)
     y = np.arange(1500) % 2  # dense they would take 458 MiB
     tracemalloc.start()
-    model = MLPClassifier(2, max_iter=1, random_state=0, batch_size=50).fit(wide, y)
+    model = MLPClassifier(2, max_iter=1, random_state=0, batch_size=250).fit(wide, y)
     model.predict(wide)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()

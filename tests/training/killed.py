@@ -1,16 +1,15 @@
 """A training in a process of its own, which a test kills.
 
-Arguments: FOLDER ENGINE ROWS [resume]; ROWS are in "memory" or on "disk". It says when the training
-begins, and at the end the digest of all that it leaves behind.
+It says when the training begins, and at the end the digest of all that it leaves behind.
 """
 
 from __future__ import annotations
 
 import hashlib
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,11 +25,18 @@ EPOCHS = 60
 ROWS = 120
 
 
+Say = Callable[[str], None]
+BEGUN = "begun"
+
+
 class Slowly(Callback):
     """Says that the training has begun, and takes its time, so that it can be killed anywhere."""
 
+    def __init__(self, say: Say) -> None:
+        self.say = say
+
     def start(self, run: Run) -> None:
-        print("begun", flush=True)
+        self.say(BEGUN)
 
     def epoch(self, run: Run) -> None:
         time.sleep(0.004)
@@ -78,15 +84,12 @@ def digest(model: Network, history: History) -> str:
     return hashlib.sha256(b"".join(content)).hexdigest()
 
 
-def main(folder: str, engine: str, where: str, *resume: str) -> None:
-    checkpoints.LEAST_PAUSE = 0  # a checkpoint after every epoch, whatever it costs
+def main(say: Say, folder: Path, engine: str, where: str, resume: bool) -> None:
+    """Train on rows in "memory" or on "disk", with a checkpoint after every epoch."""
+    checkpoints.LEAST_PAUSE = 0  # whatever a checkpoint costs
     given, model = settings(), network()
-    given["callbacks"] = [*given["callbacks"], Slowly()]
+    given["callbacks"] = [*given["callbacks"], Slowly(say)]
     kept = Checkpoints(folder, seconds=0)
     with given_rows(where) as rows:
-        history = model.fit(**rows, **given, engine=engine, checkpoints=kept, resume=bool(resume))
-    print(digest(model, history), flush=True)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+        history = model.fit(**rows, **given, engine=engine, checkpoints=kept, resume=resume)
+    say(digest(model, history))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -73,33 +77,44 @@ def fit(model: Network, folder: Path | None, after: int | None = None, **given: 
 # SIGKILL
 
 
-def start(folder: Path, engine: str, where: str, resume: bool) -> subprocess.Popen[str]:
-    arguments = [str(folder), engine, where, *(["resume"] if resume else [])]
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.training.killed", *arguments],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+# Where a process can be copied, a server imports the package once for all trainings.
+PROCESSES = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
+if os.name == "posix":
+    PROCESSES.set_forkserver_preload([killed.__name__])
+
+
+@contextmanager
+def start(*given: Any) -> Iterator[tuple[BaseProcess, Connection]]:
+    """A training in a process of its own, and what it says."""
+    heard, said = PROCESSES.Pipe(duplex=False)
+    process = PROCESSES.Process(target=killed.main, args=(said.send, *given))
+    process.start()
+    said.close()
+    with heard:
+        yield process, heard
+    process.join()
 
 
 def kill_at_random(folder: Path, engine: str, kills: int, seed: int, where: str = "memory") -> str:
-    """What a training prints that was killed so often and resumed each time."""
-    draw, resume = np.random.default_rng(seed), False
+    """What a training says that was killed so often and resumed each time."""
+    draw, resume, ended = np.random.default_rng(seed), False, []
     for _ in range(kills):
-        with start(folder, engine, where, resume) as process:
-            assert process.stdout is not None and process.stdout.readline() == "begun\n"
+        with start(folder, engine, where, resume) as (process, heard):
+            assert heard.recv() == killed.BEGUN
             time.sleep(draw.uniform(0, 0.12))
             process.kill()
         for name in NAMES:
             if (folder / name).exists():
                 persist.read_file(folder / name, kind="checkpoint")
         resume = bool(Checkpoints(folder).numbers())
-    with start(folder, engine, where, resume) as process:
-        output = process.communicate(timeout=300)[0]
-    assert process.returncode == 0 and len(Checkpoints(folder).numbers()) == 2
+        ended.append(process.exitcode)
+    with start(folder, engine, where, resume) as (process, heard):
+        assert heard.recv() == killed.BEGUN
+        found: str = heard.recv()
+    assert ended == [-signal.SIGKILL] * kills or os.name != "posix"
+    assert process.exitcode == 0 and len(Checkpoints(folder).numbers()) == 2
     assert not [each for each in os.listdir(folder) if each not in NAMES + many()]
-    return output.splitlines()[-1]
+    return found
 
 
 def many() -> list[str]:
@@ -514,15 +529,14 @@ def test_a_search_has_no_checkpoints(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send SIGTERM")
 def test_a_termination_leaves_a_checkpoint_and_ends_the_process(tmp_path: Path) -> None:
-    with start(tmp_path / "kept", "reference", "memory", resume=False) as process:
-        assert process.stdout is not None and process.stdout.readline() == "begun\n"
+    with start(tmp_path / "kept", "reference", "memory", False) as (process, heard):
+        assert heard.recv() == killed.BEGUN
         time.sleep(0.1)
         process.terminate()
-        process.wait(timeout=300)
-    assert process.returncode == -signal.SIGTERM
-    with start(tmp_path / "kept", "reference", "memory", resume=True) as process:
-        output = process.communicate(timeout=300)[0]
-    assert output.splitlines()[-1] == undisturbed("reference")
+        process.join()
+    assert process.exitcode == -signal.SIGTERM
+    with start(tmp_path / "kept", "reference", "memory", True) as (process, heard):
+        assert [heard.recv(), heard.recv()] == [killed.BEGUN, undisturbed("reference")]
 
 
 def test_who_has_a_use_for_the_signal_keeps_it(tmp_path: Path) -> None:

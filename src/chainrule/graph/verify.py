@@ -49,9 +49,25 @@ def verify(graph: Graph) -> None:
     for node in graph.nodes:
         if is_free(node) and node not in bound:
             raise _broken(node, "is free but no input of the graph")
-        for rule in _RULES:
-            for why in rule(node):
-                raise _broken(node, why)
+        verify_node(node)
+
+
+def verify_node(node: Node) -> None:
+    """Check the rules that a node obeys in every graph it is in.
+
+    Raises
+    ------
+    GraphError
+        For the first rule that is broken.
+
+    Examples
+    --------
+    >>> from chainrule import ops
+    >>> verify_node(ops.exp(ops.input((2,))))
+    """
+    for rule in _RULES:
+        for why in rule(node):
+            raise _broken(node, why)
 
 
 def _broken(node: Node, why: str) -> GraphError:
