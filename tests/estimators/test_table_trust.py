@@ -12,10 +12,12 @@ from scipy.stats import norm
 from sklearn.metrics import average_precision_score, f1_score, precision_recall_curve
 
 from chainrule.errors import DataError, ParameterError
+from chainrule.estimators import table_learning
 from chainrule.estimators.table import TableClassifier, TableRegressor
 from chainrule.estimators.table_trust import (
     Deviation,
     Neighbours,
+    as_counts,
     average_precision,
     best_temperature,
     best_threshold,
@@ -178,6 +180,65 @@ def test_too_few_rows_give_no_intervals() -> None:
         model.predict_interval(np.full((2, 6), 0.5))
 
 
+# Weights
+
+
+def test_a_row_that_counts_three_is_three_rows() -> None:
+    draw = draws(0)
+    counts = draw.integers(1, 4, 300).astype(float)
+    copies = np.repeat(np.arange(300), counts.astype(int))
+    p = draw.dirichlet(np.ones(2), 300)
+    labels = (draw.random(300) < p[:, 1]).astype(int)
+    errors, spread = draw.normal(size=(2, 300))
+    spread **= 2
+    rows = draw.normal(size=(300, 3)).astype(np.float32)
+
+    def found(counts: Any, at: Any) -> list[float]:
+        deviation = Deviation.fit(errors[at], spread[at], counts)
+        return [
+            log_loss(p[at], labels[at], counts),
+            best_temperature(p[at], labels[at], counts),
+            best_threshold(p[at, 1], labels[at] == 1, counts),
+            deviation.factor, deviation.noise, deviation.reach(0.9), deviation.quantile(0.05),
+            Neighbours.fit(rows[:50], rows[at], counts, 3, 0, 0).limit,
+        ]  # fmt: skip
+
+    expected = found(np.ones(len(copies)), copies)
+    np.testing.assert_allclose(found(counts, slice(None)), expected, rtol=1e-4)
+    alone = np.isclose(found(np.ones(300), slice(None)), expected, rtol=1e-4)
+    assert alone.sum() <= 2  # the factor is of a few, and the farthest row the same
+
+
+def test_large_weights_promise_no_more_than_the_rows_can_tell() -> None:
+    draw = draws(0)
+    errors, weights = draw.normal(size=60), draw.integers(1_000, 9_000, 60).astype(float)
+    found = Deviation.fit(errors, np.zeros(60), as_counts(weights, 60))
+    np.testing.assert_allclose(found.noise, np.average(errors**2, weights=weights))
+    assert len(found.scores) == 60
+    with pytest.raises(ParameterError, match="the model has measured 60"):
+        found.reach(0.99)
+
+
+@pytest.mark.parametrize("kind", [TableClassifier, TableRegressor])
+def test_weights_of_held_out_rows_count(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a model of the same network, calibrated on the same rows with and without weights."""
+    draw = draws(3)
+    X = draw.normal(size=(400, 2))
+    noise = draw.normal(size=400) * np.where(X[:, 1] > 0, 2.0, 0.1)
+    y = X[:, 0] + noise > 0 if kind is TableClassifier else X[:, 0] + noise
+    weights = np.where(X[:, 1] > 0, 1.0, 2.0) * 0.7
+    first, second = [], []
+    for seen in (first, second):
+        model = kind(**FAST, random_state=0).fit(X, y, weights).model_
+        seen += [model.network.predict(model.trust.neighbours.points), model.trust]
+        monkeypatch.setattr(table_learning, "as_counts", lambda _, rows: np.ones(rows))
+    np.testing.assert_array_equal(first[0], second[0])
+    if kind is TableClassifier:
+        assert first[1].temperature < second[1].temperature
+    else:
+        assert first[1].deviation.noise < second[1].deviation.noise
+
+
 # Flags
 
 
@@ -205,7 +266,7 @@ def test_far_rows_are_flagged_at_the_stated_rate() -> None:
         draw = draws(seed)
         X, codes = draw.normal(size=(1500, 4)), draw.integers(0, 5, (1500, 1))
         rows = np.hstack([X, codes]).astype(np.float32)
-        near = Neighbours.fit(rows[:800], rows[800:1100], 4, 1, seed)
+        near = Neighbours.fit(rows[:800], rows[800:1100], np.ones(300), 4, 1, seed)
         distances = near.distances(*features(rows[1100:]))
         rates.append(np.mean(distances > near.limit))
         assert (near.distances(*features(rows[:1] + 100)) > near.limit).all()
@@ -220,7 +281,7 @@ def test_distances_are_those_of_the_nearest_row() -> None:
     draw = draws(0)
     mixed = np.hstack([draw.normal(size=(300, 3)), draw.integers(0, 3, (300, 2))])
     known = mixed.astype(np.float32)
-    near = Neighbours.fit(known, known[:0], 3, 2, 0)
+    near = Neighbours.fit(known, known[:0], np.empty(0), 3, 2, 0)
     assert near.limit == math.inf
     rows = known[:50] + np.float32(0.25) * (np.arange(5) < 3)
     held = [x[:, :3] / np.sqrt(1 + (x[:, :3].astype(float) / 3) ** 2) for x in (rows, known)]

@@ -35,6 +35,7 @@ from chainrule.estimators.table_trust import (
     Deviation,
     Neighbours,
     Trust,
+    as_counts,
     best_temperature,
     best_threshold,
     tempered,
@@ -525,7 +526,8 @@ def _trust(
     seed: int,
 ) -> Trust:
     sizes = (encoder.n_numbers, len(encoder.levels))
-    near = Neighbours.fit(data.X, data.held, *sizes, seed)
+    counts = as_counts(data.held_weights, len(data.held))
+    near = Neighbours.fit(data.X, data.held, counts, *sizes, seed)
     if not len(data.held):
         number = isinstance(target, NumberTarget)
         empty = np.empty(0)
@@ -535,15 +537,14 @@ def _trust(
     if isinstance(target, NumberTarget):
         errors = target.encode(data.held_target)[:, 0] - outputs.mean(axis=0)[:, 0]
         spread = variances(outputs, data.held, passes_of(network))
-        return Trust(1.0, 0.5, Deviation.fit(errors, spread), near)
+        return Trust(1.0, 0.5, Deviation.fit(errors, spread, counts), near)
     p = outputs.mean(axis=0)
-    temperature = best_temperature(p, data.held_target) if settings.calibrate else 1.0
+    temperature = best_temperature(p, data.held_target, counts) if settings.calibrate else 1.0
     found = Trust(temperature, 0.5, None, near)
     if p.shape[1] != 2 or not 0 < data.held_target.sum() < len(data.held_target):
         return found
-    return replace(
-        found, threshold=best_threshold(tempered(p, temperature)[:, 1], data.held_target == 1)
-    )
+    scores, positive = tempered(p, temperature)[:, 1], data.held_target == 1
+    return replace(found, threshold=best_threshold(scores, positive, counts))
 
 
 def facts_of(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DataError, FileFormatError, ParameterError
+from chainrule.estimators.table_repeats import Weighing
 from chainrule.nn.tabular import SMOOTH_LIMIT
 from chainrule.shapes import FLOAT32, FLOAT64, Array
 
@@ -25,6 +26,41 @@ _GOLDEN = 0.6180339887498949  # (sqrt(5) - 1) / 2
 _TINY = 1e-12
 _SPREAD_FACTORS = np.array([0.0, *np.geomspace(0.1, 30.0, 24)])
 _FITTING_ROWS = 10  # that the two numbers of a deviation need
+_MOST_LAID_OUT = 65_536  # numbers of which a share is told
+
+
+# Weights
+
+
+def as_counts(weights: Array | None, rows: int) -> Array:
+    """How many rows each row is, (n,) float64.
+
+    Weights count rows where training has each as often as it weighs; else a row of the mean weight
+    is one, so that large weights promise no more than the rows can tell.
+
+    >>> as_counts(np.array([1.0, 3.0]), 2).tolist(), as_counts(np.array([2e3, 6e3]), 2).tolist()
+    ([1.0, 3.0], [0.5, 1.5])
+    """
+    if weights is None:
+        return np.ones(rows)
+    counting = Weighing().with_rows(weights).is_counting
+    return weights if counting else weights / weights.mean()
+
+
+def laid_out(values: Array, counts: Array) -> Array:
+    """Rising values, each as often as it counts: every so many rows the value that is there.
+
+    Systematic resampling (Kitagawa 1996, Monte Carlo filter and smoother, appendix).
+
+    >>> laid_out(np.array([5.0, 4.0]), np.array([1.0, 3.0])).tolist()
+    [4.0, 4.0, 4.0, 5.0]
+    """
+    order = np.argsort(values, kind="stable")
+    ends = np.cumsum(counts[order])
+    n = min(round(float(counts.sum())), _MOST_LAID_OUT)
+    places = np.searchsorted(ends, (np.arange(n) + 0.5) * (ends[-1:] / max(n, 1)))
+    found: Array = values[order][places]
+    return found
 
 
 # Probabilities
@@ -44,27 +80,28 @@ def tempered(probabilities: Array, temperature: float) -> Array:
     return result
 
 
-def log_loss(probabilities: Array, labels: Array) -> float:
+def log_loss(probabilities: Array, labels: Array, counts: Array | None = None) -> float:
     """The mean of -log p of the right class."""
     right = probabilities[np.arange(len(labels)), labels]
-    return float(-np.mean(np.log(np.maximum(right, _TINY))))
+    return float(-np.average(np.log(np.maximum(right, _TINY)), weights=counts))
 
 
-def best_temperature(probabilities: Array, labels: Array) -> float:
+def best_temperature(probabilities: Array, labels: Array, counts: Array | None = None) -> float:
     """The temperature of least log loss (Guo et al. 2017, On calibration of modern networks).
 
     Found by golden section on its logarithm. Of n rows each counts as 1 / (n + 2) wrong, so that
-    rows which are all right do not make a model certain (Platt 1999, section 2.2).
+    rows which are all right do not make a model certain (Platt 1999, section 2.2). A row that
+    counts 3 is three rows.
     """
     low, high = math.log(_COLDEST), math.log(_HOTTEST)
     n, classes = probabilities.shape
-    doubt = 1 / (n + 2)
+    doubt = 1 / ((n if counts is None else counts.sum()) + 2)
 
     def loss(at: float) -> float:
         found = tempered(probabilities, math.exp(at))
-        even = -float(np.log(np.maximum(found, _TINY)).mean())
+        even = -np.average(np.log(np.maximum(found, _TINY)).mean(axis=1), weights=counts)
         share = doubt * classes / (classes - 1)
-        return float((1 - share) * log_loss(found, labels) + share * even)
+        return float((1 - share) * log_loss(found, labels, counts) + share * even)
 
     while high - low > 1e-4:
         left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
@@ -84,7 +121,7 @@ def calibration_error(probabilities: Array, labels: Array, bins: int = 15) -> fl
     return float(np.abs(gaps).sum() / len(labels))
 
 
-def best_threshold(scores: Array, positive: Array) -> float:
+def best_threshold(scores: Array, positive: Array, counts: Array | None = None) -> float:
     """The threshold on a score with the greatest F1: 2 hits / (2 hits + misses + false alarms).
 
     Halfway between the score that is the last to count and the next one.
@@ -93,8 +130,9 @@ def best_threshold(scores: Array, positive: Array) -> float:
     0.25
     """
     order = np.argsort(-scores, kind="stable")
-    ordered, hits = scores[order], np.cumsum(positive[order])
-    f1 = 2 * hits / (np.arange(1, len(scores) + 1) + max(int(positive.sum()), 1))
+    each = np.ones(len(scores)) if counts is None else counts[order]
+    ordered, hits = scores[order], np.cumsum(each * positive[order])
+    f1 = 2 * hits / (np.cumsum(each) + (hits[-1] or 1.0))
     ends = np.append(ordered[:-1] > ordered[1:], True)  # equal scores count together
     best = int(np.argmax(np.where(ends, f1, -1.0)))
     below = ordered[best + 1] if best + 1 < len(ordered) else 0.0
@@ -136,7 +174,7 @@ class Deviation:
     scores: Array
 
     @classmethod
-    def fit(cls, errors: Array, variances: Array) -> Deviation:
+    def fit(cls, errors: Array, variances: Array, counts: Array | None = None) -> Deviation:
         """The normal deviation under which the held-out errors (n,) are likeliest.
 
         Parameters
@@ -145,16 +183,19 @@ class Deviation:
             Targets less predictions.
         variances : (n,) array
             Between members.
+        counts : (n,) array, optional
+            How many rows each is.
         """
-        if len(errors) < _FITTING_ROWS:
+        counts = np.ones(len(errors)) if counts is None else counts
+        if counts.sum() < _FITTING_ROWS:
             return cls(1.0, 1.0, np.empty(0))
         squares = errors.astype(FLOAT64) ** 2
-        floor = max(float(squares.mean()) * 1e-4, _TINY)
-        fits = [(_cost(squares, f, variances, floor), f) for f in _SPREAD_FACTORS]
+        floor = max(float(np.average(squares, weights=counts)) * 1e-4, _TINY)
+        fits = [(_cost(squares, f, variances, floor, counts), f) for f in _SPREAD_FACTORS]
         factor = float(min(fits)[1])
-        noise = _noise(squares, factor * variances, floor)
+        noise = _noise(squares, factor * variances, floor, counts)
         scale = np.sqrt(factor * variances + noise)
-        return cls(factor, noise, np.sort(errors / scale))
+        return cls(factor, noise, laid_out(errors / scale, counts))
 
     def of(self, variances: Array) -> Array:
         """The deviation where members vary so much."""
@@ -203,19 +244,19 @@ def _conformal(scores: Array, share: float, what: str) -> float:
     return float(scores[place - 1])
 
 
-def _noise(squares: Array, explained: Array, floor: float) -> float:
+def _noise(squares: Array, explained: Array, floor: float, counts: Array) -> float:
     """The constant variance beside ``explained`` that makes errors likeliest: fixed-point steps."""
-    noise = max(float(np.mean(squares - explained)), floor)
+    noise = max(float(np.average(squares - explained, weights=counts)), floor)
     for _ in range(50):
-        weight = 1 / (explained + noise) ** 2
+        weight = counts / (explained + noise) ** 2
         noise = max(float(np.sum(weight * (squares - explained)) / np.sum(weight)), floor)
     return noise
 
 
-def _cost(squares: Array, factor: float, variances: Array, floor: float) -> float:
+def _cost(squares: Array, factor: float, variances: Array, floor: float, counts: Array) -> float:
     """Twice the negative log likelihood of a normal with mean 0."""
-    total = factor * variances + _noise(squares, factor * variances, floor)
-    return float(np.mean(np.log(total) + squares / total))
+    total = factor * variances + _noise(squares, factor * variances, floor, counts)
+    return float(np.average(np.log(total) + squares / total, weights=counts))
 
 
 # Distance
@@ -240,15 +281,27 @@ class Neighbours:
     limit: float
 
     @classmethod
-    def fit(cls, X: Array, held_out: Array, numbers: int, categories: int, seed: int) -> Neighbours:
-        """From training rows; FAR_SHARE of rows like the held-out ones are beyond the limit."""
+    def fit(
+        cls,
+        X: Array,
+        held_out: Array,
+        counts: Array,
+        numbers: int,
+        categories: int,
+        seed: int,
+    ) -> Neighbours:
+        """From training rows; FAR_SHARE of rows like the held-out ones are beyond the limit.
+
+        Each of these counts as so many rows.
+        """
         draw = np.random.Generator(np.random.Philox(seed)).permutation(len(X))[:NEIGHBOURS]
         points, codes = features_of(X[np.sort(draw)], numbers, categories)
         found = cls(points, codes, math.inf)
-        place = math.ceil((len(held_out) + 1) * (1 - FAR_SHARE))
-        if place > len(held_out):
+        distances = found.distances(*features_of(held_out, numbers, categories))
+        distances = laid_out(distances, counts)
+        place = math.ceil((len(distances) + 1) * (1 - FAR_SHARE))
+        if place > len(distances):
             return found
-        distances = np.sort(found.distances(*features_of(held_out, numbers, categories)))
         return cls(points, codes, float(distances[place - 1]))
 
     def distances(self, points: Array, codes: Array) -> Array:
