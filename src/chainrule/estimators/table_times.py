@@ -33,7 +33,7 @@ class Moments:
     --------
     >>> found = Moments()
     >>> found.add(ordered(np.array([3.0, -1.0, 3.0, 2.0])))
-    >>> found.counts.tolist(), found.latest(0.5) == ordered(np.array([3.0]))[0]
+    >>> found.counts.tolist(), bool(found.latest(0.5) == ordered(np.array([3.0]))[0])
     ([1, 1, 2], True)
     """
 
