@@ -177,7 +177,7 @@ def test_a_full_disk_leaves_the_old_model(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("chainrule.persist.atomic.os.fsync", full)
-    assert "no space left on device" in refused_after_output(run, *train)
+    assert f"no space left on device: {out}" in refused_after_output(run, *train)
     assert out.read_bytes() == before
     assert {path.name for path in tmp_path.iterdir()} == {"flowers.csv", "m.chainrule"}
 

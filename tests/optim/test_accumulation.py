@@ -11,6 +11,7 @@ from chainrule.errors import ParameterError
 from chainrule.nn import Activation, Linear, Network
 from chainrule.optim import SGD, Adam, AdamW, Optimizer, RMSProp, schedules
 from chainrule.shapes import Array
+from chainrule.training import DivergenceWarning, EarlyStopping
 
 generator = np.random.default_rng(0)
 X = generator.standard_normal((96, 3))
@@ -103,3 +104,25 @@ def test_steps_of_two_epochs_may_make_an_update_together() -> None:
 def test_an_epoch_without_an_update_tells_no_norm(engine: str) -> None:
     history = trained(engine, 48, 3)[1]  # two batches an epoch: updates in epochs 2, 3 and 5
     assert np.isnan(history["gradient_norm"]).tolist() == [True, False, False, True, False]
+
+
+@pytest.mark.parametrize("engine", ["reference", "native"])
+@pytest.mark.parametrize(("patience", "epochs"), [(1, 1), (2, 5)])
+def test_early_stopping_by_a_norm_that_is_not_told(engine: str, patience: int, epochs: int) -> None:
+    """An epoch without an update is no improvement, and no divergence, which would be warned of."""
+    model, history = trained(
+        engine, 48, 3, early_stopping=EarlyStopping(patience, monitor="gradient_norm")
+    )
+    assert history.epochs == epochs and np.isnan(history["gradient_norm"][0])
+    assert history.best_epoch in (None, *np.flatnonzero(~np.isnan(history["gradient_norm"])))
+    assert (history.best_epoch is None) == (epochs == 1)
+    assert np.isfinite(model.predict(X)).all()
+
+
+def test_members_that_diverge_are_told_whatever_is_watched() -> None:
+    model = Network([Linear(3, 8), Activation("relu"), Linear(8, 1)], seed=0)
+    with pytest.warns(DivergenceWarning):
+        model.fit(
+            X, Y, optimizer=SGD(1e30), epochs=5, batch_size=48, seed=0, progress=False,
+            early_stopping=EarlyStopping(2, monitor="gradient_norm"),
+        )  # fmt: skip

@@ -61,8 +61,10 @@ def atomic_write(path: str | os.PathLike[str], content: Content) -> None:
     try:
         _write_to_disk(temporary, content, mode)
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = os.fspath(path)  # a full disk does not say what it was to hold
         raise
     _sync_folder(target.parent)
 

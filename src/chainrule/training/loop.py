@@ -346,6 +346,8 @@ class Training:
         ran_all = "all epochs were done" if self.plan.epochs else "no epochs were asked for"
         self.history.stopped = self.stop_reason or ran_all
         lost = np.logical_and(np.isinf(self.latest), self.epoch >= 0)
+        if self.history.monitor == "gradient_norm":  # which an epoch without an update has not
+            lost &= ~finite_members(self.snapshot.leaves, self.members)
         if lost.any() and self.divergence is None:
             self.divergence = (
                 f"{lost.sum()} of {len(lost)} members diverged; they have their best parameters"
