@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from chainrule.data import as_frame, csv_blocks, encoding, write_csv
 from chainrule.data.encoding import TableEncoder
 from chainrule.data.factored import joined
 from chainrule.data.frames import Frame
+from chainrule.data.scaling import SCALINGS
 from chainrule.data.schema import infer_schema
 from chainrule.data.streams import open_stream
 from chainrule.errors import DataError, ParameterError, UnknownNameError
@@ -214,6 +216,67 @@ def test_the_encoder_of_a_sample_that_has_seen_all_rows_is_that_of_all_rows(
             seen.add(field)
     assert seen == exact
     assert sample.encoders != found.encoders
+
+
+def misleading(folder: Path) -> None:
+    """Sorted, with a few values that are huge, and dates."""
+    draw = np.random.default_rng(2)
+    x = np.sort(draw.normal(1e6, 1, ROWS))
+    rare = np.where(np.arange(ROWS) % 97 == 5, 1e12, draw.random(ROWS))
+    day = np.datetime64("1990-01-01") + np.arange(ROWS) ** 2 // 30
+    table = {"x": x, "rare": rare, "day": day.astype(str), "label": np.where(x > 1e6, "a", "b")}
+    for part in range(3):
+        rows = slice(200 * part, 200 * part + 200)
+        write_csv(folder / f"{part}.csv", {name: each[rows] for name, each in table.items()})
+
+
+def scaled_as_in_memory(folder: Path) -> TableEncoder:
+    """The encoder of a table in blocks, if its scaling is that of all its training rows."""
+    survey = surveyed(folder)
+    request = Request({**SMALL, "scaling": "standard"}, 1)
+    found = learn_stream(survey, "classification", request).encoder
+    rows = joined([frame for _, frame in survey.training_frames()]).without("label")
+    assert len(survey.sample) == 20 < len(rows) == survey.learned_from
+    wanted = TableEncoder.fit(found.schema, rows, "standard").state
+    np.testing.assert_allclose(found.state["center"], wanted["center"], rtol=1e-12)
+    np.testing.assert_allclose(found.state["scale"], wanted["scale"], rtol=1e-9)
+    return found
+
+
+def test_standard_scaling_is_that_of_all_rows_where_a_sample_misleads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_survey, "SAMPLE_ROWS", 20)
+    misleading(tmp_path)
+    found = scaled_as_in_memory(tmp_path)
+    monkeypatch.setattr(csv_blocks, "PIECE_BYTES", 700)
+    for name, array in scaled_as_in_memory(tmp_path).state.items():
+        assert array.tobytes() == found.state[name].tobytes(), "depends on the blocks"
+    of_a_sample = replace(SCALINGS["standard"], relearn=None)
+    monkeypatch.setitem(SCALINGS, "standard", of_a_sample)
+    with pytest.raises(AssertionError):
+        scaled_as_in_memory(tmp_path)
+
+
+def test_processes_that_share_the_rows_scale_by_all_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = as_frame(columns()).without("label")
+    sample = TableEncoder.fit(infer_schema(rows), rows.rows(slice(0, 60)), "standard")
+    said: list[Any] = []
+
+    def alone(value: Any) -> list[Any]:
+        said.append(json.loads(json.dumps(value)))
+        return said[-1:]
+
+    monkeypatch.setattr(encoding, "gathered", alone)
+    half = sample.refined([rows.rows(slice(250, ROWS))], shared=True)
+    monkeypatch.setattr(encoding, "gathered", lambda value: [value, said.pop(0)])
+    found = sample.refined([rows.rows(slice(0, 250))], shared=True)
+    whole = sample.refined([rows])
+    for name, array in whole.state.items():
+        assert array.tobytes() == found.state[name].tobytes()
+        assert (array != half.state[name]).all() and (array != sample.state[name]).all()
 
 
 def test_processes_that_all_read_every_row_count_it_once(

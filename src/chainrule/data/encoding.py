@@ -26,6 +26,7 @@ from chainrule.data.factored import Factored
 from chainrule.data.frames import Column, Frame
 from chainrule.data.scaling import State, scaling_of
 from chainrule.data.schema import Schema
+from chainrule.data.totals import Totals
 from chainrule.engines.processes import gathered
 from chainrule.errors import DataError, FileFormatError
 from chainrule.nn import serialization
@@ -105,8 +106,9 @@ class TableEncoder:
     def refined(self, frames: Iterable[Frame], *, shared: bool = False) -> TableEncoder:
         """The encoder when it has learned from all training rows, of which it knows a sample.
 
-        Categories, by how often they occur, ranges, and whether values are missing are those of
-        all rows; medians and the scaling stay those of the sample.
+        Categories, by how often they occur, ranges, whether values are missing, and means and
+        deviations of standard scaling are those of all rows; what stands for a missing value and
+        the other scalings stay those of the sample.
 
         Parameters
         ----------
@@ -117,6 +119,8 @@ class TableEncoder:
         """
         found = list(self.encoders)
         counts = {e.name: _Counts() for e in found if isinstance(e, CategoryEncoder)}
+        relearn = scaling_of(self.scaling).relearn if self.state else None
+        totals = Totals(self.state["center"]) if relearn else None
         for frame in frames:
             for place, each in enumerate(found):
                 column = frame[each.name]
@@ -124,15 +128,30 @@ class TableEncoder:
                 found[place] = each.widened(used)
                 if each.name in counts:
                     counts[each.name].add(column)
+            if totals is not None:
+                totals.add(len(frame), self._counted_numbers(frame))
         if shared:
             found = _together(found, counts)
+            if totals is not None:
+                totals.replaced(gathered(totals.packed()))
         encoders = [
             CategoryEncoder.of_counts(e.name, *counts[e.name].sorted(), e.indicator)
             if isinstance(e, CategoryEncoder)
             else e
             for e in found
         ]
-        return replace(self, encoders=tuple(encoders))
+        state = relearn(totals, self.state) if relearn and totals else self.state
+        return replace(self, encoders=tuple(encoders), state=state)
+
+    def _counted_numbers(self, frame: Frame) -> list[tuple[Array, Array | None]]:
+        """Of each column that is scaled its values before that, and how often each occurs."""
+        found: list[tuple[Array, Array | None]] = []
+        for each in self.encoders:
+            if each.names[0]:
+                column = frame[each.name]
+                used, times = column.used() if isinstance(column, Factored) else (column, None)
+                found += [(values, times) for values in each.encode(used).numbers.T]
+        return found
 
     def encode(self, frame: Frame) -> Encoded:
         """The rows of a table that has the columns, in any order, and perhaps others.

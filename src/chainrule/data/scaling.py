@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
+from chainrule.data.totals import Totals
 from chainrule.errors import unknown_name
 from chainrule.shapes import Array
 
@@ -24,6 +25,12 @@ def _varying(spread: Array, X: Array) -> Array:
 
 def _standard(X: Array) -> State:
     return {"center": X.mean(axis=0), "scale": _varying(X.std(axis=0), X)}
+
+
+def _standard_of_all(totals: Totals, sample: State) -> State:
+    deviations = totals.deviations
+    scale = np.where(deviations > 0, deviations, sample["scale"])
+    return {"center": totals.means, "scale": scale}
 
 
 def _robust(X: Array) -> State:
@@ -93,15 +100,19 @@ class Scaling:
         Takes the training rows (n, d) float64, finite; gives arrays by name.
     apply : callable
         Takes rows and those arrays; gives as many columns.
+    relearn : callable, optional
+        Takes the totals of all training rows and what was learned of some of them; gives what is
+        learned of all. Without it a scaling stays that of those some.
     """
 
     learn: Callable[[Array], State]
     apply: Callable[[Array, State], Array]
+    relearn: Callable[[Totals, State], State] | None = None
 
 
 SCALINGS: Final = {
     "robust": Scaling(_robust, _rescaled),
-    "standard": Scaling(_standard, _rescaled),
+    "standard": Scaling(_standard, _rescaled, _standard_of_all),
     "quantile": Scaling(_quantile, _normal_scores),
     "pca": Scaling(_principal, _projected),
     "whiten": Scaling(_white, _projected),
