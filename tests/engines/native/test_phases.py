@@ -180,3 +180,22 @@ def test_what_is_light_does_not_end_a_phase() -> None:
     (phase, *later) = found(graph, 1)
     assert ALONE in phase.axes or later
     assert sum(axis == 0 for axis in phase.axes) == 2
+
+
+def test_the_search_is_linear_in_the_number_of_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    way, asked = phases._Open.way, []
+
+    def counted(self: Any, choice: Any) -> Any:
+        asked.append(choice)
+        return way(self, choice)
+
+    monkeypatch.setattr(phases._Open, "way", counted)
+    counts = []
+    for layers in (150, 300):
+        x = cr.input((cr.ROWS, 8))
+        for _ in range(layers):
+            x = cr.tanh(x @ cr.input((8, 8)))
+        asked.clear()
+        found(close([x]), 4096)
+        counts.append(len(asked))
+    assert counts[1] <= 2.5 * counts[0]

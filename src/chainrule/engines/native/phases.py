@@ -42,6 +42,7 @@ from chainrule.shapes import Extent
 WAIT = 1_000_000
 PARTS = 2  # that phases are chosen for; any number of threads may go through them
 LIGHT = 20_000  # operations of a group that one part may do alone
+LONGEST = 64  # groups of a phase: the time to find phases is then linear in the number of groups
 
 
 @dataclass(frozen=True)
@@ -249,7 +250,7 @@ def phases(groups: Sequence[Group], last: int, setting: Setting) -> list[Phase]:
         cost, rest = best[-1]
         cheapest = choices[first].load + cost, [choices[first].alone, *rest]
         end = last + 1 if first <= last else len(groups)
-        for stop, opened in _grown(choices[first:end], setting):
+        for stop, opened in _grown(choices[first : min(end, first + LONGEST)], setting):
             cost, rest = best[len(groups) - first - stop]
             if opened.cost + cost < cheapest[0]:
                 cheapest = opened.cost + cost, [*opened.closed(), *rest]
