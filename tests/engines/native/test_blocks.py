@@ -18,7 +18,8 @@ from chainrule.engines.native.parallel import Header
 from chainrule.engines.native.threads import team
 from chainrule.errors import DataError
 from chainrule.graph.graph import close
-from chainrule.nn import Activation, BatchNorm, Embedding, Flatten, Linear, Network
+from chainrule.nn import Activation, BatchNorm, Embedding, Flatten, Function, Linear, Network
+from chainrule.ops import functions
 from chainrule.shapes import ROWS, Array
 from chainrule.training.evaluation import BLOCK_ROWS
 
@@ -268,3 +269,31 @@ def test_estimators_give_the_bits_of_a_few_rows(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(model, "_prediction_engine", "native")  # of a training that took longer
     few = [model.predict(X[low : low + 999]) for low in range(0, len(X), 999)]
     np.testing.assert_array_equal(model.predict(X), np.concatenate(few))
+
+
+def test_no_rows_have_no_blocks() -> None:
+    X = ops.input((ROWS, 3), "float32")
+    run = NativeEngine().compile(close([ops.tanh(X)]))
+    assert run.by_blocks([np.ones((0, 3), np.float32)], False) is None
+
+
+MIXING = {
+    "mean": lambda x: x - ops.mean(x, axis=0),
+    "softmax": lambda x: ops.softmax(x, axis=0),
+    "scan": lambda x: ops.cumulative_sum(x, axis=0),
+    "flip": lambda x: ops.flip(x, axis=0),
+    "sort": lambda x: x + ops.argsort(x, axis=0),
+    "gram": lambda x: x @ (ops.matrix_transpose(x) @ x),
+    "count": lambda x: x / functions.count(x, 0),
+    "take": lambda x: x + ops.take(x, ops.argmax(x, axis=1), axis=0),
+}
+
+
+@pytest.mark.parametrize("mix", MIXING.values(), ids=MIXING)
+def test_rows_that_depend_on_each_other_are_not_divided(mix: Any) -> None:
+    X = ops.input((ROWS, 3))
+    assert not blocks.goes_by_blocks(close([mix(X)]))
+    model = Network([Linear(4, 3), Function(mix), Linear(3, 1)], seed=0, dtype="float64")
+    rows = np.random.default_rng(0).random((2 * BLOCK_ROWS, 4))
+    ours, theirs = (model.predict(rows, engine=name) for name in ("native", "reference"))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)

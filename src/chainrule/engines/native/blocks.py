@@ -25,6 +25,9 @@ from chainrule.engines.native.target import Target
 from chainrule.engines.native.threads import alone, team
 from chainrule.graph.cost import operations
 from chainrule.graph.graph import Graph
+from chainrule.graph.node import Node
+from chainrule.graph.op import Kind
+from chainrule.ops.build import ROW_COUNT
 from chainrule.shapes import ROWS, Array, TensorType
 
 MOST_ROWS = 768  # of a block: more leave the caches, fewer do not pay for laying weights out
@@ -33,10 +36,44 @@ PATIENCE = 10**10  # operations of a thread until signals are looked at: a tenth
 
 
 def goes_by_blocks(graph: Graph) -> bool:
-    """Whether the rows of all that a graph takes and gives are the first axis."""
-    shapes = [node.shape for node in (*graph.inputs, *graph.outputs)]
-    divided = all(ROWS not in shape[1:] for shape in shapes)
-    return divided and all(node.shape[:1] == (ROWS,) for node in graph.outputs)
+    """Whether rows are the first axis of all outputs, and none has a part in another's values.
+
+    >>> from chainrule import ops
+    >>> from chainrule.graph.graph import close
+    >>> x = ops.input((ROWS, 3))
+    >>> goes_by_blocks(close([ops.softmax(x, axis=1)])), goes_by_blocks(close([ops.softmax(x, 0)]))
+    (True, False)
+    """
+    own = all(node.shape[:1] == (ROWS,) for node in graph.outputs)
+    return own and all(map(_keeps_rows_apart, graph.nodes))
+
+
+def _keeps_rows_apart(node: Node) -> bool:
+    """Whether a node computes each row from the same row of its operands, wherever they have rows.
+
+    Random bits depend on the place in the array.
+    """
+    given = [x for x in node.operands if ROWS in x.shape]
+    if not given:
+        return node.op is not ROW_COUNT and (node.op.kind is Kind.LEAF or ROWS not in node.shape)
+    if any(x.shape.index(ROWS) for x in given) or node.shape[:1] != (ROWS,):
+        return False
+    rule = _APART.get(node.op.name, _passes_rows_by)
+    return rule(node)
+
+
+def _passes_rows_by(node: Node) -> bool:
+    """Whether an operation along axes leaves the first one alone."""
+    found = node.attributes
+    return 0 not in (*found.get("axes", ()), found.get("axis"))
+
+
+# what the general rule does not say
+_APART: dict[str, Callable[[Node], bool]] = {
+    "permute_dims": lambda node: True,  # rows are the first axis before and after it
+    "take": lambda node: ROWS not in node.operands[0].shape or _passes_rows_by(node),
+    "scatter_add": lambda node: False,
+}
 
 
 def rows_of_a_block(rows: int) -> int:

@@ -198,9 +198,9 @@ class CompiledGraph:
         """
         from chainrule.engines.native.blocks import RowBlocks, goes_by_blocks
 
-        if not goes_by_blocks(self.graph):
+        rows = rows_of(self._types, arrays)
+        if not rows or not goes_by_blocks(self.graph):
             return None
-        rows = rows_of(self._types, arrays) or 0
         if self._blocks is None:
             self._blocks = RowBlocks(
                 self.graph, self.layout, self._code, self._constants, self.target, self.heap

@@ -3,7 +3,7 @@
 The table holds addresses: of the inputs, the larger constants, the outputs, the two parts of the
 arena, scratch memory for products, its size for one thread, the control block of the threads, and
 memory for panels that these have in common.
-Groups that threads share are functions of their own. The first status word becomes 1 if a computed
+What threads share, a group or a phase of several, is a function of its own. The first status word becomes 1 if a computed
 index was outside its axis.
 
 The step of a program writes its carried values where those lie that they follow: the address of an
