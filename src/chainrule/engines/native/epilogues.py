@@ -234,8 +234,8 @@ class _ProductWriter:
     def _part(self) -> tuple[ProductSpec, tuple[Bounds, Bounds]]:
         """The product, and the rows and panels that are this thread's."""
         scope, share = self.scope, self.scope.share
-        if share is not None and share.bounds is not None:
-            return product_spec(self.group, scope.rows), (share.bounds, None)
+        if share is not None and share.own is not None:
+            return product_spec(self.group, scope.rows), (share.own.bounds, None)
         if share is not None:
             parts = parts_of(self.group, self.emit.target, scope.rows, share.rows)
             if parts is not None:

@@ -2,9 +2,8 @@
 
 The table holds addresses: of the inputs, the larger constants, the outputs, the two parts of the
 arena, scratch memory for products, its size for one thread, the control block of the threads, and
-memory for panels that these have in common.
-What threads share, a group or a phase of several, is a function of its own. The first status word becomes 1 if a computed
-index was outside its axis.
+memory for panels that these have in common. What threads share, a group or a phase of several, is a
+function of its own. The first status word becomes 1 if a computed index was outside its axis.
 
 The step of a program writes its carried values where those lie that they follow: the address of an
 output is that of its input. If its loss is not finite it ends there and then; the third status word
@@ -295,10 +294,10 @@ class _Writer:
             self._write_group(scope, group)
             return
         share, given = scope.share, [*GIVEN]
-        if share and share.bounds:
-            given += [f"i64 {bound}" for bound in share.bounds]
-            share = replace(share, bounds=OWN)
-        pattern = self._pattern([group], share and share.axis)
+        if share and share.own:
+            given += [f"i64 {bound}" for bound in share.own.bounds]
+            share = replace(share, own=share.own._replace(bounds=OWN))
+        pattern = self._pattern([group], share and share.own)
         bases = pattern.arrays(self.known)
         name = self.names.get((pattern.key, False))
         if name is None:

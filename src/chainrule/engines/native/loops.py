@@ -79,8 +79,8 @@ class LoopWriter:
         lanes = lanes_of(self.group, self.accesses, last, self.emit)
         parts = pieces(self.emit, last.extent, lanes)
         self.cut_last = shared is not None and is_last(self.group.space, shared)
-        if share and share.bounds and self.cut_last:
-            parts = [own_part(self.emit, piece, share.bounds) for piece in parts]
+        if share and share.own and self.cut_last:
+            parts = [own_part(self.emit, piece, share.own.bounds) for piece in parts]
         if not self.reductions:
             self._outermost(outer, lambda indices: self._along_last(outer, indices, last, parts))
         elif last.reduced:
@@ -96,11 +96,13 @@ class LoopWriter:
 
     def _outermost(self, axes: Sequence[Axis], body: Callable[[list[str]], None]) -> None:
         """Loops over ``axes``, as far as they are this thread's."""
-        if self.scope.share is None or self.cut_last:
+        share = self.scope.share
+        if share is None or self.cut_last:
             self._nest(axes, [], body)
             return
-        begin, end = self.scope.share.part(self.emit, axes[0].extent.emit(self.emit))
-        with self.emit.loop(begin, end) as loop:
+        whole = axes[0].extent.emit(self.emit)
+        bounds = share.own.bounds if share.own else share.part(self.emit, whole)
+        with self.emit.loop(*bounds) as loop:
             self._nest(axes[1:], [loop.index], body)
 
     def _nest(

@@ -29,10 +29,10 @@ from chainrule.engines.native.cuts import (
 from chainrule.engines.native.emitter import Emitter
 from chainrule.engines.native.parts import product_spec
 from chainrule.engines.native.schedule import Group, GroupKind
-from chainrule.engines.native.sharing import USUAL_ROWS, Share, grows, shared_from, work
+from chainrule.engines.native.sharing import USUAL_ROWS, Own, Share, grows, shared_from, work
 from chainrule.engines.native.sizes import extent_size
 from chainrule.engines.native.target import Target
-from chainrule.engines.native.tiling import is_blocked
+from chainrule.engines.native.tiling import ceil_div, is_blocked
 from chainrule.graph.node import Node
 from chainrule.records import dataclass
 from chainrule.shapes import Extent
@@ -88,7 +88,7 @@ class Phase:
                 with emit.when(last):
                     write(group, None)
             else:
-                write(group, replace(share, axis=axis, bounds=bounds[group.space[axis]]))
+                write(group, replace(share, own=Own(axis, bounds[group.space[axis]])))
 
 
 @dataclass(frozen=True)
@@ -228,8 +228,10 @@ class _Open:
     def closed(self) -> list[Phase]:
         """The phase as it is now, and what follows it."""
         groups = tuple(choice.group for choice in self.taken)
-        row = sum(choice.row for choice in self.taken)
-        start = -(-PARTS * WAIT // max(1, row)) if any(map(grows, groups)) else 0
+        growing = [choice for choice in self.taken if grows(choice.group)]
+        fixed = sum(choice.load for choice in self.taken if choice not in growing)
+        row = sum(choice.row for choice in growing)
+        start = ceil_div(max(0, PARTS * WAIT - fixed), max(1, row)) if growing else 0
         phase = Phase(groups, start, tuple(self.axes), dict(self.units))
         return [phase, *(choice.alone for choice in self.deferred)]
 

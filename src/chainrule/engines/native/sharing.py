@@ -6,6 +6,8 @@ thread alone would, so that a result does not depend on how many there are.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from chainrule.engines.native.emitter import Emitter
 from chainrule.engines.native.interleaving import PRODUCT, interleaved_operations
 from chainrule.engines.native.schedule import Group, GroupKind
@@ -23,6 +25,13 @@ ROW_COUNT, STATUS, COUNT, SPACE, SPACE_SIZE, COMMON = range(6)
 CONTEXT_WORDS = 6
 
 
+class Own(NamedTuple):
+    """A part of an axis: [begin, end); i64 operands."""
+
+    axis: int
+    bounds: tuple[str, str]
+
+
 @dataclass(frozen=True)
 class Share:
     """One of the parts of a group's work.
@@ -33,22 +42,17 @@ class Share:
         Which part, of how many; i64 operands.
     rows : int
         Of a usual batch.
-    axis : int, optional
-        Along which a group of several that are cut alike is cut.
-    bounds : (str, str), optional
-        What is this part's of it, as [begin, end); i64.
+    own : Own, optional
+        What is this part's of one of several groups that are cut alike.
     """
 
     index: str
     count: str
     rows: int
-    axis: int | None = None
-    bounds: tuple[str, str] | None = None
+    own: Own | None = None
 
     def part(self, emit: Emitter, extent: str, step: int = 1) -> tuple[str, str]:
         """Where this part of [0, extent) begins and ends, in whole steps."""
-        if self.bounds is not None:
-            return self.bounds
         steps = emit.integer("sdiv", emit.integer("add", extent, str(step - 1)), str(step))
         following = emit.integer("add", self.index, "1")
         begin, end = (
@@ -102,8 +106,8 @@ def shared_axis(group: Group, share: Share | None = None) -> int | None:
 
     That is the first one that is not reduced, if it is not the innermost one.
     """
-    if share is not None and share.axis is not None:
-        return share.axis
+    if share is not None and share.own is not None:
+        return share.own.axis
     before_last = [axis for axis, extent in enumerate(group.space) if extent != 1][:-1]
     kept = [axis for axis in before_last if axis not in (group.axes or ())]
     return kept[0] if kept else None
