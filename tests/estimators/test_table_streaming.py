@@ -20,6 +20,12 @@ from chainrule.data.streams import open_stream
 from chainrule.errors import DataError, ParameterError, UnknownNameError
 from chainrule.estimators import TableClassifier, TableRegressor, table_streaming, table_survey
 from chainrule.estimators.table_learning import Request
+from chainrule.estimators.table_settings import (
+    MOST_AS_IN_MEMORY,
+    REGRESSION,
+    settings_for,
+    streamed_settings,
+)
 from chainrule.estimators.table_streaming import is_streamed, learn_stream
 from chainrule.estimators.table_survey import Kept, Survey, drawn
 
@@ -465,3 +471,25 @@ def test_what_needs_all_rows_at_once_is_refused(files: Path, given: dict[str, An
         model.fit(files, "label")
     with pytest.raises(ParameterError, match="y must name a column"):
         TableClassifier().fit(files, columns()["label"])
+
+
+# The settings
+
+
+def test_few_rows_in_a_folder_are_learned_with_the_settings_of_memory(files: Path) -> None:
+    """By their number, wherever none is chosen."""
+    chosen = {"hidden": (8,), "epochs": 1, "patience": 3, "random_state": 0}
+    streamed = TableClassifier(**chosen).fit(files, "label").facts_
+    whole = TableClassifier(**chosen).fit(columns(), "label").facts_
+    assert streamed["settings"] == whole["settings"]
+    assert streamed["rows"] + streamed["held_out"] == ROWS
+    found = whole["settings"]
+    assert (found["members"], found["batch_size"], found["patience"]) == (4, ROWS // 16, 3)
+
+
+def test_many_rows_in_blocks_are_passed_over_less_often() -> None:
+    most = MOST_AS_IN_MEMORY
+    assert streamed_settings(REGRESSION, most) == settings_for(REGRESSION, most)
+    found = streamed_settings(REGRESSION, most + 1, batch_size=99)
+    assert (found.members, found.batch_size, found.epochs) == (1, 99, 16)
+    assert streamed_settings(REGRESSION, 100 * most).epochs == 2

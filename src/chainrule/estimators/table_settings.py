@@ -132,12 +132,13 @@ def settings_for(task: str, rows: int, **chosen: Any) -> TableSettings:
     return replace(found, **{name: value for name, value in chosen.items() if value is not None})
 
 
-STREAMED_SAMPLES, FEWEST_STREAMED, MOST_STREAMED = 3_000_000, 2, 16  # rows of all epochs; epochs
+STREAMED_SAMPLES, FEWEST_STREAMED = 3_000_000, 2  # rows of all epochs together, and epochs
+MOST_AS_IN_MEMORY: Final = STREAMED_SAMPLES // FEWEST_EPOCHS  # rows: an epoch of more costs much
 _STREAMED: Final[dict[str, Any]] = {"members": 1, "batch_size": 1024, "bins": 16, "patience": 4}
 
 
 def streamed_settings(task: str, rows: int, **chosen: Any) -> TableSettings:
-    """The defaults for a table that does not fit into memory: one pass says much, and costs much.
+    """The defaults for a table in blocks: as in memory, unless one pass says much and costs much.
 
     Raises
     ------
@@ -149,7 +150,11 @@ def streamed_settings(task: str, rows: int, **chosen: Any) -> TableSettings:
     >>> found = streamed_settings("regression", 1_000_000)
     >>> found.epochs, found.members
     (3, 1)
+    >>> streamed_settings("regression", 1_000) == settings_for("regression", 1_000)
+    True
     """
-    epochs = max(FEWEST_STREAMED, min(MOST_STREAMED, -(-STREAMED_SAMPLES // max(rows, 1))))
+    if rows <= MOST_AS_IN_MEMORY:
+        return settings_for(task, rows, **chosen)
+    epochs = max(FEWEST_STREAMED, -(-STREAMED_SAMPLES // rows))
     given = {name: value for name, value in chosen.items() if value is not None}
-    return settings_for(task, max(rows, MANY_ROWS), **{**_STREAMED, "epochs": epochs, **given})
+    return settings_for(task, rows, **{**_STREAMED, "epochs": epochs, **given})

@@ -72,7 +72,8 @@ def learn_stream(survey: Survey, task: str, request: Request) -> TableModel:
         If Ctrl-C came before there was anything to keep.
     """
     _require_streamable(request)
-    settings = streamed_settings(task, survey.learned_from, **request.chosen)
+    known = survey.learned_from + len(survey.held_out)
+    settings = streamed_settings(task, known, **request.chosen)
     read, sample = usable_target(survey, task)
     encoder = encoder_of(sample, request, settings.scaling)
     if survey.learned_from > len(sample):
