@@ -57,7 +57,8 @@ def cut_unit(group: Group, axis: int, target: Target, batch: int | None) -> int:
     if not is_last(group.space, axis):
         return 1
     values = [x for node in group.nodes for x in (node, *node.operands)]
-    return max(target.lanes(x.dtype) for x in values)  # a multiple of what the loop will take
+    most = [target.lanes(x.dtype) for x in values if x.dtype.kind != "b"]
+    return max(most, default=1)  # a multiple of what the loop will take
 
 
 def writes(group: Group, axis: int, stored: dict[Node, bool]) -> Iterator[Touch]:
