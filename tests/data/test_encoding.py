@@ -93,7 +93,7 @@ def test_through_json() -> None:
 
 @pytest.mark.parametrize("name", SCALINGS)
 def test_missing_columns_and_nothing_to_learn_from(name: str) -> None:
-    nothing = 'no column is left to learn from \\(a: "m" in every row\\)'
+    nothing = 'no column is left to learn from \\(a: "m" in each of 2 rows\\)'
     with pytest.raises(DataError, match=r"needs the column 'kind'.* is it called 'kinds' here"):
         fitted(scaling=name).encode(as_frame({**TABLE, "kinds": [1] * 4}).without("kind"))
     with pytest.raises(DataError, match=nothing):

@@ -106,7 +106,7 @@ class Schema:
     ----------------------
     size    number    decimal comma
     kind    category  2 values
-    unit    drop      "m" in every row
+    unit    drop      "m" in each of 3 rows
     >>> schema.with_kinds({"kind": "drop"})["kind"].kind
     'drop'
     """
@@ -234,12 +234,12 @@ def infer_schema(frame: Frame) -> Schema:
 
 
 def _inferred(column: Column, decimal_comma: bool) -> ColumnSchema:
-    distinct = column.distinct()
+    distinct, rows = column.distinct(), f"{len(column):,} rows"  # all that were looked at
     if not len(distinct):
-        return ColumnSchema(column.name, "drop", note="no values")
+        return ColumnSchema(column.name, "drop", note=f"no values in {rows}")
     if len(distinct) == 1 and not column.missing.any():
         value = cells.quoted(str(distinct[0]))
-        return ColumnSchema(column.name, "drop", note=f"{value} in every row")
+        return ColumnSchema(column.name, "drop", note=f"{value} in each of {rows}")
     if column.is_text:
         return _of_text(column, distinct.tolist(), decimal_comma)
     return _TYPED[column.values.dtype.kind](column, distinct)
@@ -255,7 +255,8 @@ def _of_moments(column: Column, distinct: Any) -> ColumnSchema:
 
 def _of_numbers(column: Column, distinct: Any) -> ColumnSchema:
     if _names_rows(column, distinct):
-        return ColumnSchema(column.name, "id", note="a different whole number in every row")
+        note = f"a different whole number in each of {len(column):,} rows"
+        return ColumnSchema(column.name, "id", note=note)
     return ColumnSchema(column.name, "number")
 
 
