@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -143,11 +144,34 @@ def test_moments_that_several_processes_count_are_those_of_all(
 
 def test_dates_that_later_rows_explain_are_read_again(tmp_path: Path) -> None:
     """The first file alone would be read as months and days."""
-    write_csv(tmp_path / "0.csv", {"day": ["01/02/2024", "02/01/2024"] * 10, "y": range(20)})
-    write_csv(tmp_path / "1.csv", {"day": ["15/01/2024"] * 20, "y": range(20)})
+    first = {"day": ["01/02/2024", "02/01/2024"] * 10, "n": range(20), "y": range(20)}
+    later = {"day": ["15/01/2024"] * 20, "n": range(20, 40), "y": range(20)}
+    for part, rows in enumerate((first, later)):
+        write_csv(tmp_path / f"{part}.csv", rows)
     found = Survey.of(open_stream(tmp_path), "y", 0, test=0.2, validation=0.0, time="day")
+    assert found.rows == 40
     assert {*found.test["day"].as_texts().tolist()} == {"01/02/2024"}
-    assert {*found.sample["day"].as_texts().tolist()} == {"02/01/2024", "15/01/2024"}
+    tested, learned = [*range(0, 20, 2)], [*range(1, 20, 2), *range(20, 40)]
+    assert [*map(int, found.test["n"].as_texts())] == tested
+    assert [*map(int, found.sample["n"].as_texts())] == learned
+    training = joined([rows for _, rows in found.training_frames()])
+    assert [*map(int, training["n"].as_texts())] == learned
+
+
+def test_what_a_pass_that_stopped_early_has_kept_is_forgotten(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = open_stream(folder)
+    wanted = [(number, len(frame)) for number, frame in stream.frames(None)]
+    assert len(wanted) > 2
+    for most, is_kept in ((2**27, True), (4_000, False)):
+        monkeypatch.setattr(table_survey, "REMEMBERED_BYTES", most)
+        found = table_survey.Remembering(stream)
+        for _ in range(3):
+            assert len([*islice(found.frames(), 2)]) == 2
+            assert [(number, len(frame)) for number, frame in found.frames()] == wanted
+        first, again = ([frame for _, frame in found.frames()] for _ in range(2))
+        assert (first[0] is again[0]) == is_kept
 
 
 def test_times_that_order_nothing_are_refused(folder: Path, tmp_path: Path) -> None:
@@ -248,6 +272,29 @@ def test_folds_by_time_are_those_of_a_table_in_memory(folder: Path, column: str)
         train, held, test = parts(fold)
         assert test == {*wanted.held_out.tolist()}
         assert train | held == {*wanted.train.tolist()} and held
+
+
+def test_folds_of_moments_that_are_not_yet_counted() -> None:
+    """Where no row is held out or tests, folds are the first to ask."""
+    keys = ordered(np.repeat(np.arange(8.0), 5))
+    fresh, counted = Moments(), Moments()
+    for moments in (fresh, counted):
+        moments.add(keys)
+    assert counted.counts.tolist() == [5] * 8
+    assert fresh.folds(4, "year").tolist() == counted.folds(4, "year").tolist()
+    assert fresh.folds(4, "year").tolist() == keys[[10, 20, 30]].tolist()
+    fresh = Moments()
+    fresh.add(keys)
+    assert fresh.latest(0.25, keys[20]) == keys[15]
+
+
+def test_folds_by_time_of_a_table_without_rows_that_test(folder: Path) -> None:
+    found = [*surveyed(folder, test=0.0, validation=0.0, time="year").folds(4)]
+    series = as_column(columns()["year"], "year")
+    for fold, wanted in zip(found, folds(ROWS, 4, 0, times=series), strict=True):
+        train, held, test = parts(fold)
+        assert train == {*wanted.train.tolist()} and test == {*wanted.held_out.tolist()}
+        assert not held
 
 
 def test_more_folds_than_moments_are_refused(folder: Path) -> None:

@@ -64,10 +64,9 @@ class Remembering:
 
     def __init__(self, stream: TableStream) -> None:
         self.source, self.names, self._stream = stream.source, stream.names, stream
+        self._blocks: list[tuple[int, Frame]] | None = None  # once one pass has reached the end
+        self._is_small = True  # as far as is known
         self._rows = _own(stream)
-        self._blocks: list[tuple[int, Frame]] = []
-        self._left: int | None = REMEMBERED_BYTES  # None where blocks have to be read
-        self._complete = False
 
     @property
     def is_part(self) -> bool:
@@ -76,22 +75,22 @@ class Remembering:
 
     def frames(self) -> Iterator[tuple[int, Frame]]:
         """The rows of this process in blocks, each with its first number: all, if it is alone."""
-        if self._complete:
+        if self._blocks is not None:
             yield from self._blocks
             return
+        kept: list[tuple[int, Frame]] = []
+        left = REMEMBERED_BYTES
         for number, frame in self._stream.frames(self._rows):
             block = number, smaller(frame)
             yield block
-            self._keep(*block)
-        self._complete = self._left is not None
-
-    def _keep(self, number: int, frame: Frame) -> None:
-        if self._left is None:
-            return
-        self._left -= sum(map(column_bytes, frame.columns))
-        self._blocks.append((number, frame))
-        if self._left < 0:
-            self._left, self._blocks = None, []
+            if self._is_small:
+                kept.append(block)
+                left -= sum(map(column_bytes, block[1].columns))
+                if left < 0:
+                    self._is_small = False
+                    kept.clear()
+        if self._is_small:
+            self._blocks = kept
 
 
 def _own(stream: TableStream) -> range | None:

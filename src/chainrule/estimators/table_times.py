@@ -88,7 +88,8 @@ class Moments:
         uint64 or None
             None if that is no share: all these rows are of one moment.
         """
-        ends = np.cumsum(self.counts[self._keys < before])
+        sizes = self.counts  # which settles the keys
+        ends = np.cumsum(sizes[self._keys < before])
         if not len(ends):
             return None
         place = int(np.searchsorted(ends, int(ends[-1] * (1 - share)), side="right"))
@@ -103,7 +104,8 @@ class Moments:
         DataError
             If there are fewer moments than folds.
         """
-        return self._keys[starts_of_folds(self.counts, count, name)]
+        sizes = self.counts  # which settles the keys
+        return self._keys[starts_of_folds(sizes, count, name)]
 
 
 def ordered(values: Array) -> Array:
