@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import BinaryIO
 
@@ -75,3 +76,29 @@ def test_a_file_is_opened_once(
         opened.clear()
         assert run("inspect", path).exit_code == 0
         assert opened == [str(path)]
+
+
+@pytest.mark.parametrize("command", ["inspect", "predict", "evaluate"])
+@pytest.mark.parametrize("start", [b"", b"day,price\n"], ids=["zeros", "text"])
+def test_of_a_long_file_that_is_no_model_little_is_read(
+    command: str, start: bytes, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    class Counted(io.FileIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            asked.append(2**30 if size is None or size < 0 else size)
+            return super().read(size)
+
+    path = tmp_path / "long.chainrule"
+    with path.open("wb") as file:
+        file.write(start)
+        try:
+            file.truncate(2**30)
+        except OSError:
+            pytest.skip("this file system takes no sparse file of a gigabyte")
+    for module in (persist, persist.format):
+        monkeypatch.setattr(module, "open_regular", Counted)
+    table = [] if command == "inspect" else [models / "houses.csv"]
+    assert repr(str(path)) in refused(command, path, *table)
+    assert asked in ([8], [8, 0])

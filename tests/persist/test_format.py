@@ -27,7 +27,7 @@ from hypothesis.extra import numpy as hnp
 from chainrule import persist
 from chainrule.errors import DtypeError, FileFormatError, ParameterError
 from chainrule.persist import format as file_format
-from chainrule.persist import from_bytes, read_file, to_bytes, write_file
+from chainrule.persist import from_bytes, read_bytes, read_file, to_bytes, write_file
 
 DTYPES = "float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool".split()
 ARRAYS = {
@@ -456,13 +456,64 @@ def test_sizes_are_checked_before_anything_is_read(monkeypatch: pytest.MonkeyPat
     assert file.asked == 8
 
 
-def test_a_file_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
-    path = tmp_path / "sparse"
+def sparse_files() -> dict[str, bytes]:
+    """How files of a gigabyte begin that are none of ours."""
+    return {
+        "zeros": b"",
+        "text": b"day,price\n",
+        "a header of other bytes": struct.pack("<Q", 4096),
+        "arrays, then more": small_file(),
+        "no arrays, then more": to_bytes({}, {"a": [1]}, kind="network"),
+        "a header that is cut": small_file()[:100],
+    }
+
+
+@pytest.mark.parametrize("name", sparse_files())
+@pytest.mark.parametrize("read", [read_file, read_bytes])
+def test_of_a_long_file_that_is_none_of_ours_little_is_read(
+    name: str, read: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = sparse(tmp_path / "m.chainrule", sparse_files()[name])
+    asked: list[int] = []
+    exactly = file_format._exactly
+    monkeypatch.setattr(
+        file_format, "_exactly", lambda file, size: asked.append(size) or exactly(file, size)
+    )
+    with pytest.raises(FileFormatError, match=re.escape(repr(str(path)))):
+        read(path)
+    assert 0 < sum(asked) <= 8 + 4096
+
+
+def sparse(path: Path, start: bytes, size: int = 2**30) -> Path:
+    """A file that is zeros but for its start, and takes no space."""
     with path.open("wb") as file:
+        file.write(start)
         try:
-            file.truncate(2**36 + 1)
+            file.truncate(size)
         except OSError:
-            pytest.skip("this file system takes no sparse file of 64 GiB")
+            pytest.skip(f"this file system takes no sparse file of {size} bytes")
+    return path
+
+
+def test_the_bytes_of_a_whole_file(tmp_path: Path) -> None:
+    for data in (
+        small_file(),
+        to_bytes({}, {}, kind="network"),
+        to_bytes({}, {"a": [1]}, kind="b"),
+    ):
+        (tmp_path / "m.chainrule").write_bytes(data)
+        assert read_bytes(tmp_path / "m.chainrule") == data
+
+
+def test_a_structure_that_ends_like_a_header_states_no_size() -> None:
+    for text in ('"data_offsets":[0,9]}}', '"data_offsets":[0,9]'):
+        for arrays in ({}, {text: np.ones(2)}):
+            data = to_bytes(arrays, {text: text, "b": {"data_offsets": [0, 9]}}, kind="network")
+            assert [*from_bytes(data)[0]] == [*arrays]
+
+
+def test_a_file_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
+    path = sparse(tmp_path / "sparse", b"", 2**36 + 1)
     with pytest.raises(FileFormatError, match="at most 68719476736 are read"):
         read_file(path)
 

@@ -31,10 +31,9 @@ def inspect(model: str, plan: bool, name: str | None) -> None:
 
     Files of tables are what train writes; files of networks what a program saves.
     """
-    from chainrule.persist import open_regular
+    from chainrule.persist import read_bytes
 
-    with open_regular(model) as file:
-        content = file.read()
+    content = read_bytes(model)
     network, table = opened(content, repr(model))
     if plan or name is not None:
         say(plan_of(network, name))
@@ -53,12 +52,12 @@ def opened(content: bytes, source: str) -> tuple[Network, Columns | None]:
         If the file is damaged, hostile, or holds neither.
     """
     from chainrule.cli.tables import TableModel
-    from chainrule.networks import Network, contents
-    from chainrule.persist import from_bytes, kind_of_bytes
+    from chainrule.networks.contents import KIND
+    from chainrule.networks.network import from_bytes
+    from chainrule.persist import kind_of_bytes
 
-    if kind_of_bytes(content, source) == contents.KIND:
-        parts = from_bytes(content, kind=contents.KIND, source=source)
-        return Network._of(contents.unpacked(*parts)), None
+    if kind_of_bytes(content, source) == KIND:
+        return from_bytes(content, source), None
     loaded = TableModel.of_bytes(content, source)
     return loaded.network, loaded.columns
 

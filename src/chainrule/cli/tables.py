@@ -65,10 +65,9 @@ class TableModel:
         FileFormatError
             If the file is damaged, hostile, or holds no model of a table.
         """
-        from chainrule.persist import open_regular
+        from chainrule.estimators.table_model import TableModel as Model
 
-        with open_regular(path) as file:
-            return cls.of_bytes(file.read(), repr(os.fspath(path)))
+        return cls._of(Model.load(path), repr(os.fspath(path)))
 
     @classmethod
     def of_bytes(cls, content: bytes, source: str) -> TableModel:
@@ -77,7 +76,10 @@ class TableModel:
         from chainrule.estimators.table_model import TableModel as Model
         from chainrule.persist import from_bytes
 
-        found = Model.unpacked(*from_bytes(content, kind=KIND, source=source))
+        return cls._of(Model.unpacked(*from_bytes(content, kind=KIND, source=source)), source)
+
+    @classmethod
+    def _of(cls, found: Model, source: str) -> TableModel:
         facts = found.facts if isinstance(found.facts, dict) else {}
         if any(type(facts.get(name)) is not int or facts[name] < 0 for name in COUNTS):
             raise FileFormatError(f"{source}: the description of its rows is damaged")

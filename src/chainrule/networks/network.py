@@ -475,7 +475,7 @@ class Network:
         self.extra = contents.extra
 
     def __reduce__(self) -> Any:
-        return _from_bytes, (persist.to_bytes(*packed(self._contents()), kind=KIND),)
+        return from_bytes, (persist.to_bytes(*packed(self._contents()), kind=KIND),)
 
 
 def load(path: str | os.PathLike[str]) -> Network:
@@ -503,8 +503,9 @@ def load(path: str | os.PathLike[str]) -> Network:
     return Network._of(unpacked(*persist.read_file(path, kind=KIND)))
 
 
-def _from_bytes(data: bytes) -> Network:
-    return Network._of(unpacked(*persist.from_bytes(data, kind=KIND)))
+def from_bytes(data: bytes, source: str = "these bytes") -> Network:
+    """The model in the bytes of a file, as :func:`load`; messages call them ``source``."""
+    return Network._of(unpacked(*persist.from_bytes(data, kind=KIND, source=source)))
 
 
 @contextmanager

@@ -85,6 +85,9 @@ _START = re.compile(
     rb'"kind":"(?P<kind>%s)","sha256":"(?P<sha256>[0-9a-f]{64})","structure":"' % _KIND.encode()
 )
 
+# No text can end so: in it, quotation marks are escaped, and one more ends it.
+_LAST_END = re.compile(rb'"data_offsets":\[[0-9]{1,19},(?P<end>[0-9]{1,19})\]\}\} {0,7}\Z')
+
 # What a file that is not ours may turn out to be, by its first bytes.
 _FOREIGN = (
     (b"\x80", "a pickle, which could run code and is never loaded"),
@@ -174,7 +177,25 @@ def read_file(path: str | os.PathLike[str], *, kind: str | None = None) -> tuple
         If there is no such file (FileNotFoundError) or it may not be read (PermissionError).
     """
     with open_regular(path) as file:
-        return _decode(file, os.fstat(file.fileno()).st_size, kind, repr(str(path)))
+        return _decode(file, _size(file), kind, repr(str(path)))
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of the file at ``path``, for :func:`from_bytes`, which finds out if it is whole.
+
+    Raises
+    ------
+    FileFormatError
+        If it does not begin as a file of chainrule's, or is not as long as it says there: then no
+        more of it is read.
+    OSError
+        As :func:`read_file`.
+    """
+    with open_regular(path) as file, _naming(repr(str(path))):
+        size = _size(file)
+        _started(file, size)
+        file.seek(0)
+        return _exactly(file, size)
 
 
 def kind_of_bytes(data: bytes, source: str = "these bytes") -> str:
@@ -299,6 +320,10 @@ def _decode(file: BinaryIO, size: int, kind: str | None, source: str) -> tuple[A
         return _checked(file, size, kind)
 
 
+def _size(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_size
+
+
 @contextmanager
 def _naming(source: str) -> Iterator[None]:
     """Errors say which file it is."""
@@ -330,7 +355,16 @@ def _started(file: BinaryIO, size: int) -> tuple[bytes, bytes, re.Match[bytes]]:
         raise FileFormatError(
             f"it has format version {start['version'].decode()}, this chainrule reads {VERSION}"
         )
+    there = size - _LENGTH_BYTES - len(header)
+    if _stated_bytes(header) != there:
+        _parse(header, there)  # says what is wrong, before so much is read
     return length, header, start
+
+
+def _stated_bytes(header: bytes) -> int:
+    """Where the last array ends, as far as an unchecked header says."""
+    found = _LAST_END.search(header)
+    return 0 if found is None else int(found["end"])
 
 
 def _length_and_header(file: BinaryIO, size: int) -> tuple[bytes, bytes]:
