@@ -184,6 +184,9 @@ def test_groups_stay_together_and_time_goes_on() -> None:
     model = TableRegressor(**FAST, time="when").fit(X, NUMBERS)
     assert model.facts_["split"] == "the latest by 'when'"
     assert 55 <= model.facts_["held_out"] <= 66
+    whole = {**groups, "price": NUMBERS}
+    with pytest.raises(ParameterError, match="'price' is the target; name another one as the time"):
+        TableRegressor(**FAST, time="price").fit(whole, "price")
     with pytest.raises(ParameterError, match="by group or by time"):
         TableRegressor(**FAST, time="when", group="kind").fit(X, NUMBERS)
 

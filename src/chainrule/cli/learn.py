@@ -15,7 +15,7 @@ from chainrule.data.cells import distinct
 from chainrule.data.notation import PLAIN, number_notation
 from chainrule.errors import DataError, ParameterError
 from chainrule.estimators.table_repeats import kinds_of
-from chainrule.estimators.table_split import split_rows
+from chainrule.estimators.table_split import columns_apart, split_rows
 from chainrule.shapes import Array
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ class Work:
         plain = Problem.of(frame, column, asked.task)
         frame, column = plain.frame, plain.column
         task = _task(frame, column, asked.task)
+        columns_apart(frame, column.name, asked.group, asked.time)  # if they are there
         train, test, how = _apart(frame, column, task, asked)
         schema = _schema(frame.rows(train), asked)
         return cls(frame, column, task, train, test, schema, plain.dropped, how)
@@ -273,8 +274,8 @@ def split_by(frame: Frame, column: Column, task: str, asked: Asked, rows: Array)
     classes = None
     if task == "classification":
         classes = distinct(column.rows(rows).as_texts())[1]
-    named = {"groups": asked.group, "times": asked.time}
-    given = {key: frame[name].rows(rows) for key, name in named.items() if name is not None}
+    apart = columns_apart(frame, column.name, asked.group, asked.time)
+    given = {key: each.rows(rows) for key, each in apart.items() if each is not None}
     return {"classes": classes, **given}
 
 

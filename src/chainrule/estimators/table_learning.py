@@ -24,7 +24,7 @@ from chainrule.estimators.table_settings import (
     TableSettings,
     settings_for,
 )
-from chainrule.estimators.table_split import Split, count_duplicates, split_rows
+from chainrule.estimators.table_split import Split, columns_apart, count_duplicates, split_rows
 from chainrule.estimators.table_target import (
     ClassTarget,
     NumberTarget,
@@ -261,8 +261,7 @@ def _divided(
         settings.validation,
         request.seed,
         classes=classes,
-        groups=None if request.group is None else frame[request.group],
-        times=None if request.time is None else frame[request.time],
+        **columns_apart(frame, problem.column.name, request.group, request.time),
     )
 
 

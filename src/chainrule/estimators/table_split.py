@@ -53,6 +53,35 @@ class Split:
         return replace(self, train=train, held_out=held_out)
 
 
+def columns_apart(
+    frame: Frame, target: str, group: str | None, time: str | None
+) -> dict[str, Column | None]:
+    """The columns that rows are held out by, as :func:`split_rows` takes them.
+
+    Parameters
+    ----------
+    frame : Frame
+        Without the target.
+    target, group, time : str
+        Names of columns.
+
+    Raises
+    ------
+    UnknownNameError, ParameterError
+        If there is no such column, or it is the target.
+    """
+    for role, name in (("group", group), ("time", time)):
+        if name == target and name not in frame.names:
+            raise is_the_target(name, role)
+    named = {"groups": group, "times": time}
+    return {key: None if name is None else frame[name] for key, name in named.items()}
+
+
+def is_the_target(name: str, role: str) -> ParameterError:
+    """What to raise where a column is asked for that is the target."""
+    return ParameterError(f"column {name!r} is the target; name another one as the {role}")
+
+
 def split_rows(
     rows: int,
     fraction: float,

@@ -39,6 +39,7 @@ from chainrule.estimators.table_drawing import (
     drawn,
 )
 from chainrule.estimators.table_repeats import Weighing, are_of_counts
+from chainrule.estimators.table_split import is_the_target
 from chainrule.estimators.table_target import MOST_CLASSES, refuse_infinite
 from chainrule.estimators.table_times import NEVER, Times
 from chainrule.estimators.table_weights import weights_in
@@ -233,9 +234,7 @@ class Roles:
         found = {role: _named(stream, x) for role, x in others.items() if x is not None}
         for role, other in found.items():
             if other == name:
-                raise ParameterError(
-                    f"column {name!r} is the target; name another one as the {role}"
-                )
+                raise is_the_target(name, role)
         if {"group", "time"} <= found.keys():
             raise ParameterError("hold out by group or by time, not by both")
         return cls(name, **found)
