@@ -16,7 +16,7 @@ from chainrule.cli import status
 from chainrule.cli.tables import TableModel
 from chainrule.data import write_csv
 from chainrule.training import Checkpoints
-from tests.cli.conftest import Run, flowers, refused
+from tests.cli.conftest import FAST, Run, flowers, refused
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
@@ -151,6 +151,40 @@ def test_signals_keep_the_best_model_and_a_checkpoint(
     moment = Checkpoints(kept / "first").newest()
     assert history.epochs - 1 <= moment.epochs <= history.epochs  # an epoch may be half taken in
     assert {path.name for path in tmp_path.iterdir()} == {"t.csv", "m.chainrule", "kept"}
+
+
+def interrupt(*arguments: object, **options: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_reading_says_to_begin_again(
+    run: Run, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A schema may be written by then, which the same command would have to replace."""
+    kept, written = tmp_path / "kept", tmp_path / "schema.json"
+    command = ("train", table, "--target", "kind", *FAST, "--out", tmp_path / "m.chainrule")
+    within = "chainrule.estimators.table_learning.Problem.of_different_rows"
+    monkeypatch.setattr(within, interrupt)  # no module has a name of its own for a method
+    assert run(*command).stderr == "chainrule: interrupted\n"
+    again = "chainrule: interrupted; nothing was learned yet, run the same command again"
+    assert run(*command, "--checkpoints", kept).stderr == f"{again}\n"
+    with_schema = run(*command, "--checkpoints", kept, "--write-schema", written)
+    assert written.exists() and with_schema.stderr == f"{again} with --force\n"
+
+
+@pytest.mark.parametrize("folds", [(), ("--cv", 2)])
+def test_ctrl_c_before_a_model_is_written_says_to_resume_only(
+    run: Run, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folds: tuple[object]
+) -> None:
+    kept, out = tmp_path / "kept", tmp_path / "m.chainrule"
+    command = ("train", table, "--target", "kind", *FAST, *folds, "--out", out)
+    with monkeypatch.context() as patch:
+        patch.setattr("chainrule.training.history.History.append", interrupt)
+        result = run(*command, "--checkpoints", kept)
+    advice = "; the same command with --resume goes on from the newest checkpoint"
+    assert result.stderr == f"chainrule: interrupted{advice}\n" and not out.exists()
+    resumed = run(*command, "--checkpoints", kept, "--resume")
+    assert resumed.exit_code == 0 and out.exists()
 
 
 def test_help_says_what_each_status_means(run: Run) -> None:

@@ -38,8 +38,10 @@ class Group(click.Group):
             _say(_sentence(error))
             context.exit(status.REFUSED)
         except KeyboardInterrupt:
-            advice = context.meta.get(status.ADVICE, "")  # which a context shares with its commands
-            _say(("terminated" if status.terminated() else "interrupted") + advice)
+            advice = context.meta.get(
+                status.ADVICE, str
+            )  # which a context shares with its commands
+            _say(("terminated" if status.terminated() else "interrupted") + advice())
             context.exit(status.TERMINATED if status.terminated() else status.INTERRUPTED)
 
 

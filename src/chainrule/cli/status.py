@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Final
 
 UNLIKE, REFUSED, INTERRUPTED, NOBODY_READS, TERMINATED = 1, 2, 130, 141, 143
-ADVICE: Final = "chainrule.advice"  # among a context's notes: how to go on after Ctrl-C
+ADVICE: Final = "chainrule.advice"  # among a context's notes: says how to go on after Ctrl-C
 EPILOG: Final = (
     f"Exit status: 0; {UNLIKE} if a shown number is not the lectures'; {REFUSED} for input that"
     f" was refused or a file that could not be written; {INTERRUPTED} after Ctrl-C and"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shlex
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -92,7 +95,7 @@ def train(context: click.Context, /, table: str, **options: Any) -> None:
     testing; of the others some choose the epoch. Settings that are not given have measured
     defaults. Results go to standard output, all else to standard error.
     """  # noqa: D301 - click wants the backspace itself
-    context.meta[ADVICE] = _advice(options)
+    context.meta[ADVICE] = partial(_advice, options)
     with placed(options) as place:
         options["seed"] = place.share(_seed(options))
         if not place.speaks:
@@ -102,13 +105,33 @@ def train(context: click.Context, /, table: str, **options: Any) -> None:
         _train(context, table, asked, options, speaks=place.speaks)
 
 
-def _advice(options: dict[str, Any]) -> str:
-    """How to go on with a training that was interrupted."""
+def _advice(options: dict[str, Any], *, learned: bool = False) -> str:
+    """How to go on with a training that is interrupted now."""
+    from chainrule.training.checkpoints import Checkpoints
+
     if options["checkpoints"] is None:
-        return "; with --checkpoints DIR, --resume could go on from here"
-    writes = any(options[name] is not None for name in ("out", "report", "write_schema"))
-    added = "--resume --force" if writes and not options["force"] else "--resume"
-    return f"; the same command with {added} goes on from the newest checkpoint"
+        return "; with --checkpoints DIR, --resume could go on from here" if learned else ""
+    written = any(path is not None and os.path.exists(path) for path in _outputs(options))
+    added = ["--force"] if written and not options["force"] else []
+    if Checkpoints(_first_folder(options)).numbers():
+        words = " ".join(["--resume", *added])
+        return f"; the same command with {words} goes on from the newest checkpoint"
+    words = " ".join(["", "with", *added] if added else [])
+    return f"; nothing was learned yet, run the same command again{words}"
+
+
+def _outputs(options: dict[str, Any]) -> list[str | None]:
+    """The files that are to be written."""
+    return [options[name] for name in ("out", "report", "write_schema")]
+
+
+def _first_folder(options: dict[str, Any]) -> Path:
+    """Where the first of all trainings keeps its checkpoints."""
+    from chainrule.cli.cross_validation import fold_folder
+    from chainrule.estimators.table_learning import FIRST
+
+    folder = Path(options["checkpoints"])
+    return folder / FIRST if options["cv"] is None else folder / fold_folder(1) / FIRST
 
 
 def _train(
@@ -120,7 +143,7 @@ def _train(
     from chainrule.data import as_frame
     from chainrule.estimators.table_streaming import is_streamed
 
-    outputs = [options[name] for name in ("out", "report", "write_schema")]
+    outputs = _outputs(options)
     require_different([path for path in outputs if path is not None])
     for path in outputs:
         require_free(path, force=options["force"], inputs=inputs_of(table))
@@ -154,6 +177,7 @@ def _train(
     if speaks:
         _finish(work, learned, asked, options, command_line(context, asked.seed))
     if learned.interrupted:
+        context.meta[ADVICE] = partial(_advice, options, learned=True)
         raise KeyboardInterrupt
 
 
@@ -184,17 +208,14 @@ def asked_for(options: dict[str, Any]) -> Asked:
 
 def _seed(options: dict[str, Any]) -> int:
     """The seed that was given, that of the checkpoints, or a new one."""
-    from chainrule.cli.cross_validation import fold_folder
     from chainrule.errors import ParameterError
-    from chainrule.estimators.table_learning import FIRST
     from chainrule.training.checkpoints import recorded_seed
 
     if options["resume"] and options["checkpoints"] is None:
         raise ParameterError("--resume needs --checkpoints DIR, the folder to go on from")
     if options["seed"] is not None:
         return int(options["seed"])
-    first = FIRST if options["cv"] is None else f"{fold_folder(1)}/{FIRST}"
-    recorded = recorded_seed(options["checkpoints"], first) if options["resume"] else None
+    recorded = recorded_seed(_first_folder(options)) if options["resume"] else None
     return secrets.randbits(32) if recorded is None else recorded
 
 

@@ -134,8 +134,8 @@ class Checkpoints:
             persist.remove_remains(self.folder)
 
 
-def recorded_seed(folder: str | os.PathLike[str], name: str = "") -> int | None:
-    """The seed of the training whose checkpoints are in a folder, or in one within it.
+def recorded_seed(folder: str | os.PathLike[str]) -> int | None:
+    """The seed of the training whose checkpoints are in a folder.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def recorded_seed(folder: str | os.PathLike[str], name: str = "") -> int | None:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CheckpointWarning)  # the training says it
-        found = Checkpoints(Path(folder) / name).newest()
+        found = Checkpoints(folder).newest()
     return None if found is None else found.history.seed
 
 
