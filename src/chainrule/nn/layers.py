@@ -150,7 +150,8 @@ class Function(Layer):
     Parameters
     ----------
     function : callable
-        Takes a node (ROWS, ...) and gives a node (ROWS, ...).
+        Takes a node (ROWS, ...) and gives a node (ROWS, ...). A row of what it gives must depend
+        on the same row of what it takes only: predictions are made of some rows at a time.
     name : str, optional
 
     Examples
