@@ -59,3 +59,9 @@ def test_weights_beyond_float32() -> None:
     weights[5] = 1e39
     with pytest.raises(DataError, match=r"sample_weight\[5\] is 1e\+39, more than float32 holds"):
         Network([Linear(3, 1)], seed=0).fit(X, targets(0, 1), sample_weight=weights)
+
+
+def test_weights_that_float32_holds_as_zeros() -> None:
+    weights = np.full(20, 1e-300)
+    with pytest.raises(DataError, match="too small, the largest is 1e-300 and float32 holds it as"):
+        Network([Linear(3, 1)], seed=0).fit(X, targets(0, 1), sample_weight=weights)

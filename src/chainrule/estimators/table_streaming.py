@@ -35,6 +35,7 @@ from chainrule.estimators.table_settings import CLASSIFICATION, streamed_setting
 from chainrule.estimators.table_survey import Roles, Survey
 from chainrule.estimators.table_target import ClassTarget, NumberTarget, numbers_of
 from chainrule.shapes import FLOAT32, INT64, Array
+from chainrule.training.data import as_weights
 from chainrule.training.prefetch import prefetched
 
 STREAMED_BYTES: Final = 2**26  # tables that are larger are streamed
@@ -81,6 +82,7 @@ def learn_stream(survey: Survey, task: str, request: Request) -> TableModel:
         encoder = encoder.refined(frames, shared=survey.stream.is_part)
     data = _sampled(survey, read, encoder)
     target = read.classes or number_target(data, encoder, request, settings)
+    _require_weights(data, survey)
     with Spool(_light([data.X, _encoded(target, data.y)], data.weights, survey)) as spool:
         twins = _Twins(data.held)
         _write(spool, survey, encoder, target, read, twins)
@@ -179,6 +181,15 @@ def _light(arrays: list[Array], weights: Array | None, survey: Survey) -> list[A
     rows, light = survey.weighing.light(weights)
     arrays = [each[rows] for each in arrays]
     return arrays if light is None else [*arrays, light.astype(FLOAT32)]
+
+
+def _require_weights(data: Data, survey: Survey) -> None:
+    """Refuse weights that are nothing in the type that rows are written in."""
+    if data.weights is None or survey.weighing is None:
+        return
+    _, light = survey.weighing.light(data.weights)
+    if light is not None:
+        as_weights(light, len(light), FLOAT32)
 
 
 def _encoded(target: NumberTarget | ClassTarget, y: Array) -> Array:

@@ -107,7 +107,8 @@ def as_weights(sample_weight: npt.ArrayLike, rows: int, dtype: Dtype) -> Array:
     Raises
     ------
     ShapeError, DataError
-        If there is not one weight a row, one is negative or not finite, or all are 0.
+        If there is not one weight a row, one is negative or not finite, or all are 0, if only as
+        that type holds them.
     """
     weights = as_array(sample_weight)
     if weights.shape != (rows,):
@@ -129,6 +130,11 @@ def as_weights(sample_weight: npt.ArrayLike, rows: int, dtype: Dtype) -> Array:
         raise DataError(
             f"sample_weight[{row}] is {weights[row]}, more than {dtype.name} holds; divide"
             " all weights by one number"
+        )
+    if not found.any():
+        raise DataError(
+            f"sample weights are too small, the largest is {weights.max()} and {dtype.name} holds"
+            " it as 0; multiply all of them by one number"
         )
     return found
 
