@@ -99,6 +99,7 @@ def test_bad_tables_are_not_trained_on(kind: str, tmp_path: Path) -> None:
         (["--target", "kind", "--time", "kind", "--dry-run"], "name another one as the time"),
         (["--target", "kind", "--group", "kind", "--cv", "3"], "name another one as the group"),
         (["--target", "-1", "--group", "kind", "--test", "0"], "name another one as the group"),
+        (["--target", "kind", "--cv", "3", "--test", "0.15"], "give one of them"),
         (["--target", "kind", "--schema", "flowers.csv"], "not a schema"),
         (["--target", "kind", "--resume"], "--resume needs --checkpoints DIR"),
         (["--target", "kind", "--checkpoints", "flowers.csv", "--out", "m"], "flowers.csv"),

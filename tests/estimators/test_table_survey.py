@@ -189,6 +189,23 @@ def test_times_that_order_nothing_are_refused(folder: Path, tmp_path: Path) -> N
         surveyed(folder, time="dya")
 
 
+@pytest.mark.parametrize("role", ["time", "group"])
+@pytest.mark.parametrize("blocks", [False, True])
+def test_weights_are_not_what_rows_are_held_out_by(folder: Path, role: str, blocks: bool) -> None:
+    table = folder if blocks else columns()
+    with pytest.raises(ParameterError, match=f"column 'year' is the {role}; name another one as"):
+        TableRegressor(**{role: "year"}, **SMALL).fit(table, "y", sample_weight="year")
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+def test_weights_may_be_too_small(tmp_path: Path, blocks: bool) -> None:
+    table = {**columns(), "size": np.where(np.arange(ROWS) % 2, 1e-300, 2e-300)}
+    write_csv(tmp_path / "t.csv", table)
+    with pytest.raises(DataError, match="sample weights are too small, the largest is 2e-300"):
+        model = TableRegressor(**SMALL)
+        model.fit(tmp_path if blocks else table, "y", sample_weight="size")
+
+
 def test_a_model_is_learned_from_the_earlier_rows(folder: Path) -> None:
     model = TableRegressor(time="day", **SMALL).fit(folder, "y")
     assert model.facts_["split"].endswith("of the latest rows by 'day'")

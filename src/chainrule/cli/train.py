@@ -96,6 +96,7 @@ def train(context: click.Context, /, table: str, **options: Any) -> None:
     defaults. Results go to standard output, all else to standard error.
     """  # noqa: D301 - click wants the backspace itself
     context.meta[ADVICE] = partial(_advice, options)
+    _require_one_way_to_test(context)
     with placed(options) as place:
         options["seed"] = place.share(_seed(options))
         if not place.speaks:
@@ -103,6 +104,18 @@ def train(context: click.Context, /, table: str, **options: Any) -> None:
             options |= {"quiet": True, "log": None}
         asked = replace(asked_for(options), engine=place.engine)
         _train(context, table, asked, options, speaks=place.speaks)
+
+
+def _require_one_way_to_test(context: click.Context) -> None:
+    """Refuse test rows that no cross-validation would set apart."""
+    from chainrule.errors import ParameterError
+
+    given = context.get_parameter_source("test") is click.core.ParameterSource.COMMANDLINE
+    if given and context.params["cv"] is not None:
+        raise ParameterError(
+            "--cv K tests every row in one of K folds, and --test sets rows apart for it; give one"
+            " of them"
+        )
 
 
 def _advice(options: dict[str, Any], *, learned: bool = False) -> str:

@@ -93,6 +93,11 @@ class _TableEstimator(BaseEstimator):
             If it cannot be learned, in one sentence that names file, row and column where there
             are some; the estimator then is as it was before.
         """
+        if isinstance(sample_weight, str) and sample_weight in (self.group, self.time):
+            role = "group" if sample_weight == self.group else "time"
+            raise ParameterError(
+                f"column {sample_weight!r} is the {role}; name another one as sample_weight"
+            )
         request = self._request()
         if is_streamed(X):
             return self._fit_stream(X, y, sample_weight)
