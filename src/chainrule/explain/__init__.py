@@ -32,6 +32,7 @@ from chainrule.explain.landscape import (
 )
 from chainrule.explain.leaves import elementwise_derivative, leaves, slopes
 from chainrule.explain.ledger import Ledger, ledger
+from chainrule.explain.loss_curves import loss_curves, loss_panel
 from chainrule.explain.marks import (
     Band,
     Bars,
@@ -138,9 +139,11 @@ __all__ = [
     "ledger",
     "line_panel",
     "logits",
+    "loss_curves",
     "loss_graph",
     "loss_landscape",
     "loss_of_parameters",
+    "loss_panel",
     "optimizer_paths",
     "path_panel",
     "plane_panel",
