@@ -38,7 +38,7 @@ def bias_variance(n=20, sigma=0.3, sets=2000, degrees=(1, 2, 3, 9), seed=0):
                   title=f"degree {d}", x="x", y_range=(-2, 2))
         )  # fmt: skip
     small, large = degrees[0], 4 * n
-    x4 = np.linspace(-1, 1, large)
+    x4 = np.tile(x, 4)  # more data at the same places
     Y4 = truth(x4) + sigma * draw.normal(size=(sets, large))
     more = decomposed(fitted(x4, Y4, small, x4), truth(x4))
     numbers |= {f"bias^2, degree {small}, with {large} points": more.bias2.mean(),

@@ -43,6 +43,10 @@ def logistic_regression(features=10):
     f = X @ w
     numbers["coefficients less scikit-learn's"] = np.abs(
         w - np.append(theirs.coef_, theirs.intercept_)).max()  # fmt: skip
+    p = cr.sigmoid(f)
+    odds = p / (1 - p)
+    numbers |= {f"odds p/(1 - p) of row {k + 1}": odds[k] for k in range(3)}
+    numbers["odds p/(1 - p) of row 1, over e^f"] = odds[0] / np.exp(f[0])
     numbers |= {f"odds ratio e^w, {data.feature_names[k]}": np.exp(w[k]) for k in range(features)}
     numbers["accuracy"] = np.mean((f > 0) == y)
     numbers["both forms of the loss, relative difference"] = abs(

@@ -28,7 +28,7 @@ def softmax_classifier(scores=(3.2, 5.1, -1.7), true=0):
     s = np.array(scores)
     numbers |= {f"exp(s{k})": value for k, value in enumerate(np.exp(s), 1)}
     numbers |= {f"p{k}": value for k, value in enumerate(cr.softmax(s), 1)}
-    numbers[f"loss of class {true + 1}"] = loss = -cr.log_softmax(s)[true]
+    numbers[f"loss of class {true + 1}"] = loss = -cr.log_softmax(s)[range(len(s)).index(true)]
     numbers["with a logarithm to base 10"] = loss / np.log(10)
     title = "The loss looks at one number only: the probability of the true class"
     chart = Chart(*panels, columns=1, size=(780.0, 180.0), title=title)

@@ -71,8 +71,9 @@ def gradient_descent(rows=2048, features=8, noise=1.0, members=20, seed=0):
         history = model.fit(X, y, loss="squared_error", optimizer=cr.optim.SGD(0.01), epochs=6,
                             batch_size=size, seed=seed, progress=False)  # fmt: skip
         numbers[f"milliseconds an epoch, batch {name}"] = 1e3 * np.median(history["seconds"])
-        together = max(64 // (size or rows), 1)
-        losses = history.step_losses.reshape(-1, together).mean(axis=1)
+        together, losses = max(64 // (size or rows), 1), history.step_losses.ravel()
+        whole = losses.size // together * together
+        losses = losses[:whole].reshape(-1, together).mean(axis=1)
         batches.append(Line(np.arange(1, losses.size + 1) * together * (size or rows) / rows,
                             losses, width=1.2, label=f"batch {name}"
                             + f", means of {together}" * (together > 1)))  # fmt: skip

@@ -109,9 +109,11 @@ def unseen(canvas: Any) -> Iterator[int]:
     """The ids of labels of ticks that matplotlib keeps, and does not draw: out of their axis."""
     for axes in canvas.axes:
         for axis in (axes.xaxis, axes.yaxis):
-            low, high = sorted(axis.get_view_interval())
+            on_paper = axis.get_transform().transform  # to logarithms, where the axis has them
+            low, high = sorted(on_paper(axis.get_view_interval()))
             room = 1e-6 * (high - low)
-            for tick, place in zip(axis.get_major_ticks(), axis.get_majorticklocs(), strict=True):
+            places = on_paper(axis.get_majorticklocs())
+            for tick, place in zip(axis.get_major_ticks(), places, strict=True):
                 if not low - room <= place <= high + room:
                     yield id(tick.label1)
 
@@ -236,6 +238,23 @@ def test_settings_that_make_no_numbers_are_one_sentence(
 ) -> None:
     with pytest.raises(ParameterError, match=f"cannot be shown with {setting}=.*; try numbers"):
         find(name)(**{setting: value})
+
+
+def test_what_is_typed_is_a_number() -> None:
+    with pytest.raises(ParameterError, match="x='nan': x is a number, such as x=-2"):
+        find("C3").parsed("x", "nan")
+    with pytest.raises(ParameterError, match="z is a number, or several with commas"):
+        find("A5").parsed("z", "1,nan")
+
+
+@pytest.mark.parametrize(("name", "rows"), [("C2", 2049), ("C2", 300)])
+def test_any_number_of_rows_is_shown(name: str, rows: int) -> None:
+    assert find(name)(rows=rows, members=2).numbers["constant over decaying"] > 1
+
+
+def test_there_is_no_class_before_the_first() -> None:
+    with pytest.raises(ParameterError, match="cannot be shown with true=-1"):
+        find("C1")(true=-1)
 
 
 def test_what_shows_no_number_is_refused() -> None:

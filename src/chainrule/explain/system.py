@@ -130,7 +130,10 @@ class System:
         several = isinstance(default, tuple)
         kind = type(default[0]) if several else type(default)
         try:
-            return tuple(map(kind, text.split(","))) if several else kind(text)
+            values = tuple(map(kind, text.split(","))) if several else (kind(text),)
+            if any(value != value for value in values):
+                raise ValueError("NaN is not a number")
+            return values if several else values[0]
         except ValueError:
             wanted = KINDS[kind] + (", or several with commas" if several else "")
             example = ",".join(map(str, default)) if several else default

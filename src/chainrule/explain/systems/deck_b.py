@@ -86,7 +86,7 @@ PAGES: tuple[Page, ...] = (
         claim="L hidden layers of m units and an affine layer: one function, three ways.",
         slide="Multilayer perceptron (MLP): formal definition",
         formula="h^(j)(o^(j−1)) = σ(W^(j) o^(j−1) + b^(j)),  a(o^(L)) = W^(L+1) o^(L) + b^(L+1)\n"
-        "z = [W b] [x; 1]",
+        "z = [W b] [x; 1];  as stored, W^(j) (in × out): z = W^(j)ᵀ o^(j−1) + b^(j)",
         expected={"parameters": "151", "m d + m + (L - 1)(m² + m) + k m + k": "151",
                   "parameters of ten-parameters": "10", "class against graph": "<= 1e-12",
                   "bordered against W x + b": "<= 1e-12", "linear goes with squared_error": "1",

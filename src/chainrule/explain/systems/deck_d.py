@@ -17,7 +17,8 @@ PAGES: tuple[Page, ...] = (
         claim="One backward sweep of deltas gives every derivative, and the graph gives the same.",
         slide="Back propagation: δ of the output layer, δ of the layers before, outer products",
         formula="δ^L = ∇_a L ⊙ g'(z^L) = (a^L − y) ⊙ σ(z^L) ⊙ (1 − σ(z^L))\n"
-        "δ^(l−1) = (W^l)ᵀ δ^l ⊙ g'(z^(l−1)),  ∂L/∂W^l = δ^l (a^(l−1))ᵀ,  ∂L/∂b^l = δ^l",
+        "δ^(l−1) = (W^l)ᵀ δ^l ⊙ g'(z^(l−1)),  ∂L/∂W^l = δ^l (a^(l−1))ᵀ,  ∂L/∂b^l = δ^l\n"
+        "as stored, W^l (in × out): δ^(l−1) = W^l δ^l ⊙ g'(z^(l−1)),  ∂L/∂W^l = a^(l−1) (δ^l)ᵀ",
         expected={f"{name} against the graph": "<= 1e-12" for name in DELTAS}
         | {f"δ_{k}^1 less the graph's": "0" for k in (1, 3)},
         slip="“g'(z^L) is the activation function applied elementwise” means its derivative; and"

@@ -29,7 +29,8 @@ PAGES: tuple[Page, ...] = (
         claim="Six gradients of a two-layer network, by the summary slide and by the graph.",
         slide="Computation graph of a 2-layer neural network; backward propagation: summary",
         formula="dz2 = a2 − y,  dW2 = dz2 a1ᵀ,  db2 = dz2\n"
-        "dz1 = W2ᵀ dz2 * a1 (1 − a1),  dW1 = dz1 xᵀ,  db1 = dz1",
+        "dz1 = W2ᵀ dz2 * a1 (1 − a1),  dW1 = dz1 xᵀ,  db1 = dz1\n"
+        "as stored, W (in × out): dW2 = a1 dz2ᵀ,  dz1 = W2 dz2 * a1 (1 − a1),  dW1 = x dz1ᵀ",
         expected={f"{name}, by hand against graph": "<= 1e-12" for name in GRADIENTS}
         | {"layer by layer, (in x out) is the transpose": "<= 1e-12"},
         slip="The deck's ∂L/∂W = A (∂L/∂Z)ᵀ is that of W stored (in x out) and contradicts its own"
