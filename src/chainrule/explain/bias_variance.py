@@ -12,6 +12,7 @@ import numpy.typing as npt
 from chainrule.errors import ShapeError
 from chainrule.explain.chart import Chart
 from chainrule.explain.marks import Bars, Panel
+from chainrule.explain.subjects import require_finite
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,6 +56,8 @@ def decomposed(predictions: npt.ArrayLike, truth: npt.ArrayLike) -> BiasVariance
     ------
     ShapeError
         If the shapes do not fit, or there are fewer than two sets.
+    DataError
+        If a number is not finite.
 
     Notes
     -----
@@ -72,6 +75,8 @@ def decomposed(predictions: npt.ArrayLike, truth: npt.ArrayLike) -> BiasVariance
             "predictions have the shape (sets, n) with at least 2 sets, and truth (n,), not"
             f" {made.shape} and {wanted.shape}"
         )
+    require_finite(made, "the predictions", "train with a smaller rate, for example")
+    require_finite(wanted, "the truths")
     mean = made.mean(axis=0)
     return BiasVariance(mean, (mean - wanted) ** 2, made.var(axis=0, ddof=1))
 

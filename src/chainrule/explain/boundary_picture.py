@@ -15,11 +15,14 @@ from chainrule.explain.boundary import boundary_svg
 from chainrule.explain.fields import Extent, Floats
 from chainrule.explain.figure import Figure, plain
 from chainrule.explain.planes import plane_through
+from chainrule.explain.subjects import require_finite, titled
 from chainrule.explain.svg import format_number
 from chainrule.explain.terminal import Colour
 
 GRID = 160  # samples along each coordinate
 MARGIN = 0.12  # of the data's extent, around it
+WORDS = "OSUT"  # NumPy's kinds of arrays of labels that are words
+NAMELESS = "A decision boundary"  # in words, where there is no title
 BLOCKS = (64, 22)  # columns and rows of a terminal
 
 
@@ -64,8 +67,10 @@ class BoundaryPicture(Figure):
             From points (m, 2) to the probability of class 1, (m,) or (m, 1), or to those of all
             classes (m, k).
         points, labels : (n, 2) and (n,)
-            With more features, (n, d), a plane through them has to be chosen.
+            With more features, (n, d), a plane through them has to be chosen. Labels are 0, 1, ...
+            or words, in alphabetical order.
         title : str
+            It also says if the classifier is a method of a network that was not fitted.
         axis_names : (str, str)
         features : (int, int) or "PCA", optional
             The plane of two features, where the others are held at their means; or the plane of
@@ -76,7 +81,7 @@ class BoundaryPicture(Figure):
         ShapeError
             If there are not two features, and no plane is chosen.
         DataError
-            If a coordinate is not finite.
+            If a coordinate is not finite, or there are no points.
 
         Examples
         --------
@@ -89,19 +94,19 @@ class BoundaryPicture(Figure):
         ('Slice: the other features at their means', ('feature 0', 'feature 3'))
         """
         rows = np.asarray(points, dtype=np.float64)
-        if not np.isfinite(rows).all():
-            raise DataError(
-                "the points hold NaN or infinity; leave out those rows, or fill them in"
-            )
+        require_finite(rows, "the points")
+        if not rows.size:
+            raise DataError("there are no points to draw a boundary around")
         if features is not None or rows.ndim != 2 or rows.shape[1] != 2:
             plane = plane_through(rows, features)
             return cls.of(
                 lambda xy: classifier(plane.inside(xy)), plane.coordinates(rows), labels,
-                title=" · ".join(filter(None, (title, plane.said))), axis_names=plane.names,
+                title=titled(" · ".join(filter(None, (title, plane.said))), classifier),
+                axis_names=plane.names,
             )  # fmt: skip
         xy = rows
         low, high = xy.min(axis=0), xy.max(axis=0)
-        room = MARGIN * (high - low)
+        room = np.where(high > low, MARGIN * (high - low), 1.0)
         (x_low, y_low), (x_high, y_high) = (low - room).tolist(), (high + room).tolist()
         across, up = np.linspace(x_low, x_high, GRID), np.linspace(y_low, y_high, GRID)
         grid = np.stack(np.meshgrid(across, up), axis=-1)
@@ -109,7 +114,10 @@ class BoundaryPicture(Figure):
         classes = found.shape[1:] if found.shape[1:] != (1,) else ()
         probabilities = found.reshape(GRID, GRID, *classes)
         extent = x_low, x_high, y_low, y_high
-        return cls(probabilities, extent, xy, np.asarray(labels), title, axis_names)
+        kinds = np.asarray(labels)
+        if kinds.dtype.kind in WORDS:
+            kinds = np.unique(kinds, return_inverse=True)[1]
+        return cls(probabilities, extent, xy, kinds, titled(title, classifier), axis_names)
 
     @property
     def data(self) -> dict[str, Any]:
@@ -122,8 +130,9 @@ class BoundaryPicture(Figure):
         x_low, x_high, y_low, y_high = map(format_number, self.extent)
         ahead = (self.probabilities > 1 / 2).mean()
         return (
-            f"{self.title}: {len(self.points)} points of {len(np.unique(self.labels))} classes"
-            f" between ({x_low}, {y_low}) and ({x_high}, {y_high})."
+            f"{self.title or NAMELESS}: {len(self.points)} points of"
+            f" {len(np.unique(self.labels))} classes between ({x_low}, {y_low}) and"
+            f" ({x_high}, {y_high})."
             + (
                 f" Class 1 is the likelier one on {ahead:.0%} of the plane."
                 if self.probabilities.ndim == 2

@@ -11,6 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from chainrule.errors import ShapeError
+from chainrule.explain.chart import Chart
+from chainrule.explain.marks import Intervals, Panel, Points, Rule
+from chainrule.explain.subjects import require_finite
+from chainrule.explain.svg import format_number
 from chainrule.expressions import grad, hessian
 
 LEVEL = 1e-9  # gradients and eigenvalues no larger are taken for 0
@@ -47,6 +51,19 @@ class CriticalPoint:
             return "inconclusive"
         return "minimum" if least > 0 else "maximum"
 
+    def figure(self) -> Chart:
+        """The spectrum of the Hessian, under the verdict."""
+        size = format_number(float(np.linalg.norm(self.gradient)))
+        place = np.arange(1, len(self.eigenvalues) + 1)
+        panel = Panel(
+            Rule(y=0.0),
+            Intervals(place, np.zeros(len(place)), self.eigenvalues, ink="class0"),
+            Points(place, self.eigenvalues, ink="class0", marker="circle"),
+            x="eigenvalues of the Hessian, in ascending order",
+            y="curvature",
+        )
+        return Chart(panel, title=f"{self.verdict}; the gradient has norm {size}".capitalize())
+
 
 def second_derivative_test(
     fn: Callable[[Any], Any], point: npt.ArrayLike, *, tolerance: float = LEVEL
@@ -64,6 +81,8 @@ def second_derivative_test(
     ------
     ShapeError
         If the point is no vector.
+    DataError
+        If the point or the gradient there is not finite.
 
     Examples
     --------
@@ -76,7 +95,9 @@ def second_derivative_test(
     at = np.asarray(point, dtype=np.float64)
     if at.ndim != 1 or not at.size:
         raise ShapeError(f"a point is a vector, not of shape {at.shape}")
-    return CriticalPoint(at, np.asarray(grad(fn)(at)), hessian_spectrum(fn, at), tolerance)
+    slope = np.asarray(grad(fn)(at))
+    require_finite([*at, *slope], "the point and the gradient there", "choose another point")
+    return CriticalPoint(at, slope, hessian_spectrum(fn, at), tolerance)
 
 
 def hessian_spectrum(fn: Callable[[Any], Any], point: npt.ArrayLike) -> Floats:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from chainrule.errors import ShapeError
 from chainrule.explain.chart import Chart
 from chainrule.explain.marks import Line, Mark, Panel, Points, Surface
+from chainrule.explain.subjects import require_finite
 from chainrule.expressions import compile as compiled
 from chainrule.expressions import grad
 
@@ -155,6 +156,13 @@ def optimizer_paths(
     extent : (x_low, x_high, y_low, y_high)
     steps : int
 
+    Raises
+    ------
+    ShapeError
+        If the start is no point of the plane, or there is no optimizer.
+    DataError
+        If the start is not finite.
+
     Examples
     --------
     >>> from chainrule.optim import SGD, Adam
@@ -163,6 +171,12 @@ def optimizer_paths(
     >>> print(optimizer_paths(bowl.function, rules, bowl.start, bowl.extent).text())
     SGD and Adam after 100 steps: lowest SGD
     """
+    require_finite(start, "the coordinates of the start", "start somewhere else")
+    if np.shape(start) != (2,) or not optimizers:
+        raise ShapeError(
+            f"paths in the plane start from (x, y) by at least one optimizer, not from the shape"
+            f" {np.shape(start)} by {len(optimizers)}"
+        )
     paths = {name: trajectory(fn, rule, start, steps) for name, rule in optimizers.items()}
     ends = {name: float(fn(path[-1])) for name, path in paths.items()}
     lowest = min(ends, key=lambda name: ends[name])

@@ -44,7 +44,14 @@ def dropout_masks(
     units, passes : int
     seed : int
     title : str
+
+    Raises
+    ------
+    ParameterError
+        If there are no units, no passes, or no such rate.
     """
+    if units < 1 or passes < 1:
+        raise ParameterError(f"masks have units and passes of at least 1, not {units} and {passes}")
     kept = masks(rate, units, passes, seed)
     row, unit = np.nonzero(kept)
     absent_row, absent = np.nonzero(~kept)

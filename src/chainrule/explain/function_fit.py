@@ -11,6 +11,7 @@ from chainrule.errors import ShapeError
 from chainrule.explain.chart import Chart
 from chainrule.explain.hidden_space import hidden_outputs
 from chainrule.explain.marks import Line, Panel, Points
+from chainrule.explain.subjects import titled
 
 if TYPE_CHECKING:
     from chainrule.networks import Network
@@ -48,4 +49,6 @@ def function_panel(model: Network, x: npt.ArrayLike, y: npt.ArrayLike, *, title:
 
 def function_fit(model: Network, x: npt.ArrayLike, y: npt.ArrayLike, *, title: str = "") -> Chart:
     """The panel of :func:`function_panel` as a picture of its own."""
-    return Chart(function_panel(model, x, y), title=title or "The fit, and its hidden outputs")
+    return Chart(
+        function_panel(model, x, y), title=titled(title or "The fit, and its hidden outputs", model)
+    )

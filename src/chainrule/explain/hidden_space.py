@@ -11,6 +11,7 @@ from chainrule.errors import unknown_name
 from chainrule.explain.chart import Chart
 from chainrule.explain.marks import Line, Mark, Panel, class_points
 from chainrule.explain.separability import Plane, separating_plane
+from chainrule.explain.subjects import titled
 
 if TYPE_CHECKING:
     from chainrule.networks import Network
@@ -73,7 +74,7 @@ def hidden_space(
         plane_panel(X, y, title="input"),
         plane_panel(inner, y, title=f"input of {layer!r}" if layer else "last hidden outputs"),
     ]
-    return Chart(*panels, title=title)
+    return Chart(*panels, title=titled(title, model))
 
 
 def plane_panel(

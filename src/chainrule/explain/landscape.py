@@ -12,6 +12,7 @@ import numpy.typing as npt
 from chainrule import ops
 from chainrule.explain.chart import Chart
 from chainrule.explain.marks import Panel, Points, Surface
+from chainrule.explain.subjects import require_finite, titled
 from chainrule.expressions import compile as compiled
 from chainrule.expressions import variable
 from chainrule.graph.node import Node
@@ -117,6 +118,7 @@ def _objective(
     from chainrule.nn.base import Mode
 
     rows, states = np.asarray(X, np.float64), model.states
+    require_finite(rows, "the rows of X")
     named = losses.get(loss or model.architecture.default_loss)
     n_out = int(model.predict(rows[:1]).shape[1])
     probabilities = named.check_output(n_out, model.architecture.output_activation)
@@ -163,7 +165,7 @@ def loss_landscape(
     span: float = 1.0,
     steps: int = 41,
     seed: int = 0,
-    title: str = "The loss around the trained network",
+    title: str = "The loss around the network",
 ) -> Chart:
     """The loss over a plane through the network's parameters, along two filter-normalised axes.
 
@@ -178,7 +180,14 @@ def loss_landscape(
     seed : int
         Of the two directions.
     title : str
+        It also says if the network was not fitted.
+
+    Raises
+    ------
+    DataError
+        If a number of X or a parameter is not finite.
     """
+    require_finite(flat_parameters(model), "the parameters", "train the network anew")
     fn, centre = compiled(loss_of_parameters(model, X, y, loss=loss)), flat_parameters(model)
     first, second = (filter_normalised(model, 2 * seed + each) for each in (0, 1))
     away = np.linspace(-span, span, steps)
@@ -190,7 +199,7 @@ def loss_landscape(
             np.log10(values.clip(TINY)), (-span, span, -span, span), levels.tolist(),
             colours="amount",
         ),
-        Points([0.0], [0.0], ink="class1", marker="circle", label="trained"),
+        Points([0.0], [0.0], ink="class1", marker="circle", label="here"),
         x="first direction", y="second direction", equal=True,
     )  # fmt: skip
-    return Chart(panel, title=title, size=(520.0, 480.0))
+    return Chart(panel, title=titled(title, model), size=(520.0, 480.0))

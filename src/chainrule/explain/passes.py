@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chainrule.engines.registry import get_engine
+from chainrule.errors import ParameterError
 from chainrule.expressions.values import Variable
 from chainrule.graph.graph import Graph, free_leaves
 from chainrule.graph.node import Node
@@ -49,6 +50,8 @@ def passes(output: Node) -> Passes:
 
     Raises
     ------
+    ParameterError
+        If ``output`` is no node.
     MissingInputError
         If there is a placeholder without a value.
     ShapeError
@@ -62,6 +65,11 @@ def passes(output: Node) -> Passes:
     >>> both.gradients[x], both.shares[both.order[-1]]
     (array(6.), (array(3.), array(3.)))
     """
+    if not isinstance(output, Node):
+        raise ParameterError(
+            f"a graph is a node, such as x * x of x = cr.variable(3.0), and not a"
+            f" {type(output).__name__}"
+        )
     order = topological_order([output])
     slopes = {
         node: slope

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from chainrule.errors import DataError, missing_extra
+from chainrule.explain.subjects import require_finite
 
 INFEASIBLE = 2  # scipy.optimize.linprog's status
 
@@ -42,7 +43,7 @@ def separating_plane(X: npt.ArrayLike, y: npt.ArrayLike) -> Plane | None:
     Raises
     ------
     DataError
-        If there are not two classes.
+        If there are not two classes, or a number is not finite.
     MissingExtraError
         Without SciPy.
 
@@ -62,6 +63,7 @@ def separating_plane(X: npt.ArrayLike, y: npt.ArrayLike) -> Plane | None:
     classes = np.unique(labels)
     if len(classes) != 2:
         raise DataError(f"a plane separates two classes, got {len(classes)}")
+    require_finite(rows, "the rows of X")
     signs = np.where(labels == classes[1], 1.0, -1.0)
     scale = np.abs(rows).max(axis=0).clip(1e-300)
     bordered = np.column_stack([rows / scale, np.ones(len(rows))])

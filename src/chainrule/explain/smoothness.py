@@ -10,6 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from chainrule.errors import ShapeError
+from chainrule.explain.chart import Chart
+from chainrule.explain.marks import Band, Line, Panel
+from chainrule.explain.subjects import require_finite
 from chainrule.expressions import compile as compiled
 from chainrule.expressions import value_and_grad
 
@@ -34,6 +37,17 @@ class Smoothness:
     changes: Floats
     beta: Floats
 
+    def figure(self, title: str = "What lies ahead of each step, along its gradient") -> Chart:
+        """The range of the loss, the change of the gradient, and the measured beta."""
+        at = np.arange(1, len(self.beta) + 1)
+        low, high = self.losses.min(axis=1), self.losses.max(axis=1)
+        return Chart(
+            Panel(Band(at, low, high), title="range of the loss ahead", x="point", y="loss"),
+            Panel(Line(at, self.changes.max(axis=1)), title="change of the gradient", x="point"),
+            Panel(Line(at, self.beta), title="effective β-smoothness", x="point"),
+            title=title,
+        )
+
 
 def smoothness(
     fn: Callable[[Any], Any], points: npt.ArrayLike, rates: Sequence[float]
@@ -53,6 +67,8 @@ def smoothness(
     ------
     ShapeError
         If the points are no vectors.
+    DataError
+        If the loss or the gradient of a point is not finite.
 
     References
     ----------
@@ -72,8 +88,9 @@ def smoothness(
     run, steps = compiled(value_and_grad(fn)), np.asarray(rates, dtype=np.float64)
     losses, changes, beta = [], [], []
     for point in visited:
-        _, slope = run(point)
+        loss, slope = run(point)
         ahead = [run(point - rate * slope) for rate in steps]
+        require_finite([loss, *slope], "loss and gradient of a point", "leave it out")
         losses.append([float(loss) for loss, _ in ahead])
         changes.append([float(np.linalg.norm(there - slope)) for _, there in ahead])
         moved = steps * max(float(np.linalg.norm(slope)), np.finfo(float).tiny)

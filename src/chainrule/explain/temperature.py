@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from chainrule.errors import ShapeError
+from chainrule.errors import ParameterError, ShapeError
 from chainrule.explain.chart import Chart
 from chainrule.explain.marks import Line, Panel, Points
+from chainrule.explain.subjects import require_finite
 from chainrule.explain.svg import format_number
 from chainrule.ops import log_softmax
 
@@ -48,6 +49,8 @@ def softmax_temperatures(
     ------
     ShapeError
         If the scores are no vector.
+    DataError, ParameterError
+        If a score is not finite, or a temperature not above 0.
 
     Examples
     --------
@@ -57,6 +60,11 @@ def softmax_temperatures(
     z = np.asarray(scores, dtype=np.float64)
     if z.ndim != 1 or not z.size:
         raise ShapeError(f"scores are a vector (classes,), not of shape {z.shape}")
+    require_finite(z, "the scores", "a softmax needs numbers")
+    if not temperatures or not all(0 < t < np.inf for t in temperatures):
+        raise ParameterError(
+            f"temperatures are numbers above 0, such as 0.5, and not {list(temperatures)}"
+        )
     low, high = min(RANGE[0], *temperatures), max(RANGE[1], *temperatures)
     classes, range_of_t = np.arange(1, len(z) + 1), np.geomspace(low, high, SAMPLES)
     rows = {t: np.asarray(log_softmax(z / t)) for t in temperatures}

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from chainrule.errors import DataError, ParameterError, ShapeError
 from chainrule.explain.chart import Chart
 from chainrule.explain.marks import Mark, Panel, Surface, class_points
+from chainrule.explain.subjects import titled
 
 if TYPE_CHECKING:
     from chainrule.networks import Network
@@ -138,7 +139,7 @@ def uncertainty(
     DataError
         If the model gives values that are not finite.
     ParameterError
-        If the network does not end in a sigmoid of one unit.
+        If the network does not end in a sigmoid of one unit, or has no members.
     """
     points, labels = np.asarray(X, dtype=np.float64), np.asarray(y)
     if points.ndim != 2 or points.shape[1] != 2:
@@ -149,6 +150,10 @@ def uncertainty(
     (x_low, y_low), (x_high, y_high) = points.min(axis=0) - margin, points.max(axis=0) + margin
     extent = (float(x_low), float(x_high), float(y_low), float(y_high))
     places = np.meshgrid(np.linspace(*extent[:2], samples), np.linspace(*extent[2:], samples))
+    if (model.members or 1) < 2:
+        raise ParameterError(
+            "one network alone has no spread; train several side by side: fit(..., members=10)"
+        )
     found = logits(model, np.stack(places, axis=-1).reshape(-1, 2))
     if not np.isfinite(found).all():
         raise DataError("the model gives values that are not finite; train it anew")
@@ -195,8 +200,9 @@ def unit_maps(
         for k, each in enumerate(maps)
     ]  # fmt: skip
     return Chart(
-        *panels, columns=columns, size=(165.0, 130.0), title=f"What the units of {layer} look for"
-    )
+        *panels, columns=columns, size=(165.0, 130.0),
+        title=titled(f"What the units of {layer} look for", model),
+    )  # fmt: skip
 
 
 def _outputs(model: Network, extent: tuple[float, float, float, float], layer: str) -> Floats:
