@@ -10,7 +10,7 @@ import pytest
 
 from chainrule.cli.tables import TableModel
 from chainrule.data import write_csv
-from chainrule.estimators import table_streaming, table_survey
+from chainrule.estimators import table_kept, table_streaming
 from tests.cli.conftest import FAST, Run, refused
 from tests.cli.test_train import facts, scores
 
@@ -48,7 +48,7 @@ def test_the_linear_model_beside_a_stream_says_how_many_rows_it_knows(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And it has all classes, also those that none of them is of."""
-    monkeypatch.setattr(table_survey, "SAMPLE_ROWS", 100)
+    monkeypatch.setattr(table_kept, "SAMPLE_ROWS", 100)
     for part in folder.iterdir():
         part.write_text(part.read_text() + "9.9,b,far\n" * 2)
     names = scores(run("train", folder, "--target", "y", *FAST).stdout)["test"]

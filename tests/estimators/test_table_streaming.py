@@ -18,7 +18,16 @@ from chainrule.data.scaling import SCALINGS
 from chainrule.data.schema import infer_schema
 from chainrule.data.streams import open_stream
 from chainrule.errors import DataError, ParameterError, UnknownNameError
-from chainrule.estimators import TableClassifier, TableRegressor, table_streaming, table_survey
+from chainrule.estimators import (
+    TableClassifier,
+    TableRegressor,
+    table_blocks,
+    table_kept,
+    table_streaming,
+    table_survey,
+)
+from chainrule.estimators.table_drawing import drawn
+from chainrule.estimators.table_kept import Kept
 from chainrule.estimators.table_learning import Request
 from chainrule.estimators.table_settings import (
     MOST_AS_IN_MEMORY,
@@ -27,7 +36,7 @@ from chainrule.estimators.table_settings import (
     streamed_settings,
 )
 from chainrule.estimators.table_streaming import is_streamed, learn_stream
-from chainrule.estimators.table_survey import Kept, Survey, drawn
+from chainrule.estimators.table_survey import Survey
 
 ROWS = 600
 SMALL = {"hidden": (8,), "members": 1, "epochs": 2, "batch_size": 32, "bins": 4}
@@ -96,9 +105,9 @@ def test_what_a_row_is_for_depends_on_the_seed_and_its_number_alone() -> None:
 def test_of_many_rows_some_are_kept_and_the_others_trained_on(
     files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits = {"SAMPLE_ROWS": 50, "HELD_OUT_ROWS": 20, "TEST_ROWS": 10, "REMEMBERED_BYTES": 0}
-    for name, value in limits.items():
-        monkeypatch.setattr(table_survey, name, value)
+    for name, value in {"SAMPLE_ROWS": 50, "HELD_OUT_ROWS": 20, "TEST_ROWS": 10}.items():
+        monkeypatch.setattr(table_kept, name, value)
+    monkeypatch.setattr(table_blocks, "REMEMBERED_BYTES", 0)
     found = surveyed(files)
     assert [len(part) for part in (found.sample, found.held_out, found.test)] == [50, 20, 10]
     training = texts(joined([frame for _, frame in found.training_frames()]))
@@ -137,7 +146,7 @@ def test_equal_rows_are_on_one_side(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert model.facts["duplicates"] == 0
     # the same in other blocks, and in one file
     monkeypatch.setattr(csv_blocks, "PIECE_BYTES", 900)
-    monkeypatch.setattr(table_survey, "REMEMBERED_BYTES", 0)
+    monkeypatch.setattr(table_blocks, "REMEMBERED_BYTES", 0)
     assert sides(surveyed(tmp_path)) == [training, held, test]
     # a defect: each row draws for itself
     monkeypatch.setattr(table_survey, "by_content", table_survey.by_row)
@@ -252,7 +261,7 @@ def scaled_as_in_memory(folder: Path) -> TableEncoder:
 def test_standard_scaling_is_that_of_all_rows_where_a_sample_misleads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table_survey, "SAMPLE_ROWS", 20)
+    monkeypatch.setattr(table_kept, "SAMPLE_ROWS", 20)
     misleading(tmp_path)
     found = scaled_as_in_memory(tmp_path)
     monkeypatch.setattr(csv_blocks, "PIECE_BYTES", 700)
@@ -291,7 +300,7 @@ def test_processes_that_all_read_every_row_count_it_once(
     table = columns()
     table["kind"][[10, 400]] = ["once", "alone"]
     write_csv(tmp_path / "t.csv", table)
-    monkeypatch.setattr(table_survey, "SAMPLE_ROWS", 100)
+    monkeypatch.setattr(table_kept, "SAMPLE_ROWS", 100)
     alone = learn_stream(surveyed(tmp_path), "classification", Request(SMALL, 1))
     monkeypatch.setattr(encoding, "gathered", lambda value: [value, value])
     beside_another = learn_stream(surveyed(tmp_path), "classification", Request(SMALL, 1))
@@ -315,7 +324,7 @@ def test_blocks_of_any_size_and_any_files_give_the_same_bits(
     single = tmp_path_factory.mktemp("one")
     write_csv(single / "t.csv", columns())
     monkeypatch.setattr(csv_blocks, "PIECE_BYTES", 7_000)
-    monkeypatch.setattr(table_survey, "REMEMBERED_BYTES", 0)
+    monkeypatch.setattr(table_blocks, "REMEMBERED_BYTES", 0)
     other = learn_stream(surveyed(single, target), task, request)
     assert bits(one) == bits(other)
     assert one.encoder.packed()[0] == other.encoder.packed()[0]
@@ -346,7 +355,7 @@ def test_held_out_rows_that_are_trained_on_too_are_counted(tmp_path: Path) -> No
 
 
 def test_a_class_of_few_rows_is_a_class(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table_survey, "SAMPLE_ROWS", 20)
+    monkeypatch.setattr(table_kept, "SAMPLE_ROWS", 20)
     model = learn_stream(surveyed(files, "kind"), "classification", Request(SMALL, 1))
     assert model.target.classes == ("a", "b", "c", "rare")  # type: ignore[union-attr]
 
@@ -365,7 +374,7 @@ def test_a_target_that_is_no_number_is_refused_with_file_and_line(tmp_path: Path
 def test_a_target_that_is_constant_in_the_sample_only_is_said_to_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table_survey, "SAMPLE_ROWS", 20)
+    monkeypatch.setattr(table_kept, "SAMPLE_ROWS", 20)
     write_csv(tmp_path / "t.csv", {"x": range(400), "price": [3] * 399 + [4]})
     with pytest.raises(DataError, match="'price' is 3 in each of 20 rows that were drawn"):
         learn_stream(surveyed(tmp_path, "price"), "regression", Request(SMALL, 1))
@@ -374,7 +383,7 @@ def test_a_target_that_is_constant_in_the_sample_only_is_said_to_be(
 def test_what_is_constant_in_the_sample_only_is_not_said_of_every_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table_survey, "SAMPLE_ROWS", 20)
+    monkeypatch.setattr(table_kept, "SAMPLE_ROWS", 20)
     rare = ["0"] * 399 + ["1"]
     write_csv(tmp_path / "t.csv", {"x": range(400), "rare": rare, "y": ["a", "b"] * 200})
     survey = surveyed(tmp_path, "y")
@@ -387,7 +396,7 @@ def test_what_is_constant_in_the_sample_only_is_not_said_of_every_row(
 def test_a_file_that_changes_after_the_survey_is_noticed(
     files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table_survey, "REMEMBERED_BYTES", 0)
+    monkeypatch.setattr(table_blocks, "REMEMBERED_BYTES", 0)
     survey = surveyed(files)
     write_csv(files / "1.csv", {name: x[:200] for name, x in columns().items()})
     with pytest.raises(DataError, match=r"1\.csv: was changed while the table was read"):
@@ -397,7 +406,7 @@ def test_a_file_that_changes_after_the_survey_is_noticed(
 def test_a_file_that_is_gone_after_the_survey_is_named(
     files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table_survey, "REMEMBERED_BYTES", 0)
+    monkeypatch.setattr(table_blocks, "REMEMBERED_BYTES", 0)
     survey = surveyed(files)
     (files / "1.csv").unlink()
     with pytest.raises(DataError, match=r"1\.csv: is no longer there.*; put it back"):
@@ -416,7 +425,7 @@ def test_whole_groups_are_held_out(files: Path, monkeypatch: pytest.MonkeyPatch)
     # in blocks of another size, and from where only few rows may be kept
     monkeypatch.setattr(csv_blocks, "PIECE_BYTES", 7_000)
     assert texts(surveyed(files, group="day").held_out) == texts(found.held_out)
-    monkeypatch.setattr(table_survey, "HELD_OUT_ROWS", 30)
+    monkeypatch.setattr(table_kept, "HELD_OUT_ROWS", 30)
     fewer = surveyed(files, group="day")
     again = joined([frame for _, frame in fewer.training_frames()])
     assert 0 < len(fewer.held_out) <= 30
@@ -427,7 +436,7 @@ def test_whole_groups_are_held_out(files: Path, monkeypatch: pytest.MonkeyPatch)
 def test_of_a_group_that_is_larger_than_what_is_kept_no_row_is_trained_on(
     files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table_survey, "HELD_OUT_ROWS", 15)
+    monkeypatch.setattr(table_kept, "HELD_OUT_ROWS", 15)
     found = surveyed(files, group="ok", test=0.0, validation=0.5, seed=6)
     training = joined([frame for _, frame in found.training_frames()])
     (held,) = {*found.held_out["ok"].as_texts().tolist()}

@@ -15,7 +15,14 @@ from chainrule.data.factored import joined
 from chainrule.data.frames import Frame, as_column
 from chainrule.data.streams import open_stream
 from chainrule.errors import DataError, ParameterError, UnknownNameError
-from chainrule.estimators import TableClassifier, TableRegressor, table_streaming, table_survey
+from chainrule.estimators import (
+    TableClassifier,
+    TableRegressor,
+    table_blocks,
+    table_kept,
+    table_streaming,
+    table_survey,
+)
 from chainrule.estimators import table_times as times
 from chainrule.estimators.table_drawing import HELD, TESTED, ByTime
 from chainrule.estimators.table_split import split_rows
@@ -44,7 +51,7 @@ def columns() -> dict[str, Any]:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two files, read in blocks of a few dozen rows, each time anew."""
     monkeypatch.setattr(csv_blocks, "PIECE_BYTES", 1_000)
-    monkeypatch.setattr(table_survey, "REMEMBERED_BYTES", 0)
+    monkeypatch.setattr(table_blocks, "REMEMBERED_BYTES", 0)
     found = tmp_path / "data"
     found.mkdir()
     for part in range(2):
@@ -94,7 +101,7 @@ def test_of_more_latest_rows_than_are_kept_none_is_trained_on(
 ) -> None:
     wanted = parts(surveyed(folder, time="year"))
     for name, value in {"SAMPLE_ROWS": 50, "HELD_OUT_ROWS": 20, "TEST_ROWS": 10}.items():
-        monkeypatch.setattr(table_survey, name, value)
+        monkeypatch.setattr(table_kept, name, value)
     found = surveyed(folder, time="year")
     assert [len(part) for part in (found.sample, found.held_out, found.test)] == [50, 20, 10]
     train, held, test = parts(found)
@@ -104,7 +111,7 @@ def test_of_more_latest_rows_than_are_kept_none_is_trained_on(
     monkeypatch.setattr(
         table_survey,
         "_by_time",
-        lambda times, seed, starts, roles: table_survey._Division(
+        lambda times, seed, starts, roles: table_survey.Division(
             ByTime(times.clock, starts), seed, TESTED, HELD, roles
         ),
     )
@@ -165,8 +172,8 @@ def test_what_a_pass_that_stopped_early_has_kept_is_forgotten(
     wanted = [(number, len(frame)) for number, frame in stream.frames(None)]
     assert len(wanted) > 2
     for most, is_kept in ((2**27, True), (4_000, False)):
-        monkeypatch.setattr(table_survey, "REMEMBERED_BYTES", most)
-        found = table_survey.Remembering(stream)
+        monkeypatch.setattr(table_blocks, "REMEMBERED_BYTES", most)
+        found = table_blocks.Remembering(stream)
         for _ in range(3):
             assert len([*islice(found.frames(), 2)]) == 2
             assert [(number, len(frame)) for number, frame in found.frames()] == wanted
@@ -275,7 +282,7 @@ def test_of_a_fold_with_more_rows_than_are_kept_none_is_trained_on(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = [test for *_, test in map(parts, surveyed(folder, test=0.0).folds(2))]
-    monkeypatch.setattr(table_survey, "TEST_ROWS", 30)
+    monkeypatch.setattr(table_kept, "TEST_ROWS", 30)
     for whole, fold in zip(wanted, surveyed(folder, test=0.0).folds(2), strict=True):
         train, _, test = parts(fold)
         assert len(test) == 30 and test < whole and not train & whole
@@ -384,7 +391,7 @@ def test_what_processes_tell_each_other_is_all_they_know(
     folder: Path, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = surveyed(folder, **given)
-    monkeypatch.setattr(table_survey.Remembering, "is_part", True)
+    monkeypatch.setattr(table_blocks.Remembering, "is_part", True)
     for module in (table_survey, times):
         monkeypatch.setattr(module, "gathered", lambda value: [json.loads(json.dumps(value))])
     told = surveyed(folder, **given)

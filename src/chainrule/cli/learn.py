@@ -157,9 +157,10 @@ class Work:
         from chainrule.data.factored import joined
         from chainrule.data.streams import open_stream
         from chainrule.engines.processes import agree_on_columns
+        from chainrule.estimators.table_kept import TEST_ROWS
         from chainrule.estimators.table_settings import REGRESSION, streamed_settings
         from chainrule.estimators.table_streaming import STREAMED_BYTES
-        from chainrule.estimators.table_survey import TEST_ROWS, Survey
+        from chainrule.estimators.table_survey import Survey
 
         stream = open_stream(table, header=header)
         if (asked.folds or asked.time) and stream.bytes <= STREAMED_BYTES:

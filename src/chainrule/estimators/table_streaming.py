@@ -31,8 +31,9 @@ from chainrule.estimators.table_learning import (
     trained,
 )
 from chainrule.estimators.table_model import TableModel
+from chainrule.estimators.table_roles import Roles
 from chainrule.estimators.table_settings import CLASSIFICATION, streamed_settings
-from chainrule.estimators.table_survey import Roles, Survey
+from chainrule.estimators.table_survey import Survey
 from chainrule.estimators.table_target import ClassTarget, NumberTarget, numbers_of
 from chainrule.shapes import FLOAT32, INT64, Array
 from chainrule.training.data import as_weights

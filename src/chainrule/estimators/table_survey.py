@@ -10,8 +10,6 @@ end of the pass only: until then rows are kept for both cases.
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, field
 from functools import partial, reduce
@@ -20,250 +18,31 @@ from typing import Any, Final
 
 import numpy as np
 
-from chainrule.data.factored import Factored, column_bytes, joined, smaller
+from chainrule.data.factored import Factored, joined
 from chainrule.data.frames import Column, Frame
 from chainrule.data.gathering import packed_frame, unpacked_frame
-from chainrule.data.shards import rows_of, share
 from chainrule.data.streams import TableStream
-from chainrule.engines.processes import gathered, place
-from chainrule.errors import DataError, ParameterError, unknown_name
+from chainrule.engines.processes import gathered
+from chainrule.errors import DataError, ParameterError
+from chainrule.estimators.table_blocks import Remembering
 from chainrule.estimators.table_drawing import (
     HELD,
     TESTED,
     ByTime,
     ForFold,
-    Rule,
     by_content,
     by_group,
     by_row,
-    drawn,
 )
-from chainrule.estimators.table_repeats import Weighing, are_of_counts
-from chainrule.estimators.table_split import is_the_target
+from chainrule.estimators.table_kept import Division
+from chainrule.estimators.table_repeats import Weighing
+from chainrule.estimators.table_roles import Roles
 from chainrule.estimators.table_target import MOST_CLASSES, refuse_infinite
 from chainrule.estimators.table_times import NEVER, Times
-from chainrule.estimators.table_weights import weights_in
-from chainrule.shapes import INT64, Array
+from chainrule.shapes import Array
 from chainrule.training.prefetch import prefetched
 
-SAMPLE_ROWS: Final = 2**16  # quantiles of so many are right to 0.2 % of the rows
-HELD_OUT_ROWS: Final = 2**14  # that choose the epoch, at most
-TEST_ROWS: Final = 2**16  # at most
-REMEMBERED_BYTES: Final = 2**27  # of a table whose blocks are kept, not read again
 READ_AHEAD: Final = 2
-SPARE: Final = 4  # times the rows that are kept, before those of the highest draws are let go
-
-
-class Remembering:
-    """A stream whose blocks are kept when they are read the first time, if they are small enough.
-
-    Attributes
-    ----------
-    source, names
-        Of the stream.
-    """
-
-    def __init__(self, stream: TableStream) -> None:
-        self.source, self.names, self._stream = stream.source, stream.names, stream
-        self._blocks: list[tuple[int, Frame]] | None = None  # once one pass has reached the end
-        self._is_small = True  # as far as is known
-        self._rows = _own(stream)
-
-    @property
-    def is_part(self) -> bool:
-        """Whether other processes read other rows."""
-        return self._rows is not None
-
-    def frames(self) -> Iterator[tuple[int, Frame]]:
-        """The rows of this process in blocks, each with its first number: all, if it is alone."""
-        if self._blocks is not None:
-            yield from self._blocks
-            return
-        kept: list[tuple[int, Frame]] = []
-        left = REMEMBERED_BYTES
-        for number, frame in self._stream.frames(self._rows):
-            block = number, smaller(frame)
-            yield block
-            if self._is_small:
-                kept.append(block)
-                left -= sum(map(column_bytes, block[1].columns))
-                if left < 0:
-                    self._is_small = False
-                    kept.clear()
-        if self._is_small:
-            self._blocks = kept
-
-
-def _own(stream: TableStream) -> range | None:
-    """The rows that this process reads, of several that each read some; None is all of them.
-
-    Lines of text have to be counted: every process reads all of them.
-    """
-    number, count = place()
-    if count == 1 or stream.known_rows is None:
-        return None
-    return rows_of(share(number, count), stream.known_rows)
-
-
-class Kept:
-    """The rows of the lowest draws, at most so many; rows of one draw are together.
-
-    Of a draw that more rows have, the first are kept, if it is the lowest.
-
-    Parameters
-    ----------
-    most : int
-    low, high : float
-        Draws that count lie from ``low`` to below ``high``.
-    """
-
-    def __init__(self, most: int, low: float, high: float) -> None:
-        self.most, self.low, self.high = most, low, high
-        self._parts: list[tuple[Frame, Array, Array]] = []
-        self._let_go: Counter[float] = Counter()  # rows by their draw
-
-    def offer(self, frame: Frame, draws: Array, numbers: Array) -> None:
-        """Keep those rows of a frame that are among the lowest so far."""
-        chosen = self.holds(draws)
-        if chosen.any():
-            self._parts.append((frame.rows(chosen), draws[chosen], numbers[chosen]))
-        if sum(len(part) for _, part, _ in self._parts) > SPARE * self.most:
-            self._prune()
-
-    def holds(self, draws: Array) -> Array:
-        """Which draws count."""
-        found: Array = (draws >= self.low) & (draws < self.high)
-        return found
-
-    def _prune(self) -> None:
-        """Let the rows of the highest draws go, before the others are joined: that is slow."""
-        if len(self._parts) == 1 and len(self._parts[0][1]) <= self.most:
-            return
-        draws, numbers = (
-            np.concatenate(each) for each in zip(*[part[1:] for part in self._parts], strict=True)
-        )
-        if len(draws) > self.most:
-            lowest, beyond = np.partition(draws, [0, self.most])[[0, self.most]].tolist()
-            self.high = max(beyond, math.nextafter(lowest, 1.0))
-            fitting = np.flatnonzero(draws < self.high)
-            first = np.argsort(numbers[fitting])
-            self._let_go.update(draws[fitting[first[self.most :]]].tolist())
-            chosen = np.zeros(len(draws), bool)
-            chosen[fitting[first[: self.most]]] = True
-            self._choose(chosen)
-        self._parts = [self._together()]
-
-    def _choose(self, chosen: Array) -> None:
-        """Let go all rows but some, of all parts one behind the other."""
-        ends = np.cumsum([len(draws) for _, draws, _ in self._parts])
-        self._parts = [
-            (frame.rows(mine), draws[mine], numbers[mine])
-            for mine, (frame, draws, numbers) in zip(
-                np.split(chosen, ends[:-1]), self._parts, strict=True
-            )
-        ]
-
-    @property
-    def count(self) -> int:
-        """How many rows count: those kept, and those of the only draw that were too many."""
-        if self._parts:
-            self._prune()
-        kept = sum(len(draws) for _, draws, _ in self._parts)
-        return kept + sum(n for draw, n in self._let_go.items() if self.low <= draw < self.high)
-
-    def _together(self) -> tuple[Frame, Array, Array]:
-        frames, draws, numbers = zip(*self._parts, strict=True)
-        return joined(frames), np.concatenate(draws), np.concatenate(numbers)
-
-    def packed(self) -> list[Any]:
-        """What was kept, as JSON can say it."""
-        if not self._parts:
-            return [self.high, {}]
-        self._prune()
-        frame, draws, numbers = self._together()
-        gone = {draw.hex(): many for draw, many in self._let_go.items()}
-        return [self.high, gone, packed_frame(frame), draws.tolist(), numbers.tolist()]
-
-    def replaced(self, parts: Sequence[Sequence[Any]]) -> None:
-        """Have what all processes have kept; of each of them only what all would keep."""
-        self._parts, self.high = [], min(high for high, *_ in parts)
-        self._let_go = Counter()
-        for _, gone, *kept in parts:
-            self._let_go.update({float.fromhex(draw): many for draw, many in gone.items()})
-            if kept:
-                frame, draws, numbers = kept
-                self.offer(unpacked_frame(frame), np.array(draws), np.array(numbers, INT64))
-
-    def rows(self, like: Frame) -> Frame:
-        """What was kept, in the order of the table; no rows of ``like`` if there is nothing."""
-        if not self._parts:
-            return like.rows(slice(0, 0))
-        self._prune()
-        frame, _, numbers = self._together()
-        return frame.rows(np.argsort(numbers))
-
-
-@dataclass(frozen=True)
-class Roles:
-    """What some columns are for, by their names.
-
-    Attributes
-    ----------
-    target : str
-    group, time : str, optional
-        What decides which rows test and are held out.
-    weight : str, optional
-        What rows weigh.
-    """
-
-    target: str
-    group: str | None = None
-    time: str | None = None
-    weight: str | None = None
-
-    @classmethod
-    def of(cls, stream: Any, target: str | int, **others: str | int | None) -> Roles:
-        """Of columns that are there.
-
-        Raises
-        ------
-        UnknownNameError, ParameterError
-            If one is not, or is for two things that exclude each other.
-        """
-        name = _named(stream, target)
-        found = {role: _named(stream, x) for role, x in others.items() if x is not None}
-        for role, other in found.items():
-            if other == name:
-                raise is_the_target(name, role)
-        if {"group", "time"} <= found.keys():
-            raise ParameterError("hold out by group or by time, not by both")
-        return cls(name, **found)
-
-    @property
-    def rule(self) -> str:
-        """By what rows are chosen, behind their number: "rows at random"."""
-        if self.time is not None:
-            return f"of the latest rows by {self.time!r}"
-        return "rows at random" if self.group is None else f"rows by groups of {self.group!r}"
-
-    def features(self, rows: Frame) -> Frame:
-        """The columns that a model may learn from."""
-        return rows.without(self.target, *([self.weight] if self.weight else []))
-
-    def weights(self, rows: Frame) -> Array | None:
-        """What rows weigh: (n,) float64 from 0.
-
-        Raises
-        ------
-        DataError
-            If a cell is no such number: with its row.
-        """
-        return None if self.weight is None else weights_in(rows[self.weight], rows)
-
-    def there(self, rows: Frame) -> Array:
-        """Which rows have a target, and a weight above 0: (n,) bool."""
-        weights, there = self.weights(rows), ~rows[self.target].missing
-        return there if weights is None else there & (weights > 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,7 +78,7 @@ class Survey:
     test: Frame
     labels: Column
     weighing: Weighing | None
-    _way: _Division = field(repr=False)
+    _way: Division = field(repr=False)
     _validation: float = 0.0
     _times: Times | None = None
 
@@ -351,7 +130,7 @@ class Survey:
         else:
             end = test + (1 - test) * validation
             rules = (by_row, by_content) if group is None else (partial(by_group, group),)
-            ways = [_Division(rule, seed, float(test), float(end), roles) for rule in rules]
+            ways = [Division(rule, seed, float(test), float(end), roles) for rule in rules]
         return _surveyed(stream, roles, seed, ways, validation, times)
 
     @property
@@ -376,12 +155,12 @@ class Survey:
                 self.stream, self.roles, self.seed, [way], self._validation, self._times
             )
 
-    def _ways(self, count: int) -> Iterator[_Division]:
+    def _ways(self, count: int) -> Iterator[Division]:
         if self._times is None:
             ends = 1 / count, 1 / count + (1 - 1 / count) * self._validation
             for fold in range(count):
                 rule = ForFold(self._way.rule, fold, count)
-                yield _Division(rule, self.seed, *ends, self.roles, apart=ends[0])
+                yield Division(rule, self.seed, *ends, self.roles, apart=ends[0])
             return
         moments = self._times.moments
         starts = [*moments.folds(count, str(self.roles.time)), NEVER]
@@ -404,46 +183,90 @@ def _surveyed(
     stream: Remembering,
     roles: Roles,
     seed: int,
-    ways: Sequence[_Division],
+    ways: Sequence[Division],
     validation: float,
     times: Times | None,
 ) -> Survey:
     """Read a table once, dividing it in all ways that may turn out to be the right one."""
-    rows, missing, labels, first = 0, 0, _Labels(roles.target), None
-    weighing = Weighing()
+    seen = _Seen(roles, ways)
     for number, frame in prefetched(stream.frames, READ_AHEAD):
-        column = frame[roles.target]
-        refuse_infinite(column, frame)
-        there, first = roles.there(frame), first or frame
-        numbers = np.arange(number, number + len(frame))[there]
-        rows, missing = rows + len(frame), missing + int(column.missing.sum())
-        labels.add(column)
-        usable = frame.rows(there)
-        weights = roles.weights(usable)
-        weighing = weighing if weights is None else weighing.with_rows(weights)
-        for way in ways:
-            way.offer(usable, numbers)
+        seen.add(number, frame)
     if stream.is_part:
-        heads = [] if first is None else [packed_frame(first.rows(slice(0, 0)))]
-        mine = rows, missing, astuple(weighing), heads, labels.packed, [w.packed() for w in ways]
-        counts, gone, weighings, likes, known, kept = zip(*gathered(mine), strict=True)
-        rows, missing = sum(counts), sum(gone)
-        weighing = reduce(Weighing.together, [Weighing(*each) for each in weighings])
-        first = next((unpacked_frame(like) for (like,) in filter(None, likes)), None)
-        labels = _Labels.together(roles.target, known)
-        for way, parts in zip(ways, zip(*kept, strict=True), strict=True):
-            way.replaced(parts)
-    if first is None or rows == missing:
-        raise DataError(f"{stream.source}: no row has a target in column {roles.target!r}")
-    if not ways[0].offered:
-        raise DataError(f"{stream.source}: every row with a target weighs 0: nothing to learn")
-    way = ways[0] if len(ways) == 1 or ways[0].repeats(first) else ways[-1]
-    tested, held, sample = (kept.rows(first) for kept in way.kinds)
+        seen.share()
+    like = seen.require_rows(stream.source)
+    way = ways[0] if len(ways) == 1 or ways[0].repeats(like) else ways[-1]
+    tested, held, sample = (kept.rows(like) for kept in way.kinds)
     way.require_groups(stream.source)
     return Survey(
-        stream, roles, seed, rows, missing, way.learned_from, sample, held, tested, labels.column,
-        None if roles.weight is None else weighing, way, validation, times,
+        stream, roles, seed, seen.rows, seen.missing, way.learned_from, sample, held, tested,
+        seen.labels.column, None if roles.weight is None else seen.weighing, way, validation, times,
     )  # fmt: skip
+
+
+class _Seen:
+    """What a pass has seen of a table so far.
+
+    Parameters
+    ----------
+    roles : Roles
+    ways : sequence of Division
+
+    Attributes
+    ----------
+    rows, missing : int
+        All, and those without a target.
+    weighing : Weighing
+    labels : _Labels
+    """
+
+    def __init__(self, roles: Roles, ways: Sequence[Division]) -> None:
+        self._roles, self._ways = roles, ways
+        self._first: Frame | None = None  # of no rows
+        self.rows = self.missing = 0
+        self.weighing, self.labels = Weighing(), _Labels(roles.target)
+
+    def add(self, number: int, frame: Frame) -> None:
+        """Look at the rows from a number on."""
+        column = frame[self._roles.target]
+        refuse_infinite(column, frame)
+        if self._first is None:
+            self._first = frame.rows(slice(0, 0))
+        self.rows, self.missing = self.rows + len(frame), self.missing + int(column.missing.sum())
+        self.labels.add(column)
+        there = self._roles.there(frame)
+        usable, numbers = frame.rows(there), np.arange(number, number + len(frame))[there]
+        weights = self._roles.weights(usable)
+        if weights is not None:
+            self.weighing = self.weighing.with_rows(weights)
+        for way in self._ways:
+            way.offer(usable, numbers)
+
+    def share(self) -> None:
+        """Also know what other processes have seen, each of rows of its own."""
+        heads = [] if self._first is None else [packed_frame(self._first)]
+        kept = [way.packed() for way in self._ways]
+        mine = self.rows, self.missing, astuple(self.weighing), heads, self.labels.packed, kept
+        counts, gone, weighings, likes, known, parts = zip(*gathered(mine), strict=True)
+        self.rows, self.missing = sum(counts), sum(gone)
+        self.weighing = reduce(Weighing.together, [Weighing(*each) for each in weighings])
+        self._first = next((unpacked_frame(like) for (like,) in filter(None, likes)), None)
+        self.labels = _Labels.together(self._roles.target, known)
+        for way, each in zip(self._ways, zip(*parts, strict=True), strict=True):
+            way.replaced(each)
+
+    def require_rows(self, source: str) -> Frame:
+        """The table without its rows, if any of them can be learned from.
+
+        Raises
+        ------
+        DataError
+            If none has a target, or a weight.
+        """
+        if self._first is None or self.rows == self.missing:
+            raise DataError(f"{source}: no row has a target in column {self._roles.target!r}")
+        if not self._ways[0].offered:
+            raise DataError(f"{source}: every row with a target weighs 0: nothing to learn")
+        return self._first
 
 
 def _times(stream: Remembering, roles: Roles) -> Times:
@@ -472,117 +295,8 @@ def _latest(times: Times, share: float, before: np.uint64) -> np.uint64:
     return found
 
 
-def _by_time(times: Times, seed: int, starts: Array, roles: Roles) -> _Division:
-    return _Division(ByTime(times.clock, starts), seed, TESTED, HELD, roles, apart=HELD)
-
-
-class _Division:
-    """Rows that test, that are held out and that are trained on, of which some are kept.
-
-    Parameters
-    ----------
-    rule : callable
-        What rows draw, as :func:`by_row`.
-    seed : int
-    tested, held : float
-        Rows with draws below these test, or are held out.
-    roles : Roles
-    apart : float
-        Rows with draws below this are not trained on where more test or are held out than are kept;
-        others then are.
-
-    Attributes
-    ----------
-    kinds : tuple of Kept
-        Rows that test, that are held out, and a sample of the others.
-    offered : int
-        Rows that were looked at.
-    """
-
-    def __init__(
-        self, rule: Rule, seed: int, tested: float, held: float, roles: Roles, apart: float = 0.0
-    ) -> None:
-        self.rule, self._seed, self._roles = rule, seed, roles
-        self.kinds = (
-            Kept(TEST_ROWS, 0.0, tested), Kept(HELD_OUT_ROWS, tested, held),
-            Kept(SAMPLE_ROWS, 0.0, 1.0),
-        )  # fmt: skip
-        self._shares = tested, held - tested
-        self._trained_from, self._apart = held, apart
-        self.offered = self._left_out = 0
-
-    def _draws(self, rows: Frame, numbers: Array) -> Array:
-        weight = self._roles.weight
-        return self.rule(self._seed, numbers, rows.without(weight) if weight else rows)
-
-    def offer(self, rows: Frame, numbers: Array) -> None:
-        """Look at further rows."""
-        draws = self._draws(rows, numbers)
-        for kept in self.kinds[:2]:
-            kept.offer(rows, draws, numbers)
-        rest = draws >= self._trained_from
-        self.kinds[2].offer(rows.rows(rest), drawn(self._seed, numbers[rest]), numbers[rest])
-        self.offered += len(rows)
-        self._left_out += int((~(draws >= self._apart)).sum())
-
-    @property
-    def learned_from(self) -> int:
-        """How many of the rows that were looked at are trained on."""
-        beside = [kept.count for kept in self.kinds[:2] if kept.low >= self._apart]
-        return self.offered - self._left_out - sum(beside)
-
-    def sets_apart(self, rows: Frame, numbers: Array) -> Array:
-        """Which rows are not trained on, (n,) bool."""
-        draws = self._draws(rows, numbers)
-        found: Array = self.kinds[0].holds(draws) | self.kinds[1].holds(draws)
-        return found | ~(draws >= self._apart)
-
-    def repeats(self, like: Frame) -> bool:
-        """Whether rows repeat by nature, as those that are held out say, or else those that test.
-
-        Parameters
-        ----------
-        like : Frame
-        """
-        rows = next((kept for kept in self.kinds[1::-1] if kept.count), self.kinds[2]).rows(like)
-        return are_of_counts([*self._roles.features(rows).columns, rows[self._roles.target]])
-
-    def require_groups(self, source: str) -> None:
-        """Refuse groups of which none is among those that test or are held out.
-
-        Raises
-        ------
-        DataError
-            With their column.
-        """
-        for kept, wanted in zip(self.kinds[:2], self._shares, strict=True):
-            if self._roles.group is not None and wanted and not kept.count:
-                raise DataError(
-                    f"{source}: column {self._roles.group!r} has so few groups that none of them"
-                    f" is among the {wanted:.0%} that are held out; try a larger share, or another"
-                    " seed"
-                )
-
-    def packed(self) -> list[Any]:
-        """What was counted and kept, as JSON can say it."""
-        return [self.offered, self._left_out, *[kept.packed() for kept in self.kinds]]
-
-    def replaced(self, parts: Sequence[Sequence[Any]]) -> None:
-        """Have what all processes have counted and kept."""
-        offered, left_out, *kinds = zip(*parts, strict=True)
-        self.offered, self._left_out = sum(offered), sum(left_out)
-        for kept, each in zip(self.kinds, kinds, strict=True):
-            kept.replaced(each)
-
-
-def _named(stream: TableStream, target: str | int) -> str:
-    names = stream.names
-    if isinstance(target, int) and not isinstance(target, bool):
-        if -len(names) <= target < len(names):
-            return names[target]
-    elif target in names:
-        return target
-    raise unknown_name(f"column of {stream.source}", target, names)
+def _by_time(times: Times, seed: int, starts: Array, roles: Roles) -> Division:
+    return Division(ByTime(times.clock, starts), seed, TESTED, HELD, roles, apart=HELD)
 
 
 class _Labels:

@@ -15,7 +15,7 @@ from unittest.mock import patch
 from chainrule.data.streams import ParquetStream, open_stream
 from chainrule.engines import processes
 from chainrule.engines.xla.cluster import joined
-from chainrule.estimators import table_survey
+from chainrule.estimators import table_blocks, table_kept
 from chainrule.estimators.table_learning import Request
 from chainrule.estimators.table_settings import REGRESSION
 from chainrule.estimators.table_streaming import learn_stream
@@ -23,7 +23,7 @@ from chainrule.estimators.table_survey import Survey
 from tests.engines.xla.worker import PATIENCE
 
 CHOSEN = {"epochs": 2, "hidden": (8,), "bins": 0, "dropout": 0.0, "calibrate": False}
-SMALL = {"SAMPLE_ROWS": 150, "HELD_OUT_ROWS": 40, "TEST_ROWS": 30, "REMEMBERED_BYTES": 0}
+SMALL = {"SAMPLE_ROWS": 150, "HELD_OUT_ROWS": 40, "TEST_ROWS": 30}
 
 
 def trained(folder: Path, engine: str = "xla") -> dict[str, Any]:
@@ -36,7 +36,11 @@ def trained(folder: Path, engine: str = "xla") -> dict[str, Any]:
             read.append((number, number + len(frame)))
             yield number, frame
 
-    with patch.multiple(table_survey, **SMALL), patch.object(ParquetStream, "frames", counted):
+    with (
+        patch.multiple(table_kept, **SMALL),
+        patch.object(table_blocks, "REMEMBERED_BYTES", 0),
+        patch.object(ParquetStream, "frames", counted),
+    ):
         survey = Survey.of(open_stream(folder), "y", 3, test=0.1, validation=0.1)
         request = Request(CHOSEN, seed=3, engine=engine)
         model = learn_stream(survey, REGRESSION, request)
