@@ -19,7 +19,7 @@ from chainrule.nn import (
     Standardize,
 )
 from chainrule.optim import SGD, Adam
-from chainrule.training import Doctor, doctor, examine
+from chainrule.training import Doctor, TargetWarning, doctor, examine
 from chainrule.training.findings import KINDS, Finding
 from tests.clock import Clock
 from tests.training import faults
@@ -102,6 +102,24 @@ def test_what_a_standardizing_layer_mends_is_no_fault() -> None:
     case.X[:, 1] = 40_000 + 9_000 * case.X[:, 1]
     case.model = faults.standardized()
     assert examine(case.model, case.X, case.y) == []
+
+
+def test_fit_warns_of_a_target_that_is_the_same_in_every_row() -> None:
+    X, rows = np.linspace(-1, 1, 40)[:, None], np.arange(40)
+    settings: dict[str, Any] = {"epochs": 1, "engine": "reference"}
+    one = "column 0 of the target is 3 in every row"
+    with pytest.warns(TargetWarning, match=one) as caught:
+        Network([Linear(1, 1)], seed=0).fit(X, np.full(40, 3.0), **settings)
+    assert len(caught) == 1 and caught[0].filename == __file__
+    with pytest.warns(TargetWarning, match="column 1 of the target is 0 in every row"):
+        Network([Linear(1, 2)], seed=0).fit(X, np.stack([rows, 0 * rows], axis=1), **settings)
+    held_out = Network([Linear(1, 1)], seed=0)  # what varies among rows that are held out
+    with pytest.warns(TargetWarning, match=one):
+        held_out.fit(X, np.where(rows < 20, 3.0, rows), validation=rows[20:], **settings)
+    late = np.where(rows < 39, 3.0, 4.0)  # and what does not vary at first: these are silent
+    Network([Linear(1, 1)], seed=0).fit(X, late, **settings)
+    own = lambda found, target: (found - target) ** 2  # noqa: E731
+    Network([Linear(1, 1)], seed=0).fit(X, 0 * rows, loss=own, **settings)
 
 
 def test_columns_have_names() -> None:

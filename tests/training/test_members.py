@@ -104,13 +104,14 @@ def test_what_members_cannot_do() -> None:
 @pytest.mark.parametrize("engine", ["reference", "native"])
 def test_members_drop_units_of_their_own(engine: str) -> None:
     X = np.ones((64, 3), np.float32)
+    y = np.linspace(0, 1, 64)[:, None]
     model = Network([Linear(3, 5), Dropout(0.5), Linear(5, 1)], seed=0)
-    model.fit(X, np.zeros((64, 1)), members=4, epochs=0, seed=0)
+    model.fit(X, y, members=4, epochs=0, seed=0)
     one = {name: dict(named) for name, named in model.parameters.items()}
     for named in one.values():
         for name, array in named.items():
             named[name] = np.repeat(array[:1], 4, axis=0)
     model.publish(model.snapshot()._replace(parameters=one))
-    model.fit(X, np.ones((64, 1)), optimizer="sgd", epochs=1, seed=0, engine=engine)
+    model.fit(X, y, optimizer="sgd", epochs=1, seed=0, engine=engine)
     trained = model.parameters["linear3"]["W"]
     assert len({trained[member].tobytes() for member in range(4)}) == 4

@@ -34,6 +34,7 @@ from chainrule.training.preprocessing import fitted
 from chainrule.training.snapshot import Snapshot, Tree
 from chainrule.training.steps import Regularization
 from chainrule.training.streaming import RowSource, require_streamable
+from chainrule.training.symptoms import warn_of_target
 from chainrule.training.task import prepare
 from chainrule.training.watching import watch
 
@@ -229,7 +230,9 @@ class Network:
 
         Either it comes to an end, or the model is as it was before. Ctrl-C is an end: the best
         parameters so far stay. A training whose numbers overflow is one too: the best parameters
-        come back, with a :class:`~chainrule.training.DivergenceWarning`.
+        come back, with a :class:`~chainrule.training.DivergenceWarning`. A target that is the same
+        in every row is one that nothing can be learned of: a
+        :class:`~chainrule.training.TargetWarning` says so.
 
         Parameters
         ----------
@@ -319,6 +322,7 @@ class Network:
                 sample_weight=sample_weight, class_weight=class_weight, validation=validation,
                 seed=plan.seed,
             )  # fmt: skip
+            warn_of_target(task)
             watched = watch(
                 task.objective.loss, task.validation is not None, callbacks=callbacks,
                 early_stopping=early_stopping, metrics=metrics, progress=progress,

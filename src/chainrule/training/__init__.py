@@ -6,6 +6,7 @@ from chainrule.training.doctor import Doctor, examine
 from chainrule.training.findings import Finding
 from chainrule.training.history import History
 from chainrule.training.loop import DivergenceWarning
+from chainrule.training.symptoms import TargetWarning
 
 __all__ = [
     "Callback",
@@ -17,6 +18,7 @@ __all__ = [
     "Finding",
     "History",
     "Run",
+    "TargetWarning",
     "TimeLimit",
     "examine",
 ]

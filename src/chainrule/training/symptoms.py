@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
 from chainrule.nn.base import Layer, Mode
 from chainrule.nn.layers import Linear
+from chainrule.nn.losses import Custom
 from chainrule.nn.metrics import target_labels
 from chainrule.shapes import FLOAT64, Array
 from chainrule.training.findings import (
@@ -21,7 +23,7 @@ from chainrule.training.snapshot import Snapshot
 from chainrule.training.task import CLASSIFYING, Task
 
 SAMPLED_ROWS, SAMPLED_CELLS = 2000, 400_000
-FEWEST_ROWS = 20  # to call a perfect relation a leak
+FEWEST_ROWS = 20  # to call a perfect relation a leak, or to warn of a constant target
 NO_SPREAD = 1e-7  # a standard deviation of this share of the mean is rounding
 LARGE, SMALL = 30.0, 1e-4  # root mean squares that a first layer does not expect
 FAR = 1000.0  # times the typical distance from the middle
@@ -48,7 +50,7 @@ def examine_rows(
     rows = min(SAMPLED_ROWS, max(SAMPLED_CELLS * len(features) // features.size, FEWEST_ROWS))
     step = -(-len(features) // rows)
     X, y = features[::step], task.rows[1][::step]
-    constant = _constant_target(y, task)
+    constant = constant_target(y, task)
     found = [*constant, *_unscaled(layers, snapshot, X, step, columns)]
     if not constant and X.ndim == 2 and X.shape[1] > 1 and len(X) >= FEWEST_ROWS:
         found += _leaks(X, y, task.objective.loss.name, columns)
@@ -63,7 +65,16 @@ def called(column: int, columns: Columns) -> str:
 # Targets
 
 
-def _constant_target(y: Array, task: Task) -> list[Finding]:
+def constant_target(y: Array, task: Task) -> list[Finding]:
+    """What is wrong with targets of which one is the same in every row.
+
+    Parameters
+    ----------
+    y : (n,) or (n, k) array
+    task : Task
+    """
+    if len(y) > FEWEST_ROWS and not constant_target(y[:FEWEST_ROWS], task):
+        return []  # a look at the first rows is enough for nearly all
     values = y.reshape(len(y), -1).astype(FLOAT64)
     still = values.std(axis=0) <= NO_SPREAD * np.abs(values).max(axis=0)
     if task.objective.loss.name in CLASSIFYING and values.shape[1] > 1:
@@ -78,6 +89,24 @@ def _constant_target(y: Array, task: Task) -> list[Finding]:
         )
         for column in np.flatnonzero(still)
     ]
+
+
+class TargetWarning(UserWarning):
+    """A training whose target is the same in every row: there is nothing to learn."""
+
+
+def warn_of_target(task: Task) -> None:
+    """Say so where a target is constant; a loss of the user's own may mean that.
+
+    Warns
+    -----
+    TargetWarning
+        With what the doctor says of it.
+    """
+    known = task.stream is None and len(task.rows[1]) >= FEWEST_ROWS
+    if known and not isinstance(task.objective.loss, Custom):
+        for finding in constant_target(task.rows[1], task):
+            warnings.warn(str(finding), TargetWarning, stacklevel=3)
 
 
 def _unscaled_target(y: Array, task: Task) -> list[Finding]:

@@ -252,7 +252,7 @@ def test_a_forked_child_predicts() -> None:
 
 def test_many_members() -> None:
     model = NETWORKS["narrow"]("float32")
-    model.fit(rows_for(model, 40), np.zeros((40, 1)), members=3, epochs=1, seed=0)
+    model.fit(rows_for(model, 40), np.linspace(0, 1, 40)[:, None], members=3, epochs=1, seed=0)
     X = rows_for(model, MORE)
     few = [model.predict(X[low : low + 700], "all", "native") for low in range(0, MORE, 700)]
     found = model.predict(X, "all", "native")
