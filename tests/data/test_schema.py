@@ -50,13 +50,27 @@ def test_kinds(values: Any, kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("id", "id"), ("PassengerId", "id"), ("row_id", "id"), ("Unnamed: 0", "id"), ("index", "id"),
+    [("id", "id"), ("PassengerId", "id"), ("row_id", "id"), ("index", "id"),
      ("x", "number"), ("width", "number"), ("paid", "number")],
 )  # fmt: skip
 def test_whole_numbers_that_name_rows_are_told_by_their_name(name: str, kind: str) -> None:
     assert kind_of([*range(100)], name) == kind
     assert kind_of([*range(99), 98], name) == "number"
     assert kind_of([str(i) for i in range(100)], name) == kind
+
+
+@pytest.mark.parametrize("stored", ["csv", "parquet"])
+def test_the_index_that_pandas_stores_is_not_learned_from(stored: str, tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    part = pandas.DataFrame({"a": [1.5, 2.5, 3.5], "b": ["x", "y", "x"]}, index=[4, 2, 9])
+    frame, path = pandas.concat([part, part]), tmp_path / f"t.{stored}"
+    getattr(frame, f"to_{stored}")(path)
+    index, *others = infer_schema(as_frame(path)).columns[:: 1 if stored == "csv" else -1]
+    assert (index.kind, index.note) == ("id", "the index of a data frame")
+    assert {each.kind for each in others} == {"number", "category"}
+    pandas.DataFrame({"Unnamed: 0": [0.5, 1.5], "a": [1, 2]}).to_csv(path := tmp_path / "u.csv")
+    kinds = {each.name: each.kind for each in infer_schema(as_frame(path)).columns}
+    assert kinds == {"Unnamed: 0.1": "id", "Unnamed: 0": "number", "a": "number"}
 
 
 def test_titanic(shared: Path) -> None:

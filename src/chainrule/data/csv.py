@@ -41,6 +41,7 @@ UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _reader = partial(csv.reader, skipinitialspace=True)
 
 _NUMBERS = "biuf"  # kinds of dtypes whose text needs no care
+UNNAMED = "Unnamed: 0"
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -319,7 +320,7 @@ def tables_of(lines: Iterable[str], source: str, form: Form) -> Iterator[Table]:
 def _header(line: int, header: list[str], source: str) -> tuple[str, ...]:
     if not header:
         raise DataError(f"{source}: the file is empty, a table starts with a line of column names")
-    names = tuple(name.strip() for name in header)
+    names = _with_index([name.strip() for name in header])
     for position, name in enumerate(names):
         if not name:
             raise DataError(
@@ -331,12 +332,23 @@ def _header(line: int, header: list[str], source: str) -> tuple[str, ...]:
                 f"{source}, line {line}: two columns are called {name!r}; rename one or, if this is"
                 " a row, say that there is no header"
             )
-    if _looks_like_data(names):
+    if _looks_like_data(tuple(filter(None, map(str.strip, header)))):
         raise DataError(
             f"{source}, line {line}: holds numbers where column names are needed; add a header, or"
             " say that there is none"
         )
     return names
+
+
+def _with_index(names: list[str]) -> tuple[str, ...]:
+    """Names, with pandas' own for a first column without one: it writes the index of a frame so.
+
+    >>> _with_index(["", "size"]), _with_index(["", "Unnamed: 0", "size"])
+    (('Unnamed: 0', 'size'), ('Unnamed: 0.1', 'Unnamed: 0', 'size'))
+    """
+    if len(names) > 1 and not names[0]:
+        names = [UNNAMED if UNNAMED not in names else f"{UNNAMED}.1", *names[1:]]
+    return tuple(names)
 
 
 def _looks_like_data(names: tuple[str, ...]) -> bool:

@@ -38,10 +38,13 @@ MANY_VALUES = 50  # and at least this many of them
 FEW_WORDS = 0.1  # among numbers this share of words, at most, looks like a slip
 FEWEST_IDS = 20
 MOST_SCHEMA_BYTES = 2**26
+INDEX = "the index of a data frame"
 _ID_NAME = re.compile(
     r"(?:^|[_\s.-])(?:id|uuid|guid|index|idx|key|rownum|no)$|^unnamed:? ?\d*$", re.I
 )
 _LIKE_A_NUMBER = re.compile(r"\s*[-+]?\d[\d.,]*(?:e[-+]?\d+)?\s*", re.I)
+_STORED_INDEX = re.compile(r"__index_level_\d+__")  # as pandas calls it in Parquet
+_COUNTED_INDEX = re.compile(r"Unnamed: 0(?:\.\d+)*")  # and in CSV
 _CAMEL_ID = re.compile(r"[a-z](?:Id|ID)$")
 
 
@@ -223,6 +226,8 @@ def infer_schema(frame: Frame) -> Schema:
       same, are ids.
     - Text where half of the values differ is ``text`` if it consists of several words or shares
       them between rows, and left out if every row has a code of its own.
+    - The index that pandas stores beside a frame is an id, as are the whole numbers of a first
+      column without a name.
     - Columns with one value, or none, are left out.
 
     Parameters
@@ -240,6 +245,8 @@ def _inferred(column: Column, decimal_comma: bool) -> ColumnSchema:
     if len(distinct) == 1 and not column.missing.any():
         value = cells.quoted(str(distinct[0]))
         return ColumnSchema(column.name, "drop", note=f"{value} in each of {rows}")
+    if _STORED_INDEX.fullmatch(column.name):
+        return ColumnSchema(column.name, "id", note=INDEX)
     if column.is_text:
         return _of_text(column, distinct.tolist(), decimal_comma)
     return _TYPED[column.values.dtype.kind](column, distinct)
@@ -254,6 +261,8 @@ def _of_moments(column: Column, distinct: Any) -> ColumnSchema:
 
 
 def _of_numbers(column: Column, distinct: Any) -> ColumnSchema:
+    if _COUNTED_INDEX.fullmatch(column.name) and _are_whole(distinct):
+        return ColumnSchema(column.name, "id", note=INDEX)
     if _names_rows(column, distinct):
         note = f"a different whole number in each of {len(column):,} rows"
         return ColumnSchema(column.name, "id", note=note)
@@ -266,11 +275,11 @@ _TYPED = {"b": _of_truths, "M": _of_moments, "f": _of_numbers}
 def _names_rows(column: Column, distinct: Any) -> bool:
     """Whether whole numbers, all different, stand in a column that is called like an id."""
     called = _ID_NAME.search(column.name.strip()) or _CAMEL_ID.search(column.name)
-    return bool(
-        called
-        and len(distinct) == len(column) >= FEWEST_IDS
-        and np.equal(distinct, np.floor(distinct)).all()
-    )
+    return bool(called and len(distinct) == len(column) >= FEWEST_IDS and _are_whole(distinct))
+
+
+def _are_whole(values: Any) -> bool:
+    return bool(np.equal(values, np.floor(values)).all())
 
 
 def _of_text(column: Column, distinct: list[str], decimal_comma: bool) -> ColumnSchema:
@@ -280,12 +289,8 @@ def _of_text(column: Column, distinct: list[str], decimal_comma: bool) -> Column
     notation = number_notation(distinct, decimal_comma=decimal_comma)
     if notation is not None:
         values = notation.numbers(np.array(distinct, dtype=cells.TEXT))
-        kind = (
-            _of_numbers(column, values).kind
-            if len(np.unique(values)) == len(distinct)
-            else "number"
-        )
-        return ColumnSchema(column.name, kind, notation=notation, note=str(notation))
+        found = _of_numbers(column, np.unique(values))
+        return dataclasses.replace(found, notation=notation, note=found.note or str(notation))
     form = date_format(distinct)
     if form is not None:
         return ColumnSchema(column.name, "date", date_format=form, note=form)
