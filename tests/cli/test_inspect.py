@@ -18,6 +18,13 @@ from tests.cli.conftest import Run, refused
 from tests.cli.test_train import facts
 
 
+def test_a_table_in_place_of_a_model(tmp_path: Path) -> None:
+    path = tmp_path / "a b.csv"
+    path.write_text("a,b\n1,2\n")
+    assert f"chainrule train '{path}' --target COLUMN --dry-run says" in refused("inspect", path)
+    assert "--dry-run" not in refused("inspect", path.rename(tmp_path / "t.chainrule"))
+
+
 @pytest.mark.parametrize("held_out", [True, False])
 def test_networks_that_a_program_saved(run: Run, tmp_path: Path, held_out: bool) -> None:
     path, X = tmp_path / "line.chainrule", np.arange(6.0)[:, None]

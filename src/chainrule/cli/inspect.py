@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import click
 
 from chainrule.cli.console import listed, say, say_facts
 from chainrule.data.cells import printable
-from chainrule.errors import unknown_name
+from chainrule.errors import FileFormatError, unknown_name
 
 if TYPE_CHECKING:
     from chainrule.cli.tables import Columns
@@ -31,16 +32,29 @@ def inspect(model: str, plan: bool, name: str | None) -> None:
 
     Files of tables are what train writes; files of networks what a program saves.
     """
+    from chainrule.data.streams import SUFFIXES
     from chainrule.persist import read_bytes
 
-    content = read_bytes(model)
-    network, table = opened(content, repr(model))
+    try:
+        content = read_bytes(model)
+        network, table = opened(content, repr(model))
+    except FileFormatError as error:
+        raise _of_a_table(model) if model.lower().endswith(SUFFIXES) else error from None
     if plan or name is not None:
         say(plan_of(network, name))
         return
     say(printable_lines(network.summary()))
     say()
     say_facts(facts(network, table, content))
+
+
+def _of_a_table(path: str) -> FileFormatError:
+    """The error for a table in place of a model."""
+    command = shlex.join(["chainrule", "train", path, "--target", "COLUMN", "--dry-run"])
+    return FileFormatError(
+        f"{path!r} holds no model: inspect looks into files that train writes; of a table,"
+        f" {command} says what the columns are"
+    )
 
 
 def opened(content: bytes, source: str) -> tuple[Network, Columns | None]:
