@@ -419,6 +419,7 @@ def test_arrays_are_told_by_their_width() -> None:
 def test_scores_are_those_of_scikit_learn(
     classifier: TableClassifier, regressor: TableRegressor
 ) -> None:
+    assert repr(classifier.model_).startswith("<TableModel: classification of ")
     found = classifier.model_.scores(X, as_column(LABELS, "y"))
     p, truth = classifier.predict_proba(X), LABELS == "low"
     assert found["auc"] == pytest.approx(roc_auc_score(truth, p[:, 1]))

@@ -134,6 +134,10 @@ class TableModel:
     trust: Trust
     facts: dict[str, Any]
 
+    def __repr__(self) -> str:
+        many = len(self.encoder.schema.used)
+        return f"<TableModel: {self.task} of {self.target_name!r} by {many:,} columns>"
+
     @property
     def task(self) -> str:
         """``"classification"`` or ``"regression"``."""
