@@ -67,9 +67,9 @@ def logistic_regression(features=10):
                 for c in (0, 1)],
               x="logit f(x) = log odds", y="p(y = 1 | x)", x_range=(-12, 12)),
         Panel(Points(np.exp(w[order]), range(features), ink="ink"), Rule(x=1.0, label="no effect"),
-              x="odds ratio e^w per standard deviation", x_scale="log",
+              x="odds ratio eʷ per standard deviation", x_scale="log",
               y_names={k: data.feature_names[j] for k, j in enumerate(order)}),
-        title="The logit is linear in the features: each multiplies the odds", size=(520.0, 340.0),
+        title="The logit is linear in the features: each multiplies the odds", size=(480.0, 340.0),
     )  # fmt: skip
     return Shown(numbers, {"logistic-regression": chart})
 

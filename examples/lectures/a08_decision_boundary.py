@@ -27,7 +27,8 @@ def decision_boundary(hidden=10, noise=0.1, restarts=10, epochs=100, seed=0):
                "spread of the logit, far over near": far / near}  # fmt: skip
     for name, seen in (("last hidden outputs", explain.hidden_outputs(best, X)), ("inputs", X)):
         numbers[f"{name} are separable"] = explain.separating_plane(seen, y) is not None
-    picture = explain.BoundaryPicture.of(best.predict, X, y, title="Two moons, and 2-10-10-1")
+    title = f"A 2-{hidden}-{hidden}-1 network bends around two moons"
+    picture = explain.BoundaryPicture.of(best.predict, X, y, title=title)
     maps = {f"{k}-layer": explain.unit_maps(best, X, y, f"relu{place}")
             for place, k in ((1, "first"), (2, "second"))}  # fmt: skip
     pictures = {"boundary": picture, "uncertainty": unsure.figure(), **maps}

@@ -31,7 +31,7 @@ def activations(far=1e6, step=1e-5):
                                        x_range=(-4, 4), y_range=(-1.6, 3.2)))  # fmt: skip
     numbers["saturating"] = sum(f.saturating for f in ACTIVATIONS.values())
     title = "Saturating activations lose their derivative on both sides"
-    chart = Chart(*panels, title=title, columns=6, size=(190.0, 170.0), share=True)
+    chart = Chart(*panels, title=title, columns=6, size=(165.0, 165.0), share=True)
     return Shown(numbers, {"activations": chart})
 
 

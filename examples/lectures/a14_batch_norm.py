@@ -93,7 +93,7 @@ def batch_norm(width=16, seeds=10, steps=40, rate=0.5, curvature=7.0):
     chart = Chart(
         *[Panel(*panels[k], title=titles[k], x="step", y_scale="log") for k in panels],
         title="With batch norm there is a gradient to follow, and that changes the landscape",
-        size=(360.0, 280.0),
+        size=(330.0, 280.0),
     )  # fmt: skip
     return Shown(numbers, {"batch-norm": chart})
 

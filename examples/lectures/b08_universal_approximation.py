@@ -62,7 +62,7 @@ def universal_approximation(restarts=16, points=201, work=400, seed=0):
         numbers |= {f"parameters, {name}": sizes[shape], f"greatest error, {name}": errors[shape]}
     drawn = [Line(grid, best[(k,)], label=f"width {k}") for k in (2, 8)]
     chart = Chart(
-        Panel(Line(grid, target(grid), ink="ink", dash="solid", width=1.2, label="target"), *drawn,
+        Panel(Line(grid, target(grid), ink="note", dash="solid", width=5.0, label="target"), *drawn,
               x="x", title="sin 2πx + |x|"),
         Panel(Line(widths, by_width, ink="class0"), Points(widths, by_width, ink="class0",
               marker="circle"), x="hidden units", y="greatest error", x_scale="log",

@@ -20,11 +20,12 @@ def optimizers(steps=100):
                 paths[rule] = trajectory(ground.function, optimizer, ground.start, steps)
                 for coordinate, value in zip("xy", paths[rule][-1], strict=True):
                     numbers[f"{rule} on {name}: {coordinate} after {steps} steps"] = value
-            panels.append(path_panel(ground.function, paths, ground.extent, title=name))
+            last, field = name == "saddle", (ground.function, paths, ground.extent)
+            panels.append(path_panel(*field, title=name, labels=last))
     still = trajectory(TERRAINS["saddle"].function, cr.optim.SGD(0.02), (1.0, 0.0), steps)
     numbers["y of SGD that starts on the ridge of the saddle"] = still[-1, 1]
     chart = Chart(
-        *panels, columns=4, size=(320.0, 260.0),
+        *panels, columns=4, size=(240.0, 240.0),
         title="Momentum swings through the ravine, scaled rules cut across it",
     )  # fmt: skip
     return Shown(numbers, {"optimizers": chart})

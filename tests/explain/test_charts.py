@@ -22,13 +22,19 @@ from chainrule.explain import (
     Panel,
     Points,
     Rule,
+    Signals,
     Surface,
     Threads,
+    class_bars,
     class_points,
+    dropout_masks,
+    preprocessing_picture,
+    softmax_temperatures,
 )
 from chainrule.explain.canvas import settings
 from chainrule.explain.chart_drawing import LABEL_STEP, _apart, drawn
 from chainrule.explain.palette import DARK, LIGHT, TOKENS
+from tests.explain.pictures import misplaced
 
 X = np.linspace(0, 1, 5)
 EVERYTHING = Chart(
@@ -115,6 +121,95 @@ def test_apart_is_nearest_among_all_that_keep_the_distance() -> None:
     best = minimize(lambda places: np.sum((places - wanted) ** 2), wanted, constraints=gaps)
     assert _apart(wanted, 16.0) == pytest.approx(best.x, abs=1e-3)
     assert _apart(np.array([0.0, 1.0]), 16.0).tolist() == [0.0, 16.0]
+    assert _apart(np.array([99.0, 99.0]), 16.0, 100.0).tolist() == [84.0, 100.0]
+
+
+def test_an_overlap_is_found() -> None:
+    line = Line([0, 1], [0, 1])
+    twice = Panel(line, Note(0.5, 0.5, "one"), Note(0.5, 0.5, "two"))
+    assert list(misplaced(Chart(twice, title="Two notes"))) == ["'one' overlaps 'two'"]
+    wide = Panel(line, title="a title that is far wider than its panel, and than the picture")
+    narrow = Chart(wide, title="Wide", size=(200.0, 200.0))
+    assert any("leaves" in each for each in misplaced(narrow))
+
+
+def test_words_that_touch_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    chart = CROWDED["classes with long names"]
+    assert list(misplaced(chart)) == []
+    monkeypatch.setattr("chainrule.explain.chart_drawing.make_room", lambda *_: False)
+    assert any("overlaps" in each for each in misplaced(chart))
+
+
+def test_a_panel_without_room_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chainrule.explain.chart_drawing.MOST_UNLIKE", np.inf)
+    strip = Chart(Panel(Surface(np.eye(2), (0, 300, 0, 1)), equal=True), title="A strip")
+    assert any("a panel of" in each for each in misplaced(strip))
+
+
+DRAW = np.random.default_rng(0)
+CLASSES = "airplane automobile bird cat deer dog frog horse ship truck hippopotamus rhinoceros"
+CROWDED = {
+    "classes with long names": Chart(
+        class_bars(np.full(12, 1 / 12), CLASSES.split(), 3, title="an animal"), title="Twelve"
+    ),
+    "runs with labels": Chart(
+        Panel(*[Line([0, 1], [k / 99, k / 99], label=f"run {k}") for k in range(25)]), title="Runs"
+    ),
+    "labels at the top": Chart(
+        *[Panel(*[Line([0, 1], [0, 9], label=f"run {k}") for k in range(9)], title="top")] * 6,
+        title="Runs",
+    ),
+    "many units": dropout_masks(0.2, 40, 30),
+    "many scores": softmax_temperatures(DRAW.normal(size=12), [0.1, 1.0, 10.0]),
+    "columns of other sizes": preprocessing_picture(
+        DRAW.normal(size=(50, 2)) @ [[300.0, 1.0], [0.0, 0.5]] + [4000.0, 3.0]
+    ),
+    "deep": Signals(
+        tuple(f"linear{k}" for k in range(1, 22, 2)), np.full(11, 2.0), np.full(11, 3.0),
+        {f"activation{k}": 0.5 for k in range(2, 22, 2)},
+    ).figure(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CROWDED)
+def test_there_is_room_for_other_peoples_data(name: str) -> None:
+    assert list(misplaced(CROWDED[name])) == []
+
+
+@pytest.mark.parametrize(("low", "high"), [(2.1, 4.4), (0.7, 60.0), (1e-9, 1e3)])
+def test_a_logarithmic_axis_has_numbers_however_short_it_is(low: float, high: float) -> None:
+    with settings():
+        panel = Panel(Line([0, 1], [low, high]), y_scale="log")
+        (axes,) = drawn(Chart(panel, title="t"), LIGHT).axes
+        seen = [place for place in axes.get_yticks() if low <= place <= high]
+    assert 2 <= len(seen) <= 12
+
+
+def test_squares_have_one_size_and_strips_are_no_squares() -> None:
+    around = [Panel(Line([0, wide], [0, 1]), equal=True) for wide in (1, 3, 300)]
+    with settings():
+        boxes = [axes.get_window_extent() for axes in drawn(Chart(*around, title="t"), LIGHT).axes]
+    square, wide, strip = ((box.width, box.height) for box in boxes)
+    assert square == pytest.approx(wide) and square[0] == pytest.approx(square[1])
+    assert strip[0] > strip[1] > 100
+
+
+def test_small_points_keep_their_colour() -> None:
+    with settings():
+        small, large = (
+            drawn(Chart(Panel(Points([0], [0], size=size)), title="t"), DARK).axes[0].lines[0]
+            for size in (2.5, 12.0)
+        )
+    for point in (small, large):
+        assert 2 * point.get_markeredgewidth() < 0.25 * point.get_markersize()
+
+
+def test_a_claim_in_two_lines_leaves_no_word_alone() -> None:
+    claim = "A claim that is a little longer than the picture is wide, by one word"
+    chart = Chart(Panel(Line([0, 1], [0, 1])), title=claim, size=(600.0, 300.0))
+    with settings():
+        first, second = drawn(chart, LIGHT).get_suptitle().split("\n")
+    assert abs(len(first) - len(second)) < 12
 
 
 def test_saving_takes_the_format_from_the_name(tmp_path: Path) -> None:

@@ -69,8 +69,9 @@ def smallest_distance(one: str, other: str) -> float:
 def weak_contrasts(theme: Theme) -> list[str]:
     texts = ("ink", "note", "forward", "gradient")
     weak = [name for name in texts if contrast(getattr(theme, name), theme.paper) < 4.5]
-    outlined = contrast(theme.ink, theme.paper) >= 3
-    return weak + [c for c in theme.classes if not outlined and contrast(c, theme.paper) < 3]
+    return weak + [
+        c for c in theme.classes if contrast(c, theme.paper) < 3
+    ]  # lines have no outline
 
 
 def confused(theme: Theme) -> list[tuple[str, str]]:
@@ -92,6 +93,8 @@ def test_the_green_and_red_of_the_slides_would_be_caught() -> None:
     slides = Theme(**{**vars(LIGHT), "forward": "#00A000", "gradient": "#E00000"})
     assert confused(slides) == [("#00A000", "#E00000")]
     assert weak_contrasts(slides) == ["forward"]
+    pale = Theme(**{**vars(LIGHT), "class1": "#E0862A"})
+    assert weak_contrasts(pale) == ["#E0862A"]
 
 
 def test_reference_values_of_the_formulas() -> None:

@@ -7,32 +7,29 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from itertools import combinations
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from chainrule.errors import ParameterError
-from chainrule.explain import Chart, Figure, Shown
-from chainrule.explain.canvas import settings
-from chainrule.explain.chart_drawing import drawn
-from chainrule.explain.palette import DARK, LIGHT
+from chainrule.explain import BoundaryPicture, Chart, Figure, Shown
+from chainrule.explain.palette import DARK, LIGHT, SIZES
 from chainrule.explain.system import System
 from chainrule.explain.systems import IN_THE_REPOSITORY, INSTALLED, PAGES, find
+from tests.explain.pictures import misplaced
 
 SYSTEMS = {"A": 15, "B": 8, "C": 6, "D": 4, "E": 5}  # of each deck, numbered from 1
 IDS = [f"{deck}{number + 1}" for deck, count in SYSTEMS.items() for number in range(count)]
 NAMES = [page.name for page in PAGES]
 PUBLIC = ("chainrule", "chainrule.explain", "chainrule.nn", "chainrule.optim")
 OTHERS = ("numpy", "sklearn", "scipy")
-TOLERANCE = 1.0  # pixels by which boxes of text may touch: they hold the room of descenders
+NOTEBOOK = 700.0  # pixels of its width
+SMALLEST_TEXT = 8.4  # pixels, as shown there
 SHORT, LONGEST = 40, 105  # lines of most programs, and of all of them
 
 
@@ -83,53 +80,20 @@ def test_texts_of_charts_do_not_overlap(shown: Shown) -> None:
             assert list(misplaced(picture)) == [], key
 
 
-def misplaced(chart: Chart) -> Iterator[str]:
-    """Texts that overlap others, or the edge of the picture."""
-    from matplotlib.text import Text
-
-    with settings():
-        canvas = drawn(chart, LIGHT)
-        hidden = set(unseen(canvas))
-        texts = [text for text in canvas.findobj(Text) if text.get_visible() and text.get_text()]
-        found = [
-            (text.get_text(), text.get_window_extent()) for text in texts if id(text) not in hidden
-        ]
-    width, height = canvas.get_size_inches() * canvas.dpi
-    for text, box in found:
-        if box.x0 < 0 or box.y0 < 0 or box.x1 > width or box.y1 > height:
-            yield f"{text!r} leaves the picture"
-    for (first, a), (second, b) in combinations(found, 2):
-        across = min(a.x1, b.x1) - max(a.x0, b.x0)
-        down = min(a.y1, b.y1) - max(a.y0, b.y0)
-        if across > TOLERANCE and down > TOLERANCE:
-            yield f"{first!r} overlaps {second!r}"
+def test_pictures_say_what_they_show(shown: Shown) -> None:
+    for key, picture in shown.pictures.items():
+        assert picture.title, key
+        if isinstance(picture, BoundaryPicture):
+            assert all(picture.axis_names), key
+        if isinstance(picture, Chart):
+            assert all(panel.title or panel.x or panel.x_names for panel in picture.panels), key
 
 
-def unseen(canvas: Any) -> Iterator[int]:
-    """The ids of labels of ticks that matplotlib keeps, and does not draw: out of their axis."""
-    for axes in canvas.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            on_paper = axis.get_transform().transform  # to logarithms, where the axis has them
-            low, high = sorted(on_paper(axis.get_view_interval()))
-            room = 1e-6 * (high - low)
-            places = on_paper(axis.get_majorticklocs())
-            for tick, place in zip(axis.get_major_ticks(), places, strict=True):
-                if not low - room <= place <= high + room:
-                    yield id(tick.label1)
-
-
-def test_an_overlap_is_found() -> None:
-    from chainrule.explain import Line, Note, Panel
-
-    line = Line([0, 1], [0, 1])
-    twice = Panel(line, Note(0.5, 0.5, "one"), Note(0.5, 0.5, "two"))
-    assert list(misplaced(Chart(twice, title="Two notes"))) == ["'one' overlaps 'two'"]
-    wide = Panel(
-        line, title="a title that is far wider than its panel, and longer than the picture"
-    )
-    assert any(
-        "leaves" in each for each in misplaced(Chart(wide, title="Wide", size=(200.0, 200.0)))
-    )
+def test_charts_can_be_read_in_a_notebook(shown: Shown) -> None:
+    for key, picture in shown.pictures.items():
+        if isinstance(picture, Chart):
+            scale = min(1.0, NOTEBOOK / (picture.columns * picture.size[0]))
+            assert SIZES["note"] * scale >= SMALLEST_TEXT, key
 
 
 @pytest.mark.parametrize("name", NAMES)

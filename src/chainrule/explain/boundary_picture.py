@@ -14,6 +14,7 @@ from chainrule.explain.blocks import boundary_blocks
 from chainrule.explain.boundary import boundary_svg
 from chainrule.explain.fields import Extent, Floats
 from chainrule.explain.figure import Figure, plain
+from chainrule.explain.marks import AXIS_NAMES
 from chainrule.explain.planes import plane_through
 from chainrule.explain.subjects import require_finite, titled
 from chainrule.explain.svg import format_number
@@ -56,7 +57,7 @@ class BoundaryPicture(Figure):
         labels: npt.ArrayLike,
         *,
         title: str = "",
-        axis_names: tuple[str, str] = ("", ""),
+        axis_names: tuple[str, str] = AXIS_NAMES,
         features: tuple[int, int] | str | None = None,
     ) -> BoundaryPicture:
         """Ask a classifier about a grid around the points.

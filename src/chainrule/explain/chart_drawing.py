@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Callable
 from hashlib import sha256
-from math import ceil, isfinite, log10
+from math import ceil, isfinite
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from chainrule.explain.advances import text_width
 from chainrule.explain.canvas import DPI, POINT, SHARPNESS, installed, settings
+from chainrule.explain.chart_ticks import make_room, set_ticks
 from chainrule.explain.marks import (
     SERIES,
     Band,
@@ -34,7 +35,7 @@ from chainrule.explain.marks import (
     Threads,
 )
 from chainrule.explain.palette import LIGHT, MARKERS, SERIF, SIZES, TOKENS, Theme, rgb
-from chainrule.explain.svg import SUPERSCRIPTS, format_number, variables
+from chainrule.explain.svg import format_number, variables
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,6 +52,9 @@ ROOM: dict[str, Any] = {
 SAMPLE = (8.0, 26.0)  # where a label's sample begins and ends, right of its panel
 LABEL = 31.0  # where its words begin
 LABEL_STEP = 16.0  # from one label to the next, at least
+AROUND_LABELS = 90.0  # title, ticks and name of the axis, above and below them
+MOST_UNLIKE = 4.0  # extents of two axes on which a unit may be as long
+OUTLINE = 0.8, 1 / 9  # of a point: pixels at most, and parts of its size
 CERTAIN = 0.6  # opacity of a field where it is strongest
 SHAPES = dict(zip((*MARKERS, "cross"), "os^x", strict=True))
 DASHES: dict[str, Any] = {
@@ -84,8 +88,8 @@ def drawn(chart: Sheet, theme: Theme) -> Canvas:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     rows = ceil(len(chart.panels) / chart.columns)
-    width, height = chart.columns * chart.size[0], rows * chart.size[1]
-    claim = _lines(chart.title, width - 2 * MARGIN)
+    width, height = chart.columns * chart.size[0], rows * _row_height(chart)
+    claim = _balanced(chart.title, width - 2 * MARGIN)
     height += CLAIM_LINE * len(claim)
     canvas = Canvas(
         (width / DPI, height / DPI),
@@ -106,10 +110,36 @@ def drawn(chart: Sheet, theme: Theme) -> Canvas:
         if chart.share:
             axes.label_outer()
     canvas.draw_without_rendering()
-    canvas.set_layout_engine("none")  # laid out once is enough: what follows moves within bounds
+    lower = [
+        make_room(axes, panel.x_names, panel.y_names)
+        for axes, panel in zip(canvas.axes, chart.panels, strict=True)
+    ]
+    if not any(lower):
+        canvas.set_layout_engine("none")
+    canvas.draw_without_rendering()
+    canvas.set_layout_engine("none")  # what follows moves within bounds
     for each in labels:
         _spread(each)
     return canvas
+
+
+def _row_height(chart: Sheet) -> float:
+    """As high as wanted, or as the labels beside a panel need."""
+    most = max((sum(bool(mark.label) for mark in panel.marks) for panel in chart.panels), default=0)
+    return max(chart.size[1], LABEL_STEP * most + AROUND_LABELS)
+
+
+def _balanced(claim: str, width: float) -> list[str]:
+    """The claim in as few lines as fit, of about one length: no word is left alone.
+
+    >>> _balanced("Masks are networks; they disagree where there were no data", 500.0)
+    ['Masks are networks; they disagree', 'where there were no data']
+    """
+    lines = narrower = _lines(claim, width)
+    while len(narrower) == len(lines) > 1 and width > 0:
+        lines, width = narrower, width - CLAIM_LINE
+        narrower = _lines(claim, width)
+    return lines
 
 
 def _lines(claim: str, width: float) -> list[str]:
@@ -130,17 +160,33 @@ def _panel(axes: Axes, panel: Panel, theme: Theme) -> list[_Label]:
     inked = _inked(panel)
     for mark, ink, dash in inked:
         DRAWING[type(mark)](axes, mark, getattr(theme, ink), dash, theme)
-    if panel.equal:
-        axes.set_aspect("equal", adjustable="box")
     if panel.x_range:
         axes.set_xlim(panel.x_range)
     if panel.y_range:
         axes.set_ylim(panel.y_range)
+    if panel.equal:
+        _equal(axes, panel)
+    set_ticks(axes, panel.x_names, panel.y_names)
     return [
         _Label(axes, mark, getattr(theme, ink), dash, theme)
         for mark, ink, dash in inked
         if mark.label and not (isinstance(mark, Rule) and mark.y is None)
     ]
+
+
+def _equal(axes: Axes, panel: Panel) -> None:
+    """A unit as long on both axes, if that leaves both of them room; a square if nothing forbids.
+
+    Squares of several panels have one size, whatever is in them.
+    """
+    across, up = np.ptp(axes.get_xlim()), np.ptp(axes.get_ylim())
+    if not 1 / MOST_UNLIKE <= across / up <= MOST_UNLIKE:
+        return
+    free = not (panel.x_range or panel.y_range)
+    if free and not any(isinstance(mark, Surface) for mark in panel.marks):
+        half = np.array([-0.5, 0.5]) * max(across, up)
+        axes.set(xlim=np.mean(axes.get_xlim()) + half, ylim=np.mean(axes.get_ylim()) + half)
+    axes.set_aspect("equal", adjustable="box")
 
 
 def _inked(panel: Panel) -> list[tuple[Mark, str, str]]:
@@ -157,9 +203,7 @@ def _inked(panel: Panel) -> list[tuple[Mark, str, str]]:
 
 
 def _frame(axes: Axes, panel: Panel, theme: Theme) -> None:
-    """Axes, ticks, titles."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
-
+    """Axes and titles."""
     axes.set_facecolor("none")
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(theme.note)
@@ -171,26 +215,6 @@ def _frame(axes: Axes, panel: Panel, theme: Theme) -> None:
     axes.set_ylabel(panel.y, **{**style, "color": theme.note})
     axes.set_xscale(panel.x_scale)
     axes.set_yscale(panel.y_scale)
-    for axis, scale, names in (
-        (axes.xaxis, panel.x_scale, panel.x_names), (axes.yaxis, panel.y_scale, panel.y_names),
-    ):  # fmt: skip
-        axis.set_major_formatter(FuncFormatter(_tick_text))
-        axis.set_minor_locator(NullLocator())
-        if scale == "linear":
-            axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-        if names is not None:
-            axis.set_major_locator(FixedLocator(list(names)))
-            axis.set_major_formatter(FuncFormatter(lambda at, _, names=names: names.get(at, "")))
-            axis.set_tick_params(length=0)
-
-
-def _tick_text(value: float, _: object = None) -> str:
-    """A number at a tick: powers of ten as such where they are long."""
-    if value > 0 and not 1e-2 <= value < 1e4:
-        power = log10(value)
-        if abs(power - round(power)) < 1e-9:
-            return f"10{str(round(power)).translate(SUPERSCRIPTS)}"
-    return format_number(float(f"{value:.9g}") if abs(value) > 1e-12 else 0.0)
 
 
 # ---------------------------------------------------------------------------- marks
@@ -213,12 +237,13 @@ def _points(axes: Axes, mark: Points, ink: str, dash: str, theme: Theme) -> None
 
 
 def _marker(mark: Points, ink: str, theme: Theme, size: float) -> dict[str, Any]:
-    """Filled shapes have an outline in ink, so that pale fills stay visible."""
-    edge = ink if mark.marker == "cross" else theme.ink
+    """Filled shapes have an outline in ink, a thin one where they are small: they keep colour."""
+    cross = mark.marker == "cross"
+    edge, width = (ink, 1.6) if cross else (theme.ink, min(OUTLINE[0], OUTLINE[1] * size))
     return {
         "linestyle": "none", "marker": SHAPES[mark.marker or "circle"], "markersize": size * POINT,
         "markerfacecolor": ink, "markeredgecolor": edge,
-        "markeredgewidth": (1.6 if mark.marker == "cross" else 0.8) * POINT,
+        "markeredgewidth": width * POINT,
     }  # fmt: skip
 
 
@@ -409,18 +434,20 @@ def _spread(labels: list[_Label]) -> None:
     whole = labels[0].axes.get_window_extent().height
     order = sorted(labels, key=lambda label: label.height)
     wanted = np.array([label.height * whole for label in order])
-    for label, place in zip(order, _apart(wanted, LABEL_STEP), strict=True):
+    for label, place in zip(order, _apart(wanted, LABEL_STEP, whole), strict=True):
         label.place(place / whole)
 
 
-def _apart(wanted: Any, step: float) -> Any:
-    """The places nearest to ``wanted``, ascending, that are ``step`` apart and not below 0.
+def _apart(wanted: Any, step: float, whole: float = np.inf) -> Any:
+    """The places nearest to ``wanted``, ascending, ``step`` apart and from 0 to ``whole``.
 
     Least squares under order constraints: the pool-adjacent-violators algorithm (Ayer et al.
     1955) on what is wanted less the room that the places before it take.
 
-    >>> _apart(np.array([50.0, 50.0, 100.0]), 16.0).tolist()
+    >>> _apart(np.array([50.0, 50.0, 100.0]), 16.0, 100.0).tolist()
     [42.0, 58.0, 100.0]
+    >>> _apart(np.array([95.0, 95.0]), 16.0, 100.0).tolist()
+    [84.0, 100.0]
     """
     room = step * np.arange(len(wanted))
     pools: list[list[float]] = []
@@ -429,7 +456,8 @@ def _apart(wanted: Any, step: float) -> Any:
         while len(pools) > 1 and np.mean(pools[-2]) > np.mean(pools[-1]):
             last = pools.pop()
             pools[-1] += last
-    return np.concatenate([np.full(len(pool), max(np.mean(pool), 0.0)) for pool in pools]) + room
+    nearest = np.concatenate([np.full(len(pool), np.mean(pool)) for pool in pools])
+    return np.clip(nearest, 0.0, max(whole - room[-1], 0.0)) + room
 
 
 # ---------------------------------------------------------------------------- SVG

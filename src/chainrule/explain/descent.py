@@ -133,8 +133,9 @@ def path_panel(
     begins = [Points(*start.T, ink="ink", size=6.0) for start in np.unique(starts, axis=0)]
     x_low, x_high, y_low, y_high = extent
     return Panel(
-        ground, *lines, *begins, title=title, x_range=(x_low, x_high), y_range=(y_low, y_high)
-    )
+        ground, *lines, *begins, title=title, x="x", y="y", x_range=(x_low, x_high),
+        y_range=(y_low, y_high),
+    )  # fmt: skip
 
 
 def optimizer_paths(

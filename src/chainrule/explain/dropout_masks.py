@@ -56,8 +56,9 @@ def dropout_masks(
     row, unit = np.nonzero(kept)
     absent_row, absent = np.nonzero(~kept)
     panel = Panel(
-        Points(unit + 1, row + 1, ink="class0", marker="circle", size=9.0),
-        Points(absent + 1, absent_row + 1, ink="note", marker="cross", size=7.0),
+        Points(unit + 1, row + 1, ink="class0", marker="circle", size=9.0, label="kept"),
+        Points(absent + 1, absent_row + 1, ink="note", marker="cross", size=7.0,
+               label="dropped"),
         x="unit", y="pass", x_range=(0.0, units + 1.0), y_range=(passes + 1.0, 0.0),
         x_names={float(k): str(k) for k in range(1, units + 1)},
         y_names={float(k): str(k) for k in range(1, passes + 1)},

@@ -16,7 +16,7 @@ from hashlib import sha256
 from chainrule.explain.advances import text_width
 from chainrule.explain.layout import Box, Edge, Layout, Node, Wire, layout
 from chainrule.explain.palette import SIZES
-from chainrule.explain.svg import MINUS, document, element, number, text
+from chainrule.explain.svg import MINUS, SUPERSCRIPTS, document, element, number, text
 
 MARGIN = 24.0
 BASELINE = 0.35  # of the size of a text: from its middle down to its baseline
@@ -26,6 +26,7 @@ LEAF_PADDING = 8.0
 CAPTION_HEIGHT = 24.0
 LONGEST_CLAIM = 90
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+WHOLE_EXPONENT = re.compile(r"\^([0-9]+)$")
 INDEXED_LETTER = re.compile("[A-Za-zα-ω][0-9]+")
 SPELLED_SUM = 3  # contributions of a fan-out that are written one by one
 
@@ -158,7 +159,7 @@ class _Scene:
         if mark.id in self.leaves:
             width, height = _leaf_width(mark), GATE - 8
         else:
-            width = max(GATE, _text_width(_symbol_style(mark), mark.symbol) + SYMBOL_PADDING)
+            width = max(GATE, _text_width(_symbol_style(mark), _raised(mark)) + SYMBOL_PADDING)
             height = GATE
         floating = not mark.name
         return Node(mark.id, width, height, caption_width, caption_height, floating)
@@ -283,13 +284,18 @@ def _leaf(mark: NodeMark, box: Box) -> Iterator[str]:
     yield from _written(style, content, (x - LEAF_PADDING / 4, y))
 
 
+def _raised(mark: NodeMark) -> str:
+    """The symbol of a gate with whole exponents raised: x² for x^2."""
+    return WHOLE_EXPONENT.sub(lambda found: found[1].translate(SUPERSCRIPTS), mark.symbol)
+
+
 def _symbol_style(mark: NodeMark) -> str:
     return "sign" if len(mark.symbol) == 1 else "symbol"
 
 
 def _gate(mark: NodeMark, box: Box) -> Iterator[str]:
     yield element("rect", class_="gate", x=box.x, y=box.y, width=box.width, height=box.height, rx=2)
-    yield from _written(_symbol_style(mark), mark.symbol, box.centre)
+    yield from _written(_symbol_style(mark), _raised(mark), box.centre)
 
 
 def _written(style: str, content: str, centre: tuple[float, float]) -> Iterator[str]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from chainrule.errors import unknown_name
 from chainrule.explain.chart import Chart
-from chainrule.explain.marks import Line, Mark, Panel, class_points
+from chainrule.explain.marks import AXIS_NAMES, Line, Mark, Panel, class_points
 from chainrule.explain.separability import Plane, separating_plane
 from chainrule.explain.subjects import titled
 
@@ -72,22 +72,29 @@ def hidden_space(
     inner = hidden_outputs(model, X, layer)
     panels = [
         plane_panel(X, y, title="input"),
-        plane_panel(inner, y, title=f"input of {layer!r}" if layer else "last hidden outputs"),
+        plane_panel(
+            inner, y, title=f"input of {layer!r}" if layer else "last hidden outputs", named="class"
+        ),
     ]
     return Chart(*panels, title=titled(title, model))
 
 
 def plane_panel(
-    points: npt.ArrayLike, labels: npt.ArrayLike, *, title: str, names: tuple[str, str] = ("", "")
+    points: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    title: str,
+    names: tuple[str, str] = ("", ""),
+    named: str = "",
 ) -> Panel:
     """Two classes in a plane, with the line between them where there is one.
 
     Of more than two coordinates the two principal ones are drawn; whether a plane separates the
-    classes is decided, exactly, with all of them.
+    classes is decided, exactly, with all of them. ``named`` as for ``class_points``.
     """
     xy = np.asarray(points, np.float64)
     plane = separating_plane(xy, labels)
-    verdict, default = "separable" if plane else "not separable", ("x₁", "x₂")
+    verdict, default = "separable" if plane else "not separable", AXIS_NAMES
     if xy.shape[1] > 2:
         _, _, axes = np.linalg.svd(xy - xy.mean(axis=0), full_matrices=False)
         xy, plane = (xy - xy.mean(axis=0)) @ axes[:2].T, None
@@ -96,7 +103,7 @@ def plane_panel(
     low, high = xy.min(axis=0), xy.max(axis=0)
     room = ROOM * np.maximum(high - low, np.finfo(np.float32).eps)
     ranges = [(float(a), float(b)) for a, b in zip(low - room, high + room, strict=True)]
-    marks: list[Mark] = [*class_points(xy, labels, size=10.0)]
+    marks: list[Mark] = [*class_points(xy, labels, size=10.0, named=named)]
     if plane is not None:
         marks.insert(0, _separating(plane, ranges))
     return Panel(

@@ -29,6 +29,7 @@ SERIES = (  # ink and dash, in turn
     ("class2", "solid"),
 )
 SCALES = ("linear", "log")
+AXIS_NAMES = ("x₁", "x₂")  # of a plane of two features
 
 
 @dataclass(frozen=True)
@@ -253,15 +254,21 @@ class Note(Mark):
         return f"the words “{self.text}”"
 
 
-def class_points(points: npt.ArrayLike, labels: npt.ArrayLike, **settings: Any) -> list[Points]:
-    """Points (n, 2) in a colour and a shape for each class (n,) of 0, 1 and 2."""
+def class_points(
+    points: npt.ArrayLike, labels: npt.ArrayLike, *, named: str = "", **settings: Any
+) -> list[Points]:
+    """Points (n, 2) in a colour and a shape for each class (n,) of 0, 1 and 2.
+
+    ``named``, a word such as "class", has each class written beside the panel as "class 0".
+    """
     xy, classes = np.asarray(points, dtype=np.float64), np.asarray(labels)
     return [
         Points(
-            *xy[classes == kind].T, ink=f"class{int(kind)}", marker=MARKERS[int(kind)], **settings
+            *xy[classes == kind].T, ink=f"class{kind}", marker=MARKERS[kind],
+            label=f"{named} {kind}" if named else "", **settings,
         )
-        for kind in np.unique(classes)
-    ]
+        for kind in np.unique(classes).astype(int).tolist()
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True, init=False)

@@ -55,7 +55,7 @@ LIGHT = Theme(
     forward="#00695C",
     gradient="#C2311B",
     class0="#2B7BBA",
-    class1="#E0862A",
+    class1="#D2781C",
     class2="#7A2E5D",
 )
 DARK = Theme(

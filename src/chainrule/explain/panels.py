@@ -12,6 +12,7 @@ import numpy.typing as npt
 from chainrule.errors import ShapeError
 from chainrule.explain.leaves import elementwise_derivative
 from chainrule.explain.marks import (
+    AXIS_NAMES,
     Band,
     Bars,
     Line,
@@ -114,7 +115,7 @@ def warped_grid(
                 )
             ink = "class0" if dash == "solid" else "class1"
             lines.append(Line(*moved.T, ink=ink, dash=dash, width=1.2))
-    return Panel(*lines, title=title)
+    return Panel(*lines, title=title, x="first coordinate", y="second coordinate")
 
 
 def ensemble_panel(
@@ -135,7 +136,7 @@ def ensemble_panel(
     mean, spread = curves.mean(axis=0), curves.std(axis=0)
     return Panel(
         Threads(across, curves[:MOST_THREADS], ink="note"),
-        Band(across, mean - 2 * spread, mean + 2 * spread, ink="class0"),
+        Band(across, mean - 2 * spread, mean + 2 * spread, ink="class0", label="2 deviations"),
         Line(across, mean, ink="class1", dash="solid", label="mean"),
         *marks,
         **settings,
@@ -188,7 +189,8 @@ def class_panel(
     low, high = xy.min(axis=0), xy.max(axis=0)
     (x_low, y_low), (x_high, y_high) = low - room * (high - low), high + room * (high - low)
     field = Surface.of(classifier, (x_low, x_high, y_low, y_high), (0.5,), thick=True)
-    return Panel(field, *class_points(xy, labels, size=4.0), equal=True, **settings)
+    named = dict(zip("xy", AXIS_NAMES, strict=True)) | settings
+    return Panel(field, *class_points(xy, labels, size=4.0), equal=True, **named)
 
 
 def agreement_panel(

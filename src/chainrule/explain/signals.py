@@ -63,7 +63,7 @@ class Signals:
             shares = Bars(range(len(self.dead)), list(self.dead.values()), ink="class0")
             named = dict(enumerate(self.dead))
             panels.append(Panel(shares, title="share of dead units", x_names=named, y_range=(0, 1)))
-        return Chart(*panels, title=title, size=(max(300.0, 60.0 * len(places)), 260.0))
+        return Chart(*panels, title=title, size=(320.0, 270.0))
 
 
 def signals(

@@ -10,13 +10,15 @@ import numpy.typing as npt
 
 from chainrule.errors import DataError, ParameterError, ShapeError
 from chainrule.explain.chart import Chart
-from chainrule.explain.marks import Mark, Panel, Surface, class_points
+from chainrule.explain.marks import AXIS_NAMES, Mark, Panel, Surface, class_points
 from chainrule.explain.subjects import titled
+from chainrule.explain.svg import format_number
 
 if TYPE_CHECKING:
     from chainrule.networks import Network
 
 Floats = npt.NDArray[np.float64]
+MOST_MAPS = 30  # as many as can be told from each other
 
 
 def logits(model: Network, X: npt.ArrayLike) -> Floats:
@@ -100,19 +102,25 @@ class Uncertainty:
     def figure(self, title: str = "Far from the data, members disagree") -> Chart:
         """Three views: probability, spread of the logit, each member's own boundary."""
         points = class_points(self.points, self.labels, size=4.0)
+        named = class_points(self.points, self.labels, size=4.0, named="class")
+        across, up = AXIS_NAMES
         threads: list[Mark] = [
             Surface(each, self.extent, (0.0,), colours="none") for each in self.fields
         ]
         return Chart(
             Panel(
                 Surface(self.probability, self.extent, (0.5, 0.25, 0.75), thick=True), *points,
-                title="probability, mean of members", equal=True,
+                title="probability, mean of members", x=across, y=up, equal=True,
             ),
             Panel(
                 Surface(self.spread, self.extent, colours="amount"), *points,
-                title=f"spread of the logit, up to {self.spread.max():.0f}", equal=True,
+                title=f"spread of the logit, up to {format_number(float(self.spread.max()))}",
+                x=across, equal=True,
             ),
-            Panel(*threads, *points, title=f"boundary of each of {len(self.fields)}", equal=True),
+            Panel(
+                *threads, *named, title=f"boundary of each of {len(self.fields)}", x=across,
+                equal=True,
+            ),
             title=title, size=(330.0, 300.0),
         )  # fmt: skip
 
@@ -165,6 +173,8 @@ def unit_maps(
 ) -> Chart:
     """What every unit of a layer says about the plane: its output, and where it begins.
 
+    Of a wide layer the 30 units whose output varies most are drawn, and the title says so.
+
     Parameters
     ----------
     model : Network
@@ -191,18 +201,20 @@ def unit_maps(
     extent = (float(low[0]), float(high[0]), float(low[1]), float(high[1]))
     maps = _outputs(model, extent, layer)
     dots = class_points(points[::3], labels[::3], size=2.5)
+    order = np.argsort(-np.ptp(maps, axis=(1, 2)), kind="stable")[:MOST_MAPS]
+    of = f": {len(order)} of {len(maps)} units" if len(order) < len(maps) else ""
     panels = [
         Panel(
             Surface(each, extent, (0.03 * float(each.max()),), colours="amount"), *dots,
             title=f"unit {k + 1}" if np.ptp(each) else f"unit {k + 1}: silent",
             equal=True, x_names={}, y_names={},
         )
-        for k, each in enumerate(maps)
+        for k, each in ((int(k), maps[k]) for k in np.sort(order))
     ]  # fmt: skip
-    return Chart(
-        *panels, columns=columns, size=(165.0, 130.0),
-        title=titled(f"What the units of {layer} look for", model),
-    )  # fmt: skip
+    high, wide = float(np.ptp(extent[2:])), float(np.ptp(extent[:2]))
+    size = (165.0, 45.0 + 145.0 * float(np.clip(high / wide, 0.4, 1.0)))
+    title = titled(f"What the units of {layer} look for{of}", model)
+    return Chart(*panels, columns=columns, size=size, title=title)
 
 
 def _outputs(model: Network, extent: tuple[float, float, float, float], layer: str) -> Floats:
