@@ -158,6 +158,18 @@ def test_a_forward_pass_is_one_phase() -> None:
     assert phase.units == {cr.ROWS: 16}
 
 
+def test_a_large_product_that_is_cut_by_rows_is_part_of_a_phase() -> None:
+    """One that is cut by columns, or whose second operand all lay out together, is not."""
+
+    def groups_of_first_phase(inner: int, units: int) -> int:
+        hidden = cr.tanh(cr.input((cr.ROWS, inner)) @ cr.input((inner, units)))
+        scores = cr.softmax(hidden @ cr.input((units, 10)), axis=-1)
+        return len(found(close([scores]), 512)[0].groups)
+
+    assert groups_of_first_phase(392, 100) > 1
+    assert groups_of_first_phase(392, 1024) == groups_of_first_phase(392, 256) == 1
+
+
 def test_a_sum_of_all_rows_ends_a_phase() -> None:
     x, w = cr.input((cr.ROWS, 64)), cr.input((64, 64))
     hidden = cr.tanh(x @ w)

@@ -60,6 +60,10 @@ class Parts:
     unit: int
     each: int
 
+    def alike(self, target: Target) -> bool:
+        """Whether groups of a phase would be cut like this: by rows, each part for itself."""
+        return not is_blocked(self.spec, target) or (not self.by_panels and self.each == 1)
+
     def bounds(self, emit: Emitter, share: Share) -> tuple[Bounds, Bounds]:
         """The rows and panels of one part."""
         part = share.part(emit, self._extent(emit), self.unit)

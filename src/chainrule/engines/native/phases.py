@@ -27,12 +27,12 @@ from chainrule.engines.native.cuts import (
     writes,
 )
 from chainrule.engines.native.emitter import Emitter
-from chainrule.engines.native.parts import product_spec
+from chainrule.engines.native.parts import parts_of
 from chainrule.engines.native.schedule import Group, GroupKind
 from chainrule.engines.native.sharing import USUAL_ROWS, Own, Share, grows, shared_from, work
 from chainrule.engines.native.sizes import extent_size
 from chainrule.engines.native.target import Target
-from chainrule.engines.native.tiling import ceil_div, is_blocked
+from chainrule.engines.native.tiling import ceil_div
 from chainrule.graph.node import Node
 from chainrule.records import dataclass
 from chainrule.shapes import Extent
@@ -127,7 +127,7 @@ class _Choice:
     alone : Phase
         Of this group, which is cut as it likes if it is large.
     apart : bool
-        Whether it is better shared by itself: a product that is computed in blocks.
+        Whether it is better shared by itself: a large product that is not cut as a phase cuts it.
     load, row : int
         Operations; and those for one row.
     axis : int or None
@@ -144,7 +144,8 @@ class _Choice:
         self.alone = Phase((group,), shared_from(group, batch), (), {})
         self.unit = 1 if self.axis is None else cut_unit(group, self.axis, target, batch)
         large = group.kind is GroupKind.PRODUCT and self.alone.start is not None
-        self.apart = large and (self.axis is None or is_blocked(product_spec(group, batch), target))
+        parts = parts_of(group, target, batch, setting.rows) if large else None
+        self.apart = large and (parts is None or not parts.alike(target))
         ways = [ALONE, LATER] if self.axis is None else [ALONE, LATER, self.axis]
         self.reads = {way: tuple(reads(group, way, setting.inputs)) for way in ways}
         self.writes = {way: tuple(writes(group, way, setting.stored)) for way in ways}
