@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from threading import RLock
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,7 +22,12 @@ from chainrule.engines.native.threads import Control, alone, team
 from chainrule.ops import random
 from chainrule.shapes import INT64, UINT32, Array
 
+if TYPE_CHECKING:
+    from chainrule.engines.native.early import EarlyOrders
+
 ADDRESS = np.dtype(np.uint64)
+FEWEST_ROWS = 2048  # of an epoch whose order a helper makes early: some 15 microseconds
+MANY_ROWS = 1_000_000  # of all epochs of a call: milliseconds, for which helpers are called
 
 
 class CompiledProgram:
@@ -37,6 +43,7 @@ class CompiledProgram:
         self.fed = [node.type for node in step.inputs[carried:-1]]
         self.call = code.function(RUNNER, None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
         self.address = code.address(RUNNER)
+        self.reorders = program.shuffled or program.replacement
         self.ordering = runtime(BASIS).address(DRAWN if program.replacement else SHUFFLED)
         self._idle: _Space | None = None
         self._lock = RLock()  # a garbage collection may call `release` anywhere
@@ -176,20 +183,47 @@ class Run:
     def call(self) -> None:
         """Run the epochs."""
         with self._team() as control:
-            self.compiled.call(*self._arguments(control))
+            early = self._early(control)
+            try:
+                self.compiled.call(*self._arguments(control, early))
+            finally:
+                if early is not None:
+                    early.settle()
 
     def one_of_several(self) -> Call:
         """The same for `at_once`; keep this object alive until then."""
         return Call(self.compiled.address, *self._arguments(alone()))
 
     def _team(self) -> AbstractContextManager[Control | None]:
-        """Threads, where they share some of the work."""
-        return nullcontext() if self.compiled.layout.shared_from is None else team()
+        """Threads, where they share some of the work, or make orders early."""
+        return team() if self._shared or self._orders_early else nullcontext()
 
-    def _arguments(self, control: Control | None) -> tuple[int, int, int]:
+    @property
+    def _shared(self) -> bool:
+        return self.compiled.layout.shared_from is not None
+
+    @property
+    def _orders_early(self) -> bool:
+        """Whether helpers have something to do though the steps leave them nothing."""
+        rows = self.space.rows
+        many = rows >= FEWEST_ROWS and rows * len(self.epochs) >= MANY_ROWS
+        return many and self.compiled.reorders and not self._shared
+
+    def _early(self, control: Control | None) -> EarlyOrders | None:
+        """What a helper makes, if there is one and it has nothing else to do."""
+        if control is None or control.slots == 1 or not self._orders_early:
+            return None
+        from chainrule.engines.native.early import EarlyOrders
+
+        given = self.fields["seed"], self.fields["sorting"], self.space.rows, self.epochs.stop
+        return EarlyOrders(control, self.compiled.ordering, *given)
+
+    def _arguments(
+        self, control: Control | None, early: EarlyOrders | None = None
+    ) -> tuple[int, int, int]:
         address = control.address if control else 0
         self._table = self._table_of(control)
-        self._places = self._places_of(self._table, address)
+        self._places = self._places_of(self._table, address, early)
         return self._places.ctypes.data, self.epochs.start, len(self.epochs)
 
     def outcome(self) -> Outcome | None:
@@ -223,12 +257,15 @@ class Run:
     def _words(self, words: Sequence[int]) -> Array:
         return self.compiled.heap.given(np.array(words, ADDRESS), ADDRESS)
 
-    def _places_of(self, table: Array, control: int) -> Array:
+    def _places_of(self, table: Array, control: int, early: EarlyOrders | None) -> Array:
         """What ``run`` reads: its fields, then a source and a target for each copy."""
-        space, arrays = self.space, {**self.fields, "table": table}
+        space, ordering = self.space, self.compiled.ordering
+        arrays = {**self.fields, "table": table}
+        if early is not None:
+            arrays["sorting"], ordering = early.work, early.address
         words = {name: array.ctypes.data for name, array in arrays.items()}
         words |= {"rows": space.rows, "steps": space.steps, "first_step": space.first}
-        words |= {"control": control, "ordering": self.compiled.ordering}
+        words |= {"control": control, "ordering": ordering}
         copies = [
             *zip(self.data, space.batch, strict=True),
             *zip(space.once, self.kept, strict=True),

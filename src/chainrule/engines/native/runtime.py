@@ -33,9 +33,10 @@ def _basis(target: Target) -> Functions:
 
 
 def _threads(target: Target) -> Functions:
-    from chainrule.engines.native import subnormals, waiting
+    from chainrule.engines.native import ahead, subnormals, waiting
 
-    texts, declarations = functions(target, parallel.PARTS, parallel.Words)
+    parts = (*parallel.PARTS, *ahead.PARTS)
+    texts, declarations = functions(target, parts, parallel.Words)
     return [waiting.definitions(target), subnormals.definitions(target), *texts], declarations
 
 
@@ -55,7 +56,7 @@ NAMES = tuple(_FUNCTIONS)
 
 
 def text(name: str, target: Target) -> str:
-    """A module: what `calling` and `ordering` define, or `parallel`, or `blocking`."""
+    """A module: what `calling` and `ordering` define, or `parallel` and `ahead`, or `blocking`."""
     return module(target, *_FUNCTIONS[name](target))
 
 
