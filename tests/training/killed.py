@@ -30,16 +30,20 @@ BEGUN = "begun"
 
 
 class Slowly(Callback):
-    """Says that the training has begun, and takes its time, so that it can be killed anywhere."""
+    """Says that the training has begun, and takes its time, so that it can be killed anywhere.
 
-    def __init__(self, say: Say) -> None:
-        self.say = say
+    After ``most`` epochs it waits to be killed: however late that is, there is something left.
+    """
+
+    def __init__(self, say: Say, most: int) -> None:
+        self.say, self.left = say, most
 
     def start(self, run: Run) -> None:
         self.say(BEGUN)
 
     def epoch(self, run: Run) -> None:
-        time.sleep(0.004)
+        self.left -= 1
+        time.sleep(0.004 if self.left else 300)
 
 
 def network() -> Network:
@@ -84,11 +88,11 @@ def digest(model: Network, history: History) -> str:
     return hashlib.sha256(b"".join(content)).hexdigest()
 
 
-def main(say: Say, folder: Path, engine: str, where: str, resume: bool) -> None:
+def main(say: Say, folder: Path, engine: str, where: str, resume: bool, most: int) -> None:
     """Train on rows in "memory" or on "disk", with a checkpoint after every epoch."""
     checkpoints.LEAST_PAUSE = 0  # whatever a checkpoint costs
     given, model = settings(), network()
-    given["callbacks"] = [*given["callbacks"], Slowly(say)]
+    given["callbacks"] = [*given["callbacks"], Slowly(say, most)]
     kept = Checkpoints(folder, seconds=0)
     with given_rows(where) as rows:
         history = model.fit(**rows, **given, engine=engine, checkpoints=kept, resume=resume)

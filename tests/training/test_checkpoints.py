@@ -98,17 +98,18 @@ def start(*given: Any) -> Iterator[tuple[BaseProcess, Connection]]:
 def kill_at_random(folder: Path, engine: str, kills: int, seed: int, where: str = "memory") -> str:
     """What a training says that was killed so often and resumed each time."""
     draw, resume, ended = np.random.default_rng(seed), False, []
+    most = (killed.EPOCHS - 1) // kills
     for _ in range(kills):
-        with start(folder, engine, where, resume) as (process, heard):
+        with start(folder, engine, where, resume, most) as (process, heard):
             assert heard.recv() == killed.BEGUN
-            time.sleep(draw.uniform(0, 0.12))
+            time.sleep(draw.uniform(0, 0.008 * most))
             process.kill()
         for name in NAMES:
             if (folder / name).exists():
                 persist.read_file(folder / name, kind="checkpoint")
         resume = bool(Checkpoints(folder).numbers())
         ended.append(process.exitcode)
-    with start(folder, engine, where, resume) as (process, heard):
+    with start(folder, engine, where, resume, killed.EPOCHS + 1) as (process, heard):
         assert heard.recv() == killed.BEGUN
         found: str = heard.recv()
     assert ended == [-signal.SIGKILL] * kills or os.name != "posix"
@@ -529,13 +530,19 @@ def test_a_search_has_no_checkpoints(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send SIGTERM")
 def test_a_termination_leaves_a_checkpoint_and_ends_the_process(tmp_path: Path) -> None:
-    with start(tmp_path / "kept", "reference", "memory", False) as (process, heard):
+    with start(tmp_path / "kept", "reference", "memory", False, killed.EPOCHS // 2) as (
+        process,
+        heard,
+    ):
         assert heard.recv() == killed.BEGUN
         time.sleep(0.1)
         process.terminate()
         process.join()
     assert process.exitcode == -signal.SIGTERM
-    with start(tmp_path / "kept", "reference", "memory", True) as (process, heard):
+    with start(tmp_path / "kept", "reference", "memory", True, killed.EPOCHS + 1) as (
+        process,
+        heard,
+    ):
         assert [heard.recv(), heard.recv()] == [killed.BEGUN, undisturbed("reference")]
 
 
