@@ -76,17 +76,22 @@ def test_what_cannot_be_drawn_is_one_sentence(name: str) -> None:
     assert "\n" not in str(refused.value)
 
 
-def test_a_network_that_was_not_fitted_is_called_so() -> None:
+def test_a_network_that_was_not_trained_is_called_so() -> None:
     X, y = HOLES[[0, 2]], KINDS[:2]
-    model = network()
-    asked: list[Callable[[], explain.Figure]] = [
-        lambda: explain.BoundaryPicture.of(model.predict, X, y),
-        lambda: explain.loss_landscape(model, X, y, steps=3),
-        lambda: explain.unit_maps(model, X, y, "only"),
+    asked: list[Callable[[nn.Network], explain.Figure]] = [
+        lambda model: explain.BoundaryPicture.of(model.predict, X, y),
+        lambda model: explain.loss_landscape(model, X, y, steps=3),
+        lambda model: explain.unit_maps(model, X, y, "only"),
     ]
-    assert ["not fitted yet" in ask().describe() for ask in asked] == [True] * 3
-    model.fit(X, y, epochs=1, seed=0, progress=False)
-    assert ["not fitted yet" in ask().describe() for ask in asked] == [False] * 3
+
+    def said(model: nn.Network) -> list[bool]:
+        return ["not trained yet" in ask(model).describe() for ask in asked]
+
+    by_hand, several = network(), network()
+    by_hand["only"].W = [[1.0], [-1.0]]
+    assert (said(network()), said(by_hand)) == ([True] * 3, [False] * 3)
+    several.fit(X, y, epochs=1, members=2, seed=0, progress=False)
+    assert said(several.member(1)) == [False] * 3
 
 
 def test_parameters_that_are_not_finite_are_no_landscape() -> None:

@@ -1,4 +1,4 @@
-"""What a picture is of: whether its numbers are finite, and whether its model was fitted."""
+"""What a picture is of: whether its numbers are finite, and whether its model was trained."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def require_finite(
 
 
 def titled(title: str, model: Any) -> str:
-    """The title, and that the network was not fitted, where that is so.
+    """The title, and that the network's parameters are those it was made with, where that is so.
 
     Parameters
     ----------
@@ -37,8 +37,8 @@ def titled(title: str, model: Any) -> str:
     --------
     >>> from chainrule.nn import Linear, Network
     >>> titled("The fit", Network([Linear(1, 1)], seed=0).predict)
-    'The fit · not fitted yet'
+    'The fit · not trained yet'
     """
     owner = getattr(model, "__self__", model)
-    unfitted = "not fitted yet" if getattr(owner, "history", owner) is None else ""
-    return " · ".join(filter(None, (title, unfitted)))
+    untrained = "not trained yet" if getattr(owner, "untrained", False) else ""
+    return " · ".join(filter(None, (title, untrained)))

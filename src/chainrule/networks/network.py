@@ -97,9 +97,7 @@ class Network:
         self, layers: Sequence[Layer], seed: int | None = None, dtype: npt.DTypeLike = FLOAT32
     ) -> None:
         architecture, seed = Architecture(layers, dtype), new_seed(seed)
-        key = random.fold_in(random.key(seed), random.Stream.PARAMETERS)
-        snapshot = architecture.draw(key)
-        self._hold(Contents(architecture, snapshot, seed, {}, None))
+        self._hold(Contents(architecture, _drawn(architecture, seed), seed, {}, None))
 
     def _hold(self, contents: Contents) -> None:
         """Become the network that consists of this."""
@@ -132,6 +130,28 @@ class Network:
     def dtype(self) -> Dtype:
         """The element type of all parameters."""
         return self.architecture.dtype
+
+    @property
+    def untrained(self) -> bool:
+        """Whether every parameter still is the number that was drawn from the seed.
+
+        Examples
+        --------
+        >>> from chainrule.nn import Linear, Network
+        >>> model = Network([Linear(1, 1, name="line")], seed=0)
+        >>> before = model.untrained
+        >>> model["line"].W = [[2.0]]
+        >>> before, model.untrained
+        (True, False)
+        """
+        if self.members is not None:  # only a training makes members
+            return False
+        drawn = _drawn(self.architecture, self.seed).parameters
+        return all(
+            np.array_equal(array, drawn[layer][name])
+            for layer, arrays in self.parameters.items()
+            for name, array in arrays.items()
+        )
 
     def __getitem__(self, name: str) -> Layer:
         for layer in self.layers:
@@ -526,6 +546,11 @@ def _unless_it_fails(model: Network) -> Iterator[None]:
         raise
     finally:
         model._fitting.release()
+
+
+def _drawn(architecture: Architecture, seed: int) -> Snapshot:
+    """What a new network of this seed begins with."""
+    return architecture.draw(random.fold_in(random.key(seed), random.Stream.PARAMETERS))
 
 
 def _multiplied(architecture: Architecture, snapshot: Snapshot, plan: Plan) -> Snapshot:
