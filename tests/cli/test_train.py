@@ -328,6 +328,7 @@ def test_the_report_is_one_page(
     shown += ["Confusion", "Calibration"] if name == "flowers" else ["residuals"]
     for head in shown:
         assert re.search(f"<h2>[^<]*{head}", text), head
+    assert "<th>actual</th><th>predicted</th>" in text and "The first" not in text
     command = re.search(r"<pre>(.*?)</pre>", text).group(1)
     assert command.startswith(f"chainrule train {table} --target {target} ")
     assert "--seed 1" in command and "--epochs 20" in command and "--report" in command
@@ -344,6 +345,18 @@ def test_the_report_escapes_what_the_table_says(run: Run, tmp_path: Path) -> Non
     text = path.read_text()
     assert "<script" not in text and "<b>" not in text and "\x1b" not in text
     assert "&lt;script&gt;" in text
+
+
+def test_the_report_says_of_which_columns_it_knows_the_worth(
+    run: Run, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib", reason="charts need the extra plots")
+    for module in ("judging", "report"):
+        monkeypatch.setattr(f"chainrule.cli.{module}.SHUFFLED_COLUMNS", 1)
+    path = tmp_path / "r.html"
+    result = run("train", table, "--target", "kind", *FAST, "--report", path)
+    assert result.exit_code == 0, result.stderr
+    assert re.search(r"\(The first 1 of \d+ columns\.\)", path.read_text())
 
 
 def test_a_report_without_matplotlib_is_refused_at_once(

@@ -31,17 +31,17 @@ class Judged:
     classes : tuple of str
         Empty for numbers.
     truth : (n,) class numbers or numbers
-    told : (n,) float64
-        Numbers, or the probability of the class that is told.
+    predicted : (n,) float64
+        Numbers, or the probability of the predicted class.
     codes : (n,) int64
-        The classes that are told; none for numbers.
+        The predicted classes; none for numbers.
     losses : (n,) float64
         How wrong each row is.
     """
 
     classes: tuple[str, ...]
     truth: Array
-    told: Array
+    predicted: Array
     codes: Array
     losses: Array
 
@@ -49,11 +49,11 @@ class Judged:
         """The truth of a row, in words."""
         return self.classes[self.truth[row]] if self.classes else f"{self.truth[row]:.6g}"
 
-    def say_told(self, row: int) -> str:
-        """What is told of a row, in words."""
+    def say_prediction(self, row: int) -> str:
+        """The prediction of a row, in words."""
         if not self.classes:
-            return f"{self.told[row]:.6g}"
-        return f"{self.classes[self.codes[row]]} ({self.told[row]:.2f})"
+            return f"{self.predicted[row]:.6g}"
+        return f"{self.classes[self.codes[row]]} ({self.predicted[row]:.2f})"
 
 
 def judged(work: Work, model: TableModel) -> Judged:
@@ -67,8 +67,8 @@ def _judge(model: TableModel, frame: Frame, y: Array) -> Judged:
 
     found, classes = model.predict(frame), tuple(map(str, labels_of(model)))
     if not classes:
-        told = found.labels
-        return Judged((), y, told, np.empty(0, np.int64), np.abs(told - y))
+        y_predicted = found.labels
+        return Judged((), y, y_predicted, np.empty(0, np.int64), np.abs(y_predicted - y))
     p = found.probabilities
     codes = p.argmax(axis=1)
     losses = -np.log(np.maximum(p[np.arange(len(y)), y], TINY))
@@ -83,10 +83,10 @@ def worst(found: Judged) -> list[int]:
 
 def calibration(found: Judged) -> tuple[Array, Array]:
     """For bins of rows that are about as sure: how sure, and which share is right."""
-    place = np.minimum((found.told * BINS).astype(int), BINS - 1)
+    place = np.minimum((found.predicted * BINS).astype(int), BINS - 1)
     counts = np.bincount(place, minlength=BINS)
     filled = counts > 0
-    sure = np.bincount(place, found.told, BINS)[filled] / counts[filled]
+    sure = np.bincount(place, found.predicted, BINS)[filled] / counts[filled]
     right = np.bincount(place, found.codes == found.truth, BINS)[filled] / counts[filled]
     return sure, right
 

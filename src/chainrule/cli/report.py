@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.cli.judging import Judged, calibration, importances, judged, worst
+from chainrule.cli.judging import (
+    SHUFFLED_COLUMNS,
+    Judged,
+    calibration,
+    importances,
+    judged,
+    worst,
+)
 from chainrule.cli.learn import score_table
 from chainrule.data.cells import printable
 from chainrule.errors import missing_extra
 
 if TYPE_CHECKING:
     from chainrule.cli.learn import Learned, Work
+    from chainrule.explain import Chart
     from chainrule.training import History
 
 MOST_CLASSES = 20  # whose confusions are shown
@@ -28,7 +36,7 @@ table{border-collapse:collapse;margin:.5rem 0 1.5rem;font-variant-numeric:tabula
 th,td{padding:.15rem .75rem .15rem 0;text-align:left;vertical-align:top}
 td+td.n,th.n{text-align:right}thead th{border-bottom:1px solid currentColor}
 img{max-width:100%;background:#fff}pre{white-space:pre-wrap;overflow-wrap:anywhere}
-meter{width:12rem}.scroll{overflow-x:auto}
+meter{width:12rem}.scroll{overflow-x:auto}.scroll td:first-child{white-space:nowrap}
 """
 
 
@@ -66,7 +74,7 @@ def report(
     """
     found = judged(work, learned.model)
     history = learned.model.network.history
-    title = f"{work.task} of {work.column.name}"
+    title = f"{work.task.capitalize()} of {work.column.name}"
     of = "test" if len(work.test) else "training"
     ends = _classes(found, of) if found.classes else _numbers(found, of)
     drops = importances(work, learned.model, seed)
@@ -75,9 +83,9 @@ def report(
         ("Scores", _scores(learned)),
         ("What the doctor says", _list(map(str, learned.findings))),
         ("Columns", _table(["column", "kind", "note"], _columns(work))),
-        ("Training", _curves(history) if history is not None else ""),
+        ("Training", _curves(history)),
         *ends,
-        (f"What each column is worth, on {of} rows", _importance(drops)),
+        (f"What each column is worth, on {of} rows", _importance(drops, len(work.schema.used))),
         (f"The {of} rows that it gets most wrong", _worst(work, found)),
         ("The same again", f"<pre>{_text(command)}</pre>"),
     ]
@@ -122,11 +130,8 @@ def _list(items: Iterable[str]) -> str:
     return f"<ul>{lines}</ul>" if lines else ""
 
 
-def _picture(*panels: Any, title: str) -> str:
+def _picture(chart: Chart) -> str:
     """A chart, as an image inside the page."""
-    from chainrule.explain import Chart
-
-    chart = Chart(*panels, title=title)
     data = base64.b64encode(chart.svg().encode()).decode()
     return f'<p><img alt="{_text(chart.describe())}" src="data:image/svg+xml;base64,{data}"></p>'
 
@@ -143,52 +148,51 @@ def _columns(work: Work) -> list[tuple[str, str, str]]:
     return [(column.name, column.kind, column.note) for column in work.schema.columns]
 
 
-def _curves(history: History) -> str:
-    from chainrule.explain import Line, Panel, Rule
+def _curves(history: History | None) -> str:
+    from chainrule.explain import loss_curves
 
-    epochs = np.arange(1, history.epochs + 1)
-    shown = [name for name in ("loss", "validation_loss") if name in history]
-    lines = [Line(epochs, history[name], label=name.replace("_", " ")) for name in shown]
-    best = [] if history.best_epoch is None else [Rule(x=history.best_epoch + 1, label="best")]
-    return _picture(Panel(*lines, *best, x="epoch", y="loss"), title=f"{history.stopped}.")
+    return _picture(loss_curves(history)) if history is not None and history.epochs else ""
 
 
 def _classes(found: Judged, of: str) -> list[tuple[str, str]]:
     names, counts = found.classes, np.zeros((len(found.classes),) * 2, int)
     np.add.at(counts, (found.truth, found.codes), 1)
-    rows = [[f"is {name}", *map(str, row)] for name, row in zip(names, counts, strict=True)]
+    rows = [[f"actual {name}", *map(str, row)] for name, row in zip(names, counts, strict=True)]
     few = len(names) <= MOST_CLASSES
-    confusion = _table(["", *[f"told {name}" for name in names]], rows) if few else ""
+    confusion = _table(["", *[f"predicted {name}" for name in names]], rows) if few else ""
     return [(f"Confusion, {of} rows", confusion), (f"Calibration, {of} rows", _calibration(found))]
 
 
 def _calibration(found: Judged) -> str:
-    from chainrule.explain import Line, Panel, Points
+    from chainrule.explain import Chart, Line, Panel, Points
 
     sure, right = calibration(found)
     panel = Panel(
         Line([0, 1], [0, 1], dash="dashed", label="as sure as right"),
         Points(sure, right),
-        x="probability of the told class",
+        x="probability of the predicted class",
         y="share of rows that are right",
     )
-    return _picture(panel, title="How sure it is, and how often it is right.")
+    return _picture(Chart(panel, title="How sure it is, and how often it is right"))
 
 
 def _numbers(found: Judged, of: str) -> list[tuple[str, str]]:
-    from chainrule.explain import Line, Panel, Points, Rule
+    from chainrule.explain import Chart, Line, Panel, Points, Rule
 
     step = -(-len(found.truth) // MOST_POINTS)
-    told, truth = found.told[::step], found.truth[::step]
-    ends = [min(truth.min(), told.min()), max(truth.max(), told.max())]
-    panels = (
-        Panel(Line(ends, ends, dash="dashed"), Points(told, truth, size=4.0), x="told", y="is"),
-        Panel(Rule(y=0.0), Points(told, truth - told, size=4.0), x="told", y="is less told"),
+    predicted, actual = found.predicted[::step], found.truth[::step]
+    ends = [min(actual.min(), predicted.min()), max(actual.max(), predicted.max())]
+    same = Line(ends, ends, dash="dashed")
+    points = [Points(predicted, y, size=4.0) for y in (actual, actual - predicted)]
+    chart = Chart(
+        Panel(same, points[0], x="predicted", y="actual"),
+        Panel(Rule(y=0.0), points[1], x="predicted", y="actual − predicted"),
+        title="Each row a point",
     )
-    return [(f"Predictions and residuals, {of} rows", _picture(*panels, title="Each row a point."))]
+    return [(f"Predictions and residuals, {of} rows", _picture(chart))]
 
 
-def _importance(drops: Mapping[str, float]) -> str:
+def _importance(drops: Mapping[str, float], used: int) -> str:
     """A bar for each column: how much worse the score gets without it."""
     if not drops:
         return ""
@@ -198,7 +202,9 @@ def _importance(drops: Mapping[str, float]) -> str:
         f"</meter></td><td class='n'>{drop:.4g}</td></tr>"
         for name, drop in drops.items()
     )
-    return f"<p>How much the error grows when a column is shuffled.</p><table>{rows}</table>"
+    some = f" (The first {SHUFFLED_COLUMNS} of {used:,} columns.)" if used > len(drops) else ""
+    said = f"How much the error grows when a column is shuffled.{some}"
+    return f"<p>{said}</p><table>{rows}</table>"
 
 
 def _worst(work: Work, found: Judged) -> str:
@@ -208,7 +214,7 @@ def _worst(work: Work, found: Judged) -> str:
     columns = [np.where(frame[n].missing, "", frame[n].as_texts()) for n in names]
     places = [frame.place(row).rpartition(", ")[2] for row in range(len(frame))]
     lines = [
-        [place, found.say_truth(row), found.say_told(row), *[column[at] for column in columns]]
+        [place, found.say_truth(row), found.say_prediction(row), *[column[at] for column in columns]]
         for at, (place, row) in enumerate(zip(places, rows, strict=True))
     ]
-    return _table(["row", "is", "told", *names], lines)
+    return _table(["row", "actual", "predicted", *names], lines)
