@@ -17,7 +17,8 @@ from chainrule.records import dataclass
 
 I64 = Vector("i64", 1)
 LINE = 64  # bytes that caches move at a time
-AHEAD = 8  # rows from the one that is gathered to the one that is asked for
+LEAST_AHEAD, MOST_AHEAD = 8, 32  # rows from the one that is gathered to the one that is asked for
+ON_THE_WAY = 4096  # bytes that have been asked for and have not come
 FETCHED = 8 * LINE  # of a row; the processor sees by itself that more of it is read
 WORTH = 64 * 1024  # bytes of a batch from which on threads share it: some 15 microseconds
 NAME = "gather"  # of the function that threads share
@@ -132,7 +133,7 @@ class Gathering:
             here = self._row(emit, places.order, place, source, size)
             there = emit.pointer(target, emit.integer("mul", row.index, str(size)), "i8")
             if size >= LINE:
-                later = emit.integer("add", place, str(AHEAD))
+                later = emit.integer("add", place, str(_rows_ahead(size)))
                 later = emit.integer("smin", later, places.last)
                 row_later = self._row(emit, places.order, later, source, size)
                 for offset in range(0, min(size, FETCHED), LINE):
@@ -143,6 +144,11 @@ class Gathering:
         """The address of the row that stands at one place of the order."""
         number = emit.load(I64, emit.pointer(order, place, "i64"))
         return emit.pointer(source, emit.integer("mul", number, str(size)), "i8")
+
+
+def _rows_ahead(size: int) -> int:
+    """How many rows before it is gathered a row of so many bytes is asked for."""
+    return min(max(ON_THE_WAY // min(size, FETCHED), LEAST_AHEAD), MOST_AHEAD)
 
 
 def _put(emit: Emitter, word: int, value: str) -> None:
