@@ -477,7 +477,9 @@ def _rows(work: Work, known: Mapping[str, Any]) -> str:
     if known.get("merged"):
         parts.append(f"{known['merged']:,} equal to another, and on its side of the split")
     if known["duplicates"]:
-        parts.append(f"{known['duplicates']:,} held out whose columns equal those of a row trained on")
+        parts.append(
+            f"{known['duplicates']:,} held out whose columns equal those of a row trained on"
+        )
     return ", ".join(parts)
 
 

@@ -214,7 +214,12 @@ def _worst(work: Work, found: Judged) -> str:
     columns = [np.where(frame[n].missing, "", frame[n].as_texts()) for n in names]
     places = [frame.place(row).rpartition(", ")[2] for row in range(len(frame))]
     lines = [
-        [place, found.say_truth(row), found.say_prediction(row), *[column[at] for column in columns]]
+        [
+            place,
+            found.say_truth(row),
+            found.say_prediction(row),
+            *[column[at] for column in columns],
+        ]
         for at, (place, row) in enumerate(zip(places, rows, strict=True))
     ]
     return _table(["row", "actual", "predicted", *names], lines)
