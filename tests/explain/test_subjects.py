@@ -54,6 +54,21 @@ CASES: dict[str, tuple[Callable[[], Any], type[ChainruleError], str]] = {
     "no points": (
         lambda: explain.BoundaryPicture.of(np.ravel, np.empty((0, 2)), []), DataError, "no points",
     ),
+    "a model": (
+        lambda: explain.BoundaryPicture.of(network(), [[0, 1]], [1]),  # type: ignore[arg-type]
+        ParameterError, "Network is none; pass the Network's method predict",
+    ),
+    "labels": (
+        lambda: explain.BoundaryPicture.of(np.ravel, [[0, 1]], [1, 0]), ShapeError, "one label",
+    ),
+    "a curve": (
+        lambda: explain.loss_curves([0.3, 0.2]),  # type: ignore[arg-type]
+        DataError, "no History but a list; pass what Network.fit",
+    ),
+    "extent": (
+        lambda: explain.optimizer_paths(cr.sum, {"SGD": cr.optim.SGD(0.1)}, [1, 1], (0, 1)),
+        ShapeError, r"x_low, x_high, y_low, y_high\), not \(0, 1\)",
+    ),
     "number": (lambda: explain.ledger(3.0), ParameterError, "a graph is a node"),  # type: ignore[arg-type]
     "one network": (
         lambda: explain.uncertainty(network(), HOLES[:1], KINDS[:1]), ParameterError, "members=10",

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from chainrule.errors import DataError
+from chainrule.errors import DataError, ShapeError
 from chainrule.explain.blocks import boundary_blocks
 from chainrule.explain.boundary import boundary_svg
 from chainrule.explain.fields import Extent, Floats
 from chainrule.explain.figure import Figure, plain
 from chainrule.explain.marks import AXIS_NAMES
 from chainrule.explain.planes import plane_through
-from chainrule.explain.subjects import require_finite, titled
+from chainrule.explain.subjects import require_finite, require_function, titled
 from chainrule.explain.svg import format_number
 from chainrule.explain.terminal import Colour
 
@@ -71,7 +71,7 @@ class BoundaryPicture(Figure):
             With more features, (n, d), a plane through them has to be chosen. Labels are 0, 1, ...
             or words, in alphabetical order.
         title : str
-            It also says if the classifier is a method of a network that was not fitted.
+            It also says if the classifier is a method of a network that was not trained.
         axis_names : (str, str)
         features : (int, int) or "PCA", optional
             The plane of two features, where the others are held at their means; or the plane of
@@ -79,8 +79,10 @@ class BoundaryPicture(Figure):
 
         Raises
         ------
+        ParameterError
+            If the classifier is no function.
         ShapeError
-            If there are not two features, and no plane is chosen.
+            If there are not two features, and no plane is chosen, or not one label a point.
         DataError
             If a coordinate is not finite, or there are no points.
 
@@ -94,10 +96,16 @@ class BoundaryPicture(Figure):
         >>> picture.title, picture.axis_names
         ('Slice: the other features at their means', ('feature 0', 'feature 3'))
         """
-        rows = np.asarray(points, dtype=np.float64)
+        require_function(classifier, "a classifier")
+        rows, kinds = np.asarray(points, dtype=np.float64), np.asarray(labels)
         require_finite(rows, "the points")
         if not rows.size:
             raise DataError("there are no points to draw a boundary around")
+        if kinds.shape != rows.shape[:1]:
+            raise ShapeError(
+                f"every point has one label, and of shape {rows.shape} and {kinds.shape} are"
+                " points and labels"
+            )
         if features is not None or rows.ndim != 2 or rows.shape[1] != 2:
             plane = plane_through(rows, features)
             return cls.of(
@@ -115,7 +123,6 @@ class BoundaryPicture(Figure):
         classes = found.shape[1:] if found.shape[1:] != (1,) else ()
         probabilities = found.reshape(GRID, GRID, *classes)
         extent = x_low, x_high, y_low, y_high
-        kinds = np.asarray(labels)
         if kinds.dtype.kind in WORDS:
             kinds = np.unique(kinds, return_inverse=True)[1]
         return cls(probabilities, extent, xy, kinds, titled(title, classifier), axis_names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +57,7 @@ def loss_curves(history: History | Mapping[str, History], *, title: str = "") ->
     Raises
     ------
     DataError
-        If there is none, or no epoch is in one.
+        If there is none, it is no history, or no epoch is in one.
 
     Examples
     --------
@@ -74,13 +74,23 @@ def loss_curves(history: History | Mapping[str, History], *, title: str = "") ->
         return Chart(loss_panel(history), title=title or why)
     if not history:
         raise DataError("loss_curves: there is no history to draw; pass what fit returned")
+    named: Any = history
+    if not isinstance(named, Mapping):
+        _require_epochs(named, "this")
     for name, each in history.items():
         _require_epochs(each, f"the history {name!r}")
     panels = [loss_panel(each, title=name) for name, each in history.items()]
     return Chart(*panels, title=title or "Losses side by side", share=True)
 
 
-def _require_epochs(history: History, which: str) -> None:
+def _require_epochs(history: Any, which: str) -> None:
+    from chainrule.training import History
+
+    if not isinstance(history, History):
+        raise DataError(
+            f"loss_curves: {which} is no History but a {type(history).__name__}; pass what"
+            " Network.fit returned, or history_ of a TableRegressor or TableClassifier"
+        )
     if not history.epochs:
         because = history.stopped or "fit the model first"
         raise DataError(f"loss_curves: no epoch is in {which}: {because}")

@@ -215,6 +215,10 @@ class Surface(Mark):
         **settings: Any,
     ) -> Surface:
         """The field of a function from points (n, 2) to numbers (n,) or (n, 1)."""
+        if len(extent) != 4:
+            raise ShapeError(
+                f"the extent of a field is (x_low, x_high, y_low, y_high), not {tuple(extent)}"
+            )
         x_low, x_high, y_low, y_high = extent
         places = np.meshgrid(
             np.linspace(x_low, x_high, samples), np.linspace(y_low, y_high, samples)

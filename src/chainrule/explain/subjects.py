@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from chainrule.errors import DataError
+from chainrule.errors import DataError, ParameterError
+from chainrule.networks.network import Network, untrained
 
 
 def require_finite(
@@ -22,6 +23,20 @@ def require_finite(
     """
     if not np.isfinite(np.asarray(values, dtype=np.float64)).all():
         raise DataError(f"{what} hold NaN or infinity; {remedy}")
+
+
+def require_function(found: Any, what: str) -> None:
+    """Refuse what cannot be called; a model is asked for the method that is meant.
+
+    Raises
+    ------
+    ParameterError
+        If it is no function.
+    """
+    if not callable(found):
+        kind = type(found).__name__
+        method = f"; pass the {kind}'s method predict" if hasattr(found, "predict") else ""
+        raise ParameterError(f"{what} is a function of points, and {kind} is none{method}")
 
 
 def titled(title: str, model: Any) -> str:
@@ -40,5 +55,5 @@ def titled(title: str, model: Any) -> str:
     'The fit · not trained yet'
     """
     owner = getattr(model, "__self__", model)
-    untrained = "not trained yet" if getattr(owner, "untrained", False) else ""
-    return " · ".join(filter(None, (title, untrained)))
+    as_drawn = isinstance(owner, Network) and untrained(owner)
+    return " · ".join(filter(None, (title, "not trained yet" if as_drawn else "")))

@@ -131,28 +131,6 @@ class Network:
         """The element type of all parameters."""
         return self.architecture.dtype
 
-    @property
-    def untrained(self) -> bool:
-        """Whether every parameter still is the number that was drawn from the seed.
-
-        Examples
-        --------
-        >>> from chainrule.nn import Linear, Network
-        >>> model = Network([Linear(1, 1, name="line")], seed=0)
-        >>> before = model.untrained
-        >>> model["line"].W = [[2.0]]
-        >>> before, model.untrained
-        (True, False)
-        """
-        if self.members is not None:  # only a training makes members
-            return False
-        drawn = _drawn(self.architecture, self.seed).parameters
-        return all(
-            np.array_equal(array, drawn[layer][name])
-            for layer, arrays in self.parameters.items()
-            for name, array in arrays.items()
-        )
-
     def __getitem__(self, name: str) -> Layer:
         for layer in self.layers:
             if layer.name == name:
@@ -530,6 +508,28 @@ def load(path: str | os.PathLike[str]) -> Network:
 def from_bytes(data: bytes, source: str = "these bytes") -> Network:
     """The model in the bytes of a file, as :func:`load`; messages call them ``source``."""
     return Network._of(unpacked(*persist.from_bytes(data, kind=KIND, source=source)))
+
+
+def untrained(model: Network) -> bool:
+    """Whether every parameter still is the number that was drawn from the seed.
+
+    Examples
+    --------
+    >>> from chainrule.nn import Linear, Network
+    >>> model = Network([Linear(1, 1, name="line")], seed=0)
+    >>> before = untrained(model)
+    >>> model["line"].W = [[2.0]]
+    >>> before, untrained(model)
+    (True, False)
+    """
+    if model.members is not None:  # only a training makes members
+        return False
+    drawn = _drawn(model.architecture, model.seed).parameters
+    return all(
+        np.array_equal(array, drawn[layer][name])
+        for layer, arrays in model.parameters.items()
+        for name, array in arrays.items()
+    )
 
 
 @contextmanager
