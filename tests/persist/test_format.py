@@ -528,8 +528,10 @@ def test_the_kind_must_be_the_one_asked_for() -> None:
     data = to_bytes({}, {}, kind="checkpoint")
     assert from_bytes(data, kind="checkpoint") == ({}, {})
     assert from_bytes(data) == ({}, {})
-    with pytest.raises(FileFormatError, match="it holds a checkpoint, not a network"):
+    with pytest.raises(FileFormatError, match=r"it holds a checkpoint, not a network \(fit\(check"):
         from_bytes(data, kind="network")
+    with pytest.raises(FileFormatError, match="it holds a stone, not a network; nothing"):
+        from_bytes(to_bytes({}, {}, kind="stone"), kind="network")
 
 
 # What is not a regular file

@@ -214,7 +214,10 @@ class _TableEstimator(BaseEstimator):
         """
         model = TableModel.load(path)
         if model.task != cls._task:
-            raise FileFormatError(f"{os.fspath(path)}: holds a model of {model.task}")
+            other = f"Table{'Classifier' if model.task == 'classification' else 'Regressor'}"
+            raise FileFormatError(
+                f"{os.fspath(path)}: holds a model of {model.task}; {other}.load reads it"
+            )
         found = cls()
         found._adopt(model)
         return found

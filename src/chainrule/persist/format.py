@@ -88,6 +88,13 @@ _START = re.compile(
 # No text can end so: in it, quotation marks are escaped, and one more ends it.
 _LAST_END = re.compile(rb'"data_offsets":\[[0-9]{1,19},(?P<end>[0-9]{1,19})\]\}\} {0,7}\Z')
 
+# Who reads the files of a kind.
+_READERS = {
+    "network": "chainrule.load",
+    "table": "TableRegressor.load or TableClassifier.load",
+    "checkpoint": "fit(checkpoints=FOLDER, resume=True)",
+}
+
 # What a file that is not ours may turn out to be, by its first bytes.
 _FOREIGN = (
     (b"\x80", "a pickle, which could run code and is never loaded"),
@@ -340,7 +347,9 @@ def _checked(file: BinaryIO, size: int, kind: str | None) -> tuple[Arrays, Struc
     if _sha256([length, unsigned, body]) != start["sha256"]:
         raise FileFormatError("it is damaged: its content does not have the SHA-256 it states")
     if kind is not None and start["kind"].decode() != kind:
-        raise FileFormatError(f"it holds a {start['kind'].decode()}, not a {kind}")
+        found = start["kind"].decode()
+        reader = f" ({_READERS[found]} reads it)" if found in _READERS else ""
+        raise FileFormatError(f"it holds a {found}, not a {kind}{reader}")
     entries, structure = _parse(header, len(body))
     return {entry.name: _array(entry, body) for entry in entries}, structure
 
