@@ -224,8 +224,12 @@ def test_a_compressed_file_that_explodes_is_refused(
     assert len(read_table(path)) == 100_000
     monkeypatch.setattr(csv_files, "GZIP_FREE_BYTES", 1000)
     monkeypatch.setattr(csv_files, "GZIP_FACTOR", 10)
-    with pytest.raises(DataError, match="grows more than 10-fold when decompressed"):
-        read_table(path)
+    refusal = "grows more than 10-fold when decompressed"
+    with pytest.raises(DataError, match=refusal):
+        read_table(saved(tmp_path, content[:-4] + b"\0\0\0\0"))  # it says that it is small
+    monkeypatch.delattr(csv_files.gzip, "GzipFile")
+    with pytest.raises(DataError, match=refusal):  # it says how large it is: nothing is read
+        read_table(saved(tmp_path, content))
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:

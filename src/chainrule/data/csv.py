@@ -35,6 +35,7 @@ _BLOCK_CELLS = 2**18  # enough to make the cost of a block small, little enough 
 GZIP_FACTOR = 100
 GZIP_FREE_BYTES = 2**28
 _GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_SIZE_BYTES = 4  # at the end of a gzip file: how large it is, modulo 2**32
 GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -126,12 +127,38 @@ def no_rows(source: str) -> DataError:
 
 def decompressed(file: BinaryIO, source: str) -> Any:
     """What ``file`` holds, as a buffered binary file; its reads may raise ``GZIP_ERRORS``."""
-    magic = file.read(len(_GZIP_MAGIC))
-    file.seek(0)
-    if magic != _GZIP_MAGIC:
+    stated = stated_bytes(file)
+    if stated is None:
         return file
     limit = GZIP_FREE_BYTES + GZIP_FACTOR * os.fstat(file.fileno()).st_size
+    if stated > limit:
+        raise _too_large(source)
     return io.BufferedReader(_Limited(gzip.GzipFile(fileobj=file), limit, source))
+
+
+def stated_bytes(file: BinaryIO) -> int | None:
+    """How large a gzip file says that it is decompressed, modulo 2**32; None of any other file.
+
+    Of several that follow each other the last one says so: together they are no smaller.
+
+    Parameters
+    ----------
+    file : binary file
+        Afterwards at its beginning.
+    """
+    magic = file.read(len(_GZIP_MAGIC))
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(size - _GZIP_SIZE_BYTES, 0))
+    stated = int.from_bytes(file.read(), "little")
+    file.seek(0)
+    return stated if magic == _GZIP_MAGIC else None
+
+
+def _too_large(source: str) -> DataError:
+    return DataError(
+        f"{source}: grows more than {GZIP_FACTOR}-fold when decompressed; decompress it yourself"
+        " if you trust it"
+    )
 
 
 def damaged(source: str, error: Exception) -> DataError:
@@ -157,10 +184,7 @@ class _Limited(io.RawIOBase):
         size = self._stream.readinto(buffer)
         self._left -= size
         if self._left < 0:
-            raise DataError(
-                f"{self._source}: grows more than {GZIP_FACTOR}-fold when decompressed; "
-                "decompress it yourself if you trust it"
-            )
+            raise _too_large(self._source)
         return size
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from chainrule.data.csv import no_rows
+from chainrule.data.csv import no_rows, stated_bytes
 from chainrule.data.csv_blocks import csv_frames, form_of_file
 from chainrule.data.factored import Factored
 from chainrule.data.frames import PARQUET, Column, Frame, column_of_numbers, column_of_objects
@@ -26,7 +26,6 @@ from chainrule.shapes import Array
 
 READ_ROWS = 2**15  # of a Parquet file at a time
 SUFFIXES: Final = (*PARQUET, ".csv", ".csv.gz", ".tsv", ".tsv.gz")  # of tables in a folder
-GZIP_SIZE_BYTES = 4  # at the end of a gzip file: how large it is, modulo 2**32
 
 
 class TableStream(Protocol):
@@ -260,10 +259,7 @@ class CsvStream(_Files):
 def _text_bytes(file: Path) -> int:
     size = file.stat().st_size
     with open_regular(file) as binary:
-        if binary.read(2) != b"\x1f\x8b" or size < GZIP_SIZE_BYTES:
-            return size
-        binary.seek(-GZIP_SIZE_BYTES, os.SEEK_END)
-        return max(size, int.from_bytes(binary.read(), "little"))
+        return max(size, stated_bytes(binary) or 0)
 
 
 def _within(first: int, frame: Frame, rows: range | None) -> Iterator[tuple[int, Frame]]:
