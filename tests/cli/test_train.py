@@ -476,6 +476,43 @@ def test_accuracy_and_log_loss_are_counted(run: Run, models: Path) -> None:
     assert found["log loss"][0] == f"{loss:.4g}"
 
 
+def test_rows_of_classes_that_were_not_learned_count_as_wrong(
+    run: Run, models: Path, tmp_path: Path
+) -> None:
+    rows = flowers(40, seed=3)
+    kinds = ["oak" if place in (3, 4, 9) else kind for place, kind in enumerate(rows["kind"])]
+    write_csv(tmp_path / "all.csv", {**rows, "kind": kinds})
+    known = [place for place, kind in enumerate(kinds) if kind != "oak"]
+    write_csv(
+        tmp_path / "known.csv", {name: [each[k] for k in known] for name, each in rows.items()}
+    )
+    model = models / "flowers.chainrule"
+    whole, part = (
+        run("evaluate", model, tmp_path / f"{name}.csv").stdout for name in ("all", "known")
+    )
+    said = "3 rows of other classes (1: oak), which count as wrong and in no log loss or AUC"
+    assert facts(whole)["rows"] == "40" and said in " ".join(whole.split())
+    assert "other classes" not in part
+    found, without = (
+        TableModel.load(model).model.scores(*target_from(as_frame(tmp_path / name), "kind"))
+        for name in ("all.csv", "known.csv")
+    )
+    assert found["accuracy"] == pytest.approx(without["accuracy"] * 37 / 40)
+    assert found["log_loss"] == pytest.approx(without["log_loss"])
+    assert scores(whole)["accuracy"][0] == f"{found['accuracy']:.4g}"
+
+
+def test_a_class_of_the_latest_rows_only_ends_no_training(run: Run, tmp_path: Path) -> None:
+    rows = flowers(120, seed=5)
+    kinds = [*rows["kind"][:-2], "oak", "oak"]
+    write_csv(tmp_path / "t.csv", {**rows, "kind": kinds, "day": [*range(120)]})
+    result = run(
+        "train", tmp_path / "t.csv", "--target", "kind", "--time", "day", "--epochs", 2,
+        "--layers", "4", "--members", 1, "--report", tmp_path / "r.html",
+    )  # fmt: skip
+    assert result.exit_code == 0 and "accuracy" in scores(result.stdout)
+
+
 def test_inspect_says_what_is_in_the_file(run: Run, models: Path) -> None:
     path = models / "flowers.chainrule"
     result = run("inspect", path)

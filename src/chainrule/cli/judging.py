@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.data.frames import Column, Frame
+from chainrule.estimators.table_target import UNLEARNED
 from chainrule.shapes import Array
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Judged:
         The predicted classes; none for numbers.
     losses : (n,) float64
         How wrong each row is.
+    rows : (n,) int64
+        Their numbers in the table.
     """
 
     classes: tuple[str, ...]
@@ -44,6 +47,7 @@ class Judged:
     predicted: Array
     codes: Array
     losses: Array
+    rows: Array
 
     def say_truth(self, row: int) -> str:
         """The truth of a row, in words."""
@@ -58,21 +62,30 @@ class Judged:
 
 def judged(work: Work, model: TableModel) -> Judged:
     """The predictions for the rows that a report looks at."""
-    frame, column = work.frame.rows(work.judged), work.column.rows(work.judged)
-    return _judge(model, frame, model.encoded_target(column, frame))
+    return _judge(model, *_learned(work, model, work.judged))
 
 
-def _judge(model: TableModel, frame: Frame, y: Array) -> Judged:
+def _learned(work: Work, model: TableModel, rows: Array) -> tuple[Frame, Array, Array]:
+    """Rows, their targets and their numbers, but for rows of classes that were not learned."""
+    frame, column = work.frame.rows(rows), work.column.rows(rows)
+    y = model.judged_target(column, frame)
+    if model.task == "classification" and (y == UNLEARNED).any():
+        kept = y != UNLEARNED
+        return frame.rows(kept), y[kept], rows[kept]
+    return frame, y, rows
+
+
+def _judge(model: TableModel, frame: Frame, y: Array, rows: Array) -> Judged:
     from chainrule.cli.tables import labels_of
 
     found, classes = model.predict(frame), tuple(map(str, labels_of(model)))
     if not classes:
-        y_predicted = found.labels
-        return Judged((), y, y_predicted, np.empty(0, np.int64), np.abs(y_predicted - y))
+        numbers = found.labels
+        return Judged((), y, numbers, np.empty(0, np.int64), np.abs(numbers - y), rows)
     p = found.probabilities
     codes = p.argmax(axis=1)
     losses = -np.log(np.maximum(p[np.arange(len(y)), y], TINY))
-    return Judged(classes, y, p.max(axis=1), codes, losses)
+    return Judged(classes, y, p.max(axis=1), codes, losses, rows)
 
 
 def worst(found: Judged) -> list[int]:
@@ -97,14 +110,13 @@ def importances(work: Work, model: TableModel, seed: int) -> dict[str, float]:
     Breiman 2001, Random forests, section 10.
     """
     rows = work.judged[:: -(-len(work.judged) // SHUFFLED_ROWS)]
-    frame, column = work.frame.rows(rows), work.column.rows(rows)
-    y = model.encoded_target(column, frame)
-    before = _judge(model, frame, y).losses.mean()
+    frame, *known = _learned(work, model, rows)
+    before = _judge(model, frame, *known).losses.mean()
     draw = np.random.Generator(np.random.Philox(seed))
     found = {}
     for spec in work.schema.used[:SHUFFLED_COLUMNS]:
         shuffled = _with(frame, frame[spec.name].rows(draw.permutation(len(frame))))
-        found[spec.name] = float(_judge(model, shuffled, y).losses.mean() - before)
+        found[spec.name] = float(_judge(model, shuffled, *known).losses.mean() - before)
     return dict(sorted(found.items(), key=lambda pair: -pair[1]))
 
 

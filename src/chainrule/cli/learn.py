@@ -16,6 +16,7 @@ from chainrule.data.notation import PLAIN, number_notation
 from chainrule.errors import DataError, ParameterError
 from chainrule.estimators.table_repeats import kinds_of
 from chainrule.estimators.table_split import columns_apart, split_rows
+from chainrule.estimators.table_target import UNLEARNED
 from chainrule.shapes import Array
 
 if TYPE_CHECKING:
@@ -392,10 +393,10 @@ def baseline_name(task: str) -> str:
 def _baseline(model: TableModel, problem: Any, judge: tuple[Frame, Column]) -> Scores:
     """The scores of always saying the same, by the training rows."""
     known = model.encoded_target(problem.column, problem.frame)
-    y = model.encoded_target(judge[1], judge[0])
+    y = model.judged_target(judge[1], judge[0])
     if model.task == "classification":
         shares = np.bincount(known, minlength=model.n_outputs) / len(known)
-        loss = -np.log(np.maximum(shares[y], TINY)).mean()
+        loss = -np.log(np.maximum(shares[y[y != UNLEARNED]], TINY)).mean()
         return {"accuracy": float(np.mean(y == shares.argmax())), "log_loss": float(loss)}
     errors, spread = known.mean() - y, float(np.mean((y - y.mean()) ** 2))
     square = float(np.mean(errors**2))

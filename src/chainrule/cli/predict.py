@@ -16,6 +16,7 @@ from chainrule.errors import DataError, ParameterError
 if TYPE_CHECKING:
     from chainrule.cli.tables import TableModel
     from chainrule.data import Frame
+    from chainrule.data.cells import Texts
 
 PATH = click.Path(readable=False)
 PREDICTION, FLAGS, INTERVAL = "prediction", "flags", ("low", "high")
@@ -179,6 +180,7 @@ def evaluate(model: str, table: str, no_header: bool) -> None:
     from chainrule.cli.learn import MODEL, baseline_name, score_table
     from chainrule.cli.tables import TableModel
     from chainrule.estimators.table_model import target_from
+    from chainrule.estimators.table_target import UNLEARNED, ClassTarget
 
     loaded = TableModel.load(model).model
     frame, column = target_from(whole(table, not no_header), loaded.target_name)
@@ -186,9 +188,24 @@ def evaluate(model: str, table: str, no_header: bool) -> None:
     known = _recorded(loaded.facts, baseline_name(loaded.task))
     if known:
         scores[f"{baseline_name(loaded.task)}, when trained"] = known
-    say_facts([
-        ("target", repr(loaded.target_name)),
-        ("rows", f"{int((~column.missing).sum()):,}"),
-    ])  # fmt: skip
+    there = column.rows(~column.missing)
+    said = [("target", repr(loaded.target_name)), ("rows", f"{len(there):,}")]
+    if isinstance(loaded.target, ClassTarget):
+        others = there.rows(loaded.target.codes(there) == UNLEARNED)
+        if len(others):
+            said.append(("not learned", _not_learned(others.as_texts())))
+    say_facts(said)
     click.echo()
     say_numbers(score_table(scores, lambda value: f"{value:.4g}"))
+
+
+def _not_learned(labels: Texts) -> str:
+    """What is said of rows whose classes a model does not know.
+
+    >>> _not_learned(np.array(["oak", "elm", "oak"]))
+    '3 rows of other classes (2: elm, oak), which count as wrong and in no log loss or AUC'
+    """
+    names = listed(np.unique(labels).tolist())
+    rows = "row" if len(labels) == 1 else "rows"
+    count = f"{len(labels):,} {rows} of other classes ({names})"
+    return f"{count}, which count as wrong and in no log loss or AUC"

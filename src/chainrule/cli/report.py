@@ -210,7 +210,7 @@ def _importance(drops: Mapping[str, float], used: int) -> str:
 def _worst(work: Work, found: Judged) -> str:
     rows = worst(found)
     names = [column.name for column in work.schema.used]
-    frame = work.frame.rows(work.judged[rows])
+    frame = work.frame.rows(found.rows[rows])
     columns = [np.where(frame[n].missing, "", frame[n].as_texts()) for n in names]
     places = [frame.place(row).rpartition(", ")[2] for row in range(len(frame))]
     lines = [

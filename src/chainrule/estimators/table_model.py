@@ -19,7 +19,7 @@ from chainrule.data.encoding import TableEncoder
 from chainrule.data.frames import Column, Frame, as_frame
 from chainrule.errors import DataError, FileFormatError, ParameterError, unknown_name
 from chainrule.estimators.table_settings import CLASSIFICATION, REGRESSION
-from chainrule.estimators.table_target import ClassTarget, NumberTarget, numbers_of
+from chainrule.estimators.table_target import UNLEARNED, ClassTarget, NumberTarget, numbers_of
 from chainrule.estimators.table_trust import (
     Trust,
     average_precision,
@@ -175,8 +175,24 @@ class TableModel:
             return self.target.encode(column, frame)
         return numbers_of(column, frame)
 
+    def judged_target(self, column: Column, frame: Frame) -> Array:
+        """As :meth:`encoded_target`, but UNLEARNED for classes that were not learned.
+
+        Raises
+        ------
+        DataError
+            If that is every row, or one is no number.
+        """
+        if not isinstance(self.target, ClassTarget):
+            return numbers_of(column, frame)
+        codes = self.target.codes(column)
+        return codes if (codes != UNLEARNED).any() else self.target.encode(column, frame)
+
     def scores(self, table: Any, column: Column) -> dict[str, float]:
         """How good predictions are; rows without a target do not count.
+
+        A row of a class that was not learned counts as wrong. Such a class has no probability, so
+        that log_loss, auc and average_precision are of the other rows.
 
         Returns
         -------
@@ -193,18 +209,16 @@ class TableModel:
         if column.missing.all():
             raise DataError(f"no row has a target in column {column.name!r}: nothing to compare")
         frame = as_frame(table).rows(~column.missing)
-        y = self.encoded_target(column.rows(~column.missing), frame)
+        y = self.judged_target(column.rows(~column.missing), frame)
         found = self.predict(frame)
         return self._of_classes(found, y) if self.task == CLASSIFICATION else _of_numbers(found, y)
 
     @staticmethod
     def _of_classes(found: Predicted, y: Array) -> dict[str, float]:
-        p = found.probabilities
-        scores = {
-            "accuracy": float(np.mean(p.argmax(axis=1) == y)),
-            "log_loss": log_loss(p, y),
-            "calibration_error": calibration_error(p, y),
-        }
+        p, learned = found.probabilities, y != UNLEARNED
+        right, error = float(np.mean(p.argmax(axis=1) == y)), calibration_error(p, y)
+        p, y = p[learned], y[learned]
+        scores = {"accuracy": right, "log_loss": log_loss(p, y), "calibration_error": error}
         if p.shape[1] == 2 and 0 < y.sum() < len(y):
             scores["auc"] = _auc(p[:, 1], y == 1)
             scores["average_precision"] = average_precision(p[:, 1], y == 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from chainrule.errors import DataError, FileFormatError
 from chainrule.shapes import FLOAT32, Array
 
 MOST_CLASSES = 10_000
+UNLEARNED: Final = -1  # in place of a class number
 MOST = 1e150  # whose square float64 holds
 _MOST_LOG = 700.0  # whose exponential float64 holds
 
@@ -190,16 +191,33 @@ class ClassTarget:
         DataError
             If a label is none of the classes: with its row.
         """
-        labels = _labels(column, text=isinstance(self.classes[0], str))
-        distinct, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+        codes = self.codes(column)
+        if (codes == UNLEARNED).any():
+            row = int(np.argmax(codes == UNLEARNED))
+            label = _labels(column.rows([row])).tolist()[0]
+            raise DataError(
+                f"{frame.place(row)}: the target {column.name!r} is {label!r}, which is none of"
+                f" the {len(self.classes)} classes that were learned"
+            )
+        return codes
+
+    def codes(self, column: Column) -> Array:
+        """Class numbers (n,) int64; UNLEARNED for labels that are none of the classes.
+
+        Examples
+        --------
+        >>> from chainrule.data.frames import as_column
+        >>> ClassTarget((0, 1)).codes(as_column(["1", "0.0", "other"], "y")).tolist()
+        [1, 0, -1]
+        """
+        of_text = isinstance(self.classes[0], str)
+        distinct, inverse = np.unique(_labels(column, text=of_text), return_inverse=True)
+        labels = distinct.tolist()
+        if column.is_text and not of_text:  # a word among numbers makes all of them text
+            labels = [cells.number(label) for label in labels]
         places = {each: place for place, each in enumerate(self.classes)}
-        for label, row in zip(distinct.tolist(), first.tolist(), strict=True):
-            if label not in places:
-                raise DataError(
-                    f"{frame.place(row)}: the target {column.name!r} is {label!r}, which is none of"
-                    f" the {len(self.classes)} classes that were learned"
-                )
-        return np.array([places[label] for label in distinct.tolist()], np.int64)[inverse]
+        found = [places.get(label, UNLEARNED) for label in labels]
+        return np.array(found, np.int64)[inverse]
 
     def decode(self, codes: Array) -> Array:
         """The classes of numbers."""
