@@ -8,7 +8,7 @@ import io
 import os
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
@@ -35,6 +35,7 @@ _BLOCK_CELLS = 2**18  # enough to make the cost of a block small, little enough 
 GZIP_FACTOR = 100
 GZIP_FREE_BYTES = 2**28
 _GZIP_MAGIC = b"\x1f\x8b"
+_DRAINED_BYTES = 2**20  # at a time
 _GZIP_SIZE_BYTES = 4  # at the end of a gzip file: how large it is, modulo 2**32
 GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -131,8 +132,16 @@ def decompressed(file: BinaryIO, source: str) -> Any:
     if stated is None:
         return file
     limit = GZIP_FREE_BYTES + GZIP_FACTOR * os.fstat(file.fileno()).st_size
-    if stated > limit:
-        raise _too_large(source)
+    if stated > limit:  # unless it is damaged it is refused before a cell is looked at
+        with suppress(*GZIP_ERRORS):
+            whole = _limited(file, limit, source)
+            while whole.read(_DRAINED_BYTES):
+                pass
+        file.seek(0)
+    return _limited(file, limit, source)
+
+
+def _limited(file: BinaryIO, limit: int, source: str) -> io.BufferedReader:
     return io.BufferedReader(_Limited(gzip.GzipFile(fileobj=file), limit, source))
 
 
@@ -152,13 +161,6 @@ def stated_bytes(file: BinaryIO) -> int | None:
     stated = int.from_bytes(file.read(), "little")
     file.seek(0)
     return stated if magic == _GZIP_MAGIC else None
-
-
-def _too_large(source: str) -> DataError:
-    return DataError(
-        f"{source}: grows more than {GZIP_FACTOR}-fold when decompressed; decompress it yourself"
-        " if you trust it"
-    )
 
 
 def damaged(source: str, error: Exception) -> DataError:
@@ -184,7 +186,10 @@ class _Limited(io.RawIOBase):
         size = self._stream.readinto(buffer)
         self._left -= size
         if self._left < 0:
-            raise _too_large(self._source)
+            raise DataError(
+                f"{self._source}: grows more than {GZIP_FACTOR}-fold when decompressed; "
+                "decompress it yourself if you trust it"
+            )
         return size
 
 
