@@ -13,7 +13,7 @@ import pytest
 from chainrule.cli import cross_validation, learn
 from chainrule.cli.cross_validation import cross_validated, parts
 from chainrule.cli.learn import MODEL, Asked, Learned, Work
-from chainrule.data import as_frame, write_csv
+from chainrule.data import Schema, as_frame, write_csv
 from chainrule.estimators.table_model import TableModel
 from tests.cli.conftest import FAST, Run, flowers, houses, refused
 
@@ -57,8 +57,9 @@ def test_the_mean_is_that_of_models_which_never_saw_their_fold() -> None:
 
 
 def copies_on_both_sides() -> bool:
-    """Whether a table that holds every row twice is split between two that are equal."""
+    """Whether a table that holds every row twice is split between two that are equal but for ids."""
     rows = {name: np.tile(each, 2) for name, each in houses(60, seed=0).items()}
+    rows |= {"id": np.arange(120), "code": np.array([f"k{n:03}" for n in range(120)])}
     alone, folded = (Asked("price", "auto", 0.15, 0, QUICK, folds=n) for n in (None, 3))
     whole = Work.of(as_frame(rows), alone)
     works = [whole, *parts(Work.of(as_frame(rows), folded), folded)]
@@ -75,8 +76,22 @@ def test_no_copy_of_a_row_that_is_tested_was_trained_on() -> None:
 def test_splits_of_rows_as_they_stand_are_found_out(
     module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "kinds_of", lambda _: (np.arange(120), np.arange(120)))
+    monkeypatch.setattr(module, "equal_rows", lambda *_: (np.arange(120), np.arange(120)))
     assert copies_on_both_sides()
+
+
+def test_splits_that_ids_keep_copies_apart_in_are_found_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Schema, "used", property(lambda schema: schema.columns))
+    assert copies_on_both_sides()
+
+
+def test_rows_of_different_groups_are_no_copies() -> None:
+    rows = {name: np.tile(each, 2) for name, each in houses(60, seed=0).items()}
+    rows["owner"] = np.arange(120) // 20
+    work = Work.of(as_frame(rows), Asked("price", "auto", 0.15, 0, QUICK, group="owner"))
+    assert not {*rows["owner"][work.train]} & {*rows["owner"][work.test]}
 
 
 def test_folds_go_by_group_and_by_time(run: Run, tmp_path: Path) -> None:

@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from chainrule.cli.learn import Asked, Learned, Scores, Work, learn, split_by
-from chainrule.estimators.table_repeats import kinds_of
+from chainrule.cli.learn import Asked, Learned, Scores, Work, equal_rows, learn, split_by
 from chainrule.estimators.table_validation import folds, mean_and_error
 
 
@@ -32,7 +31,7 @@ def parts(work: Work, asked: Asked) -> Iterator[Work]:
         for number, survey in enumerate(work.survey.folds(asked.folds or 0), 1):
             yield Work.of_survey(survey, asked, f"fold {number} of {tests(asked)}")
         return
-    firsts, kinds = kinds_of([*work.frame.columns, work.column])
+    firsts, kinds = equal_rows(work.frame, work.column, asked)
     by = split_by(work.frame, work.column, work.task, asked, firsts)
     for fold in folds(len(firsts), asked.folds or 0, asked.seed, **by):
         each = fold.of_all(kinds)

@@ -264,11 +264,20 @@ def _apart(frame: Frame, column: Column, task: str, asked: Asked) -> tuple[Array
     if rows * asked.test < FEWEST_TESTED:
         reason = "none were asked for" if asked.test == 0 else "there are too few rows"
         return np.arange(rows), np.empty(0, np.int64), reason
-    firsts, kinds = kinds_of([*frame.columns, column])
+    firsts, kinds = equal_rows(frame, column, asked)
     found = split_rows(
         len(firsts), asked.test, asked.seed, **split_by(frame, column, task, asked, firsts)
     ).of_all(kinds)
     return found.train, found.held_out, found.how
+
+
+def equal_rows(frame: Frame, column: Column, asked: Asked) -> tuple[Array, Array]:
+    """Rows that are to be on one side of a split, as :func:`kinds_of`.
+
+    Columns that nothing is learned from, such as ids, do not tell copies of a row apart.
+    """
+    counting = {each.name for each in _schema(frame, asked).used} | {asked.group, asked.time}
+    return kinds_of([*[each for each in frame.columns if each.name in counting], column])
 
 
 def split_by(frame: Frame, column: Column, task: str, asked: Asked, rows: Array) -> dict[str, Any]:

@@ -296,7 +296,7 @@ def _finish(
     work: Work, learned: Learned, asked: Asked, options: dict[str, Any], command: str
 ) -> None:
     """Write the files, then say what there is to say."""
-    from chainrule.cli.learn import facts, score_table
+    from chainrule.cli.learn import LINEAR, facts, score_table
     from chainrule.cli.log import write_event
     from chainrule.persist import atomic_write
 
@@ -319,6 +319,8 @@ def _finish(
     elif not options["quiet"]:
         for finding in learned.findings:
             note(f"note: {finding}")
+        if learned.scores and not any(name.startswith(LINEAR) for name in learned.scores):
+            note("note: interrupted before there was a linear model to compare with")
     say_facts(said)
     if learned.scores:
         click.echo()
