@@ -57,7 +57,7 @@ def test_the_mean_is_that_of_models_which_never_saw_their_fold() -> None:
 
 
 def copies_on_both_sides() -> bool:
-    """Whether a table that holds every row twice is split between two that are equal but for ids."""
+    """Whether a table that holds every row twice, but for ids, is split between equal rows."""
     rows = {name: np.tile(each, 2) for name, each in houses(60, seed=0).items()}
     rows |= {"id": np.arange(120), "code": np.array([f"k{n:03}" for n in range(120)])}
     alone, folded = (Asked("price", "auto", 0.15, 0, QUICK, folds=n) for n in (None, 3))
