@@ -1,4 +1,4 @@
-"""Orders that a helper makes an epoch early: the same rows in the same order, whoever makes them."""
+"""Orders that a helper makes an epoch early: the same rows in the same order, whoever it is."""
 
 from __future__ import annotations
 
