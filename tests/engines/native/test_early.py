@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from threading import Thread
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -56,10 +57,10 @@ def test_the_same_bits_with_and_without_helpers(
     assert made
 
 
-def test_a_wrong_epoch_is_seen(
+def test_a_wrong_order_is_seen(
     made: list[early.EarlyOrders], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The planted defect: the order that is made early is that of another epoch."""
+    """The planted defect: the order that is made early is that of another seed."""
     alone = trained(monkeypatch, 1)
     begin = early.EarlyOrders.__init__
 
@@ -77,6 +78,18 @@ def test_rows_in_their_own_order_need_no_helper(
 ) -> None:
     trained(monkeypatch, 2, shuffle=False)
     assert not made
+
+
+def test_calls_of_one_epoch_need_no_helper(
+    made: list[early.EarlyOrders], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where Python looks at every epoch, there is no next one whose order could be begun."""
+    called = Mock(wraps=running.team)
+    monkeypatch.setattr(running, "team", called)
+    trained(monkeypatch, 2, validation=0.2)
+    assert not made and not called.called
+    trained(monkeypatch, 2)
+    assert made and called.called
 
 
 def test_a_training_that_ends_early_leaves_nothing_behind(

@@ -14,7 +14,8 @@ from chainrule.engines.native.ordering import PARAMETERS
 from chainrule.engines.native.parallel import BODY, Words
 from chainrule.engines.native.structured import Part
 
-AHEAD, SETTLED = "ahead", "settled"  # what a program calls once an epoch, and Python at its end
+CALLED = "call_ahead"  # what Python calls in place of a program
+AHEAD = "ahead"  # what the program then calls once an epoch
 
 
 class Word(IntEnum):
@@ -32,11 +33,18 @@ class Word(IntEnum):
     BEGAN = 9  # when it was published
 
 
+def _call(emit: Words) -> None:
+    """A program, and the end of what it began: Ctrl-C, which Python hears, comes not in between."""
+    emit.do("call void %program(ptr %places, i64 %first, i64 %epochs)")
+    emit.do("call void @settle(ptr %work)")
+    emit.do("ret void")
+
+
 def _ahead(emit: Words) -> None:
     """The order of an epoch, and a beginning of that of the next one."""
     made = emit.binary("icmp ne", emit.get("%work", Word.GENERATION), 0)
     with emit.when(made):
-        emit.do(f"call void @{SETTLED}(ptr %work)")
+        emit.do("call void @settle(ptr %work)")
     with emit.when(emit.let(f"xor i1 {made}, true")):
         emit.put("%work", Word.EPOCH, "%epoch")
         emit.do("call void @order(ptr %work, i64 0, i64 0)")
@@ -63,7 +71,7 @@ def _order(emit: Words) -> None:
     emit.do("ret void")
 
 
-def _settled(emit: Words) -> None:
+def _settle(emit: Words) -> None:
     """What was published is done: by a helper, or now."""
     generation = emit.get("%work", Word.GENERATION)
     with emit.when(emit.binary("icmp ne", generation, 0)):
@@ -80,8 +88,10 @@ def _pointer(emit: Words, base: str, word: Word) -> str:
     return emit.let(f"inttoptr i64 {emit.get(base, word)} to ptr")
 
 
+PROGRAM = "ptr %program, ptr %places, i64 %first, i64 %epochs"
 PARTS = (
+    Part(CALLED, f"{PROGRAM}, ptr %work", _call, linkage="external"),
     Part(AHEAD, PARAMETERS, _ahead, linkage="external"),
     Part("order", BODY, _order),
-    Part(SETTLED, "ptr %work", _settled, linkage="external"),
+    Part("settle", "ptr %work", _settle),
 )

@@ -11,7 +11,7 @@ import ctypes
 
 import numpy as np
 
-from chainrule.engines.native.ahead import AHEAD, SETTLED, Word
+from chainrule.engines.native.ahead import AHEAD, CALLED, Word
 from chainrule.engines.native.runtime import THREADS, runtime
 from chainrule.engines.native.threads import Control
 from chainrule.shapes import INT64, Array
@@ -58,6 +58,17 @@ class EarlyOrders:
         ):
             self.work[word] = value
 
-    def settle(self) -> None:
-        """Let nobody be at work on the order of an epoch that did not come."""
-        runtime(THREADS).function(SETTLED, None, ctypes.c_void_p)(self.work.ctypes.data)
+    def call(self, program: int, places: int, first: int, epochs: int) -> None:
+        """Run a program; afterwards nobody is at work on the order of an epoch that did not come.
+
+        Parameters
+        ----------
+        program : int
+            Its address.
+        places, first, epochs : int
+            What it is given.
+        """
+        address, number = ctypes.c_void_p, ctypes.c_int64
+        kinds = address, address, number, number, address
+        call = runtime(THREADS).function(CALLED, None, *kinds)
+        call(program, places, first, epochs, self.work.ctypes.data)

@@ -184,11 +184,11 @@ class Run:
         """Run the epochs."""
         with self._team() as control:
             early = self._early(control)
-            try:
-                self.compiled.call(*self._arguments(control, early))
-            finally:
-                if early is not None:
-                    early.settle()
+            arguments = self._arguments(control, early)
+            if early is None:
+                self.compiled.call(*arguments)
+            else:
+                early.call(self.compiled.address, *arguments)
 
     def one_of_several(self) -> Call:
         """The same for `at_once`; keep this object alive until then."""
@@ -205,9 +205,9 @@ class Run:
     @property
     def _orders_early(self) -> bool:
         """Whether helpers have something to do though the steps leave them nothing."""
-        rows = self.space.rows
-        many = rows >= FEWEST_ROWS and rows * len(self.epochs) >= MANY_ROWS
-        return many and self.compiled.reorders and not self._shared
+        rows, epochs = self.space.rows, len(self.epochs)
+        many = rows >= FEWEST_ROWS and rows * epochs >= MANY_ROWS
+        return many and epochs > 1 and self.compiled.reorders and not self._shared
 
     def _early(self, control: Control | None) -> EarlyOrders | None:
         """What a helper makes, if there is one and it has nothing else to do."""
