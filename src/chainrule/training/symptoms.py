@@ -50,7 +50,7 @@ def examine_rows(
     rows = min(SAMPLED_ROWS, max(SAMPLED_CELLS * len(features) // features.size, FEWEST_ROWS))
     step = -(-len(features) // rows)
     X, y = features[::step], task.rows[1][::step]
-    constant = constant_target(y, task)
+    constant = _constant_target(y, task)
     found = [*constant, *_unscaled(layers, snapshot, X, step, columns)]
     if not constant and X.ndim == 2 and X.shape[1] > 1 and len(X) >= FEWEST_ROWS:
         found += _leaks(X, y, task.objective.loss.name, columns)
@@ -65,16 +65,7 @@ def called(column: int, columns: Columns) -> str:
 # Targets
 
 
-def constant_target(y: Array, task: Task) -> list[Finding]:
-    """What is wrong with targets of which one is the same in every row.
-
-    Parameters
-    ----------
-    y : (n,) or (n, k) array
-    task : Task
-    """
-    if len(y) > FEWEST_ROWS and not constant_target(y[:FEWEST_ROWS], task):
-        return []  # a look at the first rows is enough for nearly all
+def _constant_target(y: Array, task: Task) -> list[Finding]:
     values = y.reshape(len(y), -1).astype(FLOAT64)
     still = values.std(axis=0) <= NO_SPREAD * np.abs(values).max(axis=0)
     if task.objective.loss.name in CLASSIFYING and values.shape[1] > 1:
@@ -96,17 +87,22 @@ class TargetWarning(UserWarning):
 
 
 def warn_of_target(task: Task) -> None:
-    """Say so where a target is constant; a loss of the user's own may mean that.
+    """Say so where all of a target is constant; a loss of the user's own may mean that.
 
     Warns
     -----
     TargetWarning
         With what the doctor says of it.
     """
-    known = task.stream is None and len(task.rows[1]) >= FEWEST_ROWS
-    if known and not isinstance(task.objective.loss, Custom):
-        for finding in constant_target(task.rows[1], task):
-            warnings.warn(str(finding), TargetWarning, stacklevel=3)
+    y = task.rows[1]
+    unknown = task.stream is not None or len(y) < FEWEST_ROWS
+    if unknown or isinstance(task.objective.loss, Custom):
+        return
+    for rows in (y[:FEWEST_ROWS], y):  # a look at the first ones is enough for nearly all
+        found = _constant_target(rows, task)
+        if len(found) < y[0].size:  # an autoencoder may have a pixel that is always black
+            return
+    warnings.warn(str(found[0]), TargetWarning, stacklevel=3)
 
 
 def _unscaled_target(y: Array, task: Task) -> list[Finding]:
