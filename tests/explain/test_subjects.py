@@ -65,6 +65,14 @@ CASES: dict[str, tuple[Callable[[], Any], type[ChainruleError], str]] = {
         lambda: explain.loss_curves([0.3, 0.2]),  # type: ignore[arg-type]
         DataError, "no History but a list; pass what Network.fit",
     ),
+    "an array": (
+        lambda: explain.loss_curves(np.array([0.3, 0.2])),  # type: ignore[arg-type]
+        DataError, "no History but a ndarray",
+    ),
+    "not fitted": (
+        lambda: explain.loss_curves(network().history),  # type: ignore[arg-type]
+        DataError, "no History but a NoneType; pass what Network.fit",
+    ),
     "extent": (
         lambda: explain.optimizer_paths(cr.sum, {"SGD": cr.optim.SGD(0.1)}, [1, 1], (0, 1)),
         ShapeError, r"x_low, x_high, y_low, y_high\), not \(0, 1\)",

@@ -40,7 +40,7 @@ def set_ticks(
             axis.set_major_formatter(FuncFormatter(tick_text))
         else:
             axis.set_major_locator(FixedLocator(list(names)))
-            axis.set_major_formatter(FuncFormatter(lambda at, _, names=names: names.get(at, "")))
+            _write(axis, names)
             axis.set_tick_params(length=0)
 
 
@@ -71,8 +71,6 @@ def make_room(
     axes: Axes, x_names: Mapping[Any, str] | None, y_names: Mapping[Any, str] | None
 ) -> bool:
     """Move names apart that would touch, once the panel has its size; whether any took a row."""
-    from matplotlib.ticker import FuncFormatter
-
     lower = False
     window, dots = axes.get_window_extent(), axes.figure.dpi / DPI
     for axis, names, length in (
@@ -80,10 +78,16 @@ def make_room(
     ):  # fmt: skip
         if names:
             rows = _rows(axis, names, length)
-            shown = {at: "\n" * row + names[at] for at, row in rows.items()}
-            axis.set_major_formatter(FuncFormatter(lambda at, _, shown=shown: shown.get(at, "")))
+            _write(axis, {at: "\n" * row + names[at] for at, row in rows.items()})
             lower = lower or any(rows.values())
     return lower
+
+
+def _write(axis: Any, names: Mapping[Any, str]) -> None:
+    """Names at their ticks; nothing at those that have none."""
+    from matplotlib.ticker import FuncFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda at, _: names.get(at, "")))
 
 
 def _rows(axis: Any, names: Mapping[Any, str], length: float) -> dict[Any, int]:

@@ -72,11 +72,11 @@ def loss_curves(history: History | Mapping[str, History], *, title: str = "") ->
     if isinstance(history, History):
         why = history.stopped[:1].upper() + history.stopped[1:]
         return Chart(loss_panel(history), title=title or why)
-    if not history:
-        raise DataError("loss_curves: there is no history to draw; pass what fit returned")
     named: Any = history
     if not isinstance(named, Mapping):
         _require_epochs(named, "this")
+    if not history:
+        raise DataError("loss_curves: there is no history to draw; pass what fit returned")
     for name, each in history.items():
         _require_epochs(each, f"the history {name!r}")
     panels = [loss_panel(each, title=name) for name, each in history.items()]
