@@ -511,6 +511,7 @@ def test_a_class_of_the_latest_rows_only_ends_no_training(run: Run, tmp_path: Pa
         "--layers", "4", "--members", 1, "--report", tmp_path / "r.html",
     )  # fmt: skip
     assert result.exit_code == 0 and "accuracy" in scores(result.stdout)
+    assert facts(result.stdout)["not learned"].startswith("2 rows of other classes (1: oak)")
 
 
 def test_inspect_says_what_is_in_the_file(run: Run, models: Path) -> None:

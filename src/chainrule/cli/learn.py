@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from chainrule.cli.console import listed
 from chainrule.data import Frame, Schema, infer_schema, infer_task
 from chainrule.data.cells import distinct
 from chainrule.data.notation import PLAIN, number_notation
 from chainrule.errors import DataError, ParameterError
 from chainrule.estimators.table_repeats import kinds_of
 from chainrule.estimators.table_split import columns_apart, split_rows
-from chainrule.estimators.table_target import UNLEARNED
+from chainrule.estimators.table_target import UNLEARNED, ClassTarget, NumberTarget
 from chainrule.shapes import Array
 
 if TYPE_CHECKING:
+    from chainrule.data.cells import Texts
     from chainrule.data.frames import Column
     from chainrule.engines.base import EngineChoice
     from chainrule.estimators.table_model import TableModel
@@ -332,7 +334,6 @@ def learn(
         If not a single epoch ended with finite numbers.
     """
     from chainrule.estimators import table_learning
-    from chainrule.estimators.table_target import ClassTarget
 
     frame, column = work.frame.rows(work.train), work.column.rows(work.train)
     problem = table_learning.Problem.of(frame, column, work.task)
@@ -415,7 +416,6 @@ def _baseline(model: TableModel, problem: Any, judge: tuple[Frame, Column]) -> S
 
 def _diagnosed(model: TableModel, frame: Frame, column: Column) -> list[Finding]:
     """What the doctor says of the network at its end."""
-    from chainrule.estimators.table_target import NumberTarget
     from chainrule.training import examine
 
     X, y = model.encoder.encode(frame).X, model.encoded_target(column, frame)
@@ -465,6 +465,7 @@ def facts(work: Work, learned: Learned) -> Iterator[tuple[str, str]]:
     kinds = f", {model.n_outputs} classes" if work.task == "classification" else ""
     yield "task", f"{work.task} of {work.column.name!r}{kinds}"
     yield "rows", _rows(work, known)
+    yield from not_learned(model, work.column.rows(work.test))
     used, left = len(work.schema.used), len(work.schema.columns) - len(work.schema.used)
     yield "columns", f"{used:,}" + (f", and {left:,} left out" if left else "")
     sizes = [layer.n_out for layer in network.layers if hasattr(layer, "n_out")]
@@ -491,6 +492,33 @@ def _rows(work: Work, known: Mapping[str, Any]) -> str:
             f"{known['duplicates']:,} held out whose columns equal those of a row trained on"
         )
     return ", ".join(parts)
+
+
+def not_learned(model: TableModel, target: Column) -> Iterator[tuple[str, str]]:
+    """What to say of rows that a model is judged by and whose classes it does not know.
+
+    Parameters
+    ----------
+    model : TableModel
+    target : Column
+        Of these rows.
+    """
+    if isinstance(model.target, ClassTarget) and len(target):
+        others = target.rows(model.target.codes(target) == UNLEARNED)
+        if len(others):
+            yield "not learned", _of_other_classes(others.as_texts())
+
+
+def _of_other_classes(labels: Texts) -> str:
+    """How many, and what becomes of them.
+
+    >>> _of_other_classes(np.array(["oak", "elm", "oak"]))
+    '3 rows of other classes (2: elm, oak), which count as wrong and in no log loss or AUC'
+    """
+    names = listed(np.unique(labels).tolist())
+    rows = "row" if len(labels) == 1 else "rows"
+    count = f"{len(labels):,} {rows} of other classes ({names})"
+    return f"{count}, which count as wrong and in no log loss or AUC"
 
 
 SCORE_NAMES: Final[dict[str, str]] = {

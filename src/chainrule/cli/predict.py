@@ -16,7 +16,6 @@ from chainrule.errors import DataError, ParameterError
 if TYPE_CHECKING:
     from chainrule.cli.tables import TableModel
     from chainrule.data import Frame
-    from chainrule.data.cells import Texts
 
 PATH = click.Path(readable=False)
 PREDICTION, FLAGS, INTERVAL = "prediction", "flags", ("low", "high")
@@ -177,10 +176,9 @@ def evaluate(model: str, table: str, no_header: bool) -> None:
 
     TABLE is a file, a folder, or a pattern in quotes such as "data/part-??.csv".
     """
-    from chainrule.cli.learn import MODEL, baseline_name, score_table
+    from chainrule.cli.learn import MODEL, baseline_name, not_learned, score_table
     from chainrule.cli.tables import TableModel
     from chainrule.estimators.table_model import target_from
-    from chainrule.estimators.table_target import UNLEARNED, ClassTarget
 
     loaded = TableModel.load(model).model
     frame, column = target_from(whole(table, not no_header), loaded.target_name)
@@ -190,22 +188,6 @@ def evaluate(model: str, table: str, no_header: bool) -> None:
         scores[f"{baseline_name(loaded.task)}, when trained"] = known
     there = column.rows(~column.missing)
     said = [("target", repr(loaded.target_name)), ("rows", f"{len(there):,}")]
-    if isinstance(loaded.target, ClassTarget):
-        others = there.rows(loaded.target.codes(there) == UNLEARNED)
-        if len(others):
-            said.append(("not learned", _not_learned(others.as_texts())))
-    say_facts(said)
+    say_facts([*said, *not_learned(loaded, there)])
     click.echo()
     say_numbers(score_table(scores, lambda value: f"{value:.4g}"))
-
-
-def _not_learned(labels: Texts) -> str:
-    """What is said of rows whose classes a model does not know.
-
-    >>> _not_learned(np.array(["oak", "elm", "oak"]))
-    '3 rows of other classes (2: elm, oak), which count as wrong and in no log loss or AUC'
-    """
-    names = listed(np.unique(labels).tolist())
-    rows = "row" if len(labels) == 1 else "rows"
-    count = f"{len(labels):,} {rows} of other classes ({names})"
-    return f"{count}, which count as wrong and in no log loss or AUC"
