@@ -514,6 +514,18 @@ def test_a_class_of_the_latest_rows_only_ends_no_training(run: Run, tmp_path: Pa
     assert facts(result.stdout)["not learned"].startswith("2 rows of other classes (1: oak)")
 
 
+@pytest.mark.parametrize("more", ["--quiet", "--dry-run"])
+def test_rows_to_test_of_no_class_that_is_learned_are_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str
+) -> None:
+    rows = flowers(120, seed=5)
+    kinds = [*rows["kind"][:-18], *["oak"] * 18]
+    write_csv(tmp_path / "t.csv", {**rows, "kind": kinds, "day": [*range(120)]})
+    monkeypatch.setattr("chainrule.estimators.table_learning.learn", None)
+    said = refused("train", tmp_path / "t.csv", "--target", "kind", "--time", "day", more)
+    assert "none of the 18 rows to test (the latest by 'day')" in said
+
+
 def test_inspect_says_what_is_in_the_file(run: Run, models: Path) -> None:
     path = models / "flowers.chainrule"
     result = run("inspect", path)

@@ -205,9 +205,20 @@ class Work:
 
         if self.survey is None:
             frame, column = self.frame.rows(self.train), self.column.rows(self.train)
-            target_of(Problem.of(frame, column, self.task))
+            _, classes = target_of(Problem.of(frame, column, self.task))
+            if classes is not None:
+                self._require_learned_classes(classes)
         else:
             usable_target(self.survey, self.task)
+
+    def _require_learned_classes(self, classes: ClassTarget) -> None:
+        """Refuse rows to test all of whose classes are not learned: they could compare nothing."""
+        codes = classes.codes(self.column.rows(self.test))
+        if len(codes) and (codes == UNLEARNED).all():
+            raise DataError(
+                f"{self.frame.source}: none of the {len(codes):,} rows to test ({self.how}) is of a"
+                " class that is learned; try a larger --test, or rows at random"
+            )
 
     @property
     def rows(self) -> tuple[int, int]:
@@ -344,6 +355,7 @@ def learn(
         until=COMPARISON_BEGINS if len(work.test) else 1.0,
     )  # fmt: skip
     if work.survey is None:
+        work.require_target()  # before what may take hours
         model = table_learning.learn(problem, request)
     else:
         from chainrule.estimators.table_streaming import learn_stream
