@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from chainrule.errors import DataError, ParameterError
-from chainrule.networks.network import Network, untrained
 
 
 def require_finite(
@@ -54,6 +53,8 @@ def titled(title: str, model: Any) -> str:
     >>> titled("The fit", Network([Linear(1, 1)], seed=0).predict)
     'The fit · not trained yet'
     """
+    from chainrule.networks.network import Network, untrained  # the command line starts without
+
     owner = getattr(model, "__self__", model)
     as_drawn = isinstance(owner, Network) and untrained(owner)
     return " · ".join(filter(None, (title, "not trained yet" if as_drawn else "")))
