@@ -42,6 +42,9 @@ def test_of_members_the_mean_is_drawn() -> None:
     of = history(3, 4, members=2)
     drawn = marks(loss_panel(of))["mini-batches"].y
     np.testing.assert_allclose(drawn, of.step_losses.mean(axis=2).ravel())
+    of.append({"loss": 1.0, "validation_loss": 1.0}, np.array([[1.0, np.nan], *[[np.nan] * 2] * 3]))
+    drawn = marks(loss_panel(of))["mini-batches"].y  # one member diverged, then the other one
+    np.testing.assert_array_equal(drawn[-4:], [1.0, *[np.nan] * 3])
 
 
 def test_many_steps_lose_neither_their_least_nor_their_greatest() -> None:

@@ -22,7 +22,7 @@ def loss_panel(history: History, *, title: str = "") -> Panel:
     """Mini-batches as a thin line, epochs as a thick one, held-out rows, and the best epoch.
 
     Many mini-batches are drawn as the band from the least of several to the greatest, and its
-    label says of how many. Of many members the mean is drawn.
+    label says of how many. Of many members the mean of those that are finite is drawn.
 
     Parameters
     ----------
@@ -102,7 +102,8 @@ def _batches(history: History) -> list[Mark]:
     steps = losses.shape[1]
     if steps < 2:
         return []
-    flat = losses.reshape(history.epochs * steps, -1).mean(axis=1)
+    members = np.ma.masked_invalid(losses.reshape(history.epochs * steps, -1))
+    flat = members.mean(axis=1).filled(np.nan)  # of those that are finite, as epochs are
     together = -(-flat.size // MOST_STEPS)
     starts = np.arange(0, flat.size, together)
     when = np.minimum(starts + together, flat.size) / steps
