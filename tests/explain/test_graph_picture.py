@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chainrule import sin, variable
 from chainrule.errors import GraphError
-from chainrule.explain import EdgeMark, GraphPicture, NodeMark, Record, draw_graph
+from chainrule.explain import EdgeMark, GraphPicture, NodeMark, Record, circuit, draw_graph
+from chainrule.explain.graph_drawing import ROUNDING, WIDEST
 from tests.explain.pictures import (
     GATES,
     NEURON,
@@ -190,3 +192,28 @@ def test_save_writes_utf8(tmp_path: Path) -> None:
 def test_operands_must_stand_before_their_readers() -> None:
     with pytest.raises(GraphError, match="record 'y' reads 'x', which does not stand before it"):
         GraphPicture((Record("y", "exp", "y", ("x",)), Record("x", name="x")))
+
+
+@pytest.mark.parametrize("depth", [3, 30, 200])
+def test_deep_graphs_are_no_wider_than_can_be_read(depth: int) -> None:
+    f = variable(0.5, name="x")
+    for _ in range(depth):
+        f = sin(f)
+    root = parsed(circuit(f, title="A chain").svg())
+    assert float(root.get("width", "")) <= WIDEST
+    for wire in of_class(root, "wire"):
+        assert wire.get("d", "").count("Q") in (0, 4)
+
+
+def test_no_corner_of_a_wire_overshoots() -> None:
+    """What goes back to another row stops short of its round corner, on either side."""
+    f = variable(0.5, name="x")
+    for _ in range(12):
+        f = sin(f)
+    courses = [wire.get("d", "") for wire in of_class(parsed(circuit(f).svg()), "wire")]
+    turning = [course for course in courses if "Q" in course]
+    assert turning
+    for course in turning:
+        right, down, left, entry = map(float, re.findall(r"Q([\d.]+)", course))
+        stops = [float(x) for x in re.findall(r"H([\d.]+)Q", course)]
+        assert stops == [right - ROUNDING, left + ROUNDING] and (right, left) == (down, entry)

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import random
 import time
+from collections import defaultdict
 from dataclasses import replace
 from itertools import combinations, pairwise
+from math import inf
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainrule.errors import GraphError
-from chainrule.explain.layout import Box, Edge, Layout, Node, layout
+from chainrule.explain.layout import layout
+from chainrule.explain.layout_parts import Box, Edge, Layout, Node
 
 Graph = tuple[list[Node], list[Edge]]
+WIDTHS = st.sampled_from([inf, 1000.0, 500.0])
 LABELS = ("", "3", "−0.393", "1.23×10⁻⁷")
 
 
@@ -84,18 +88,29 @@ def inside(box: Box, spot: tuple[float, float]) -> bool:
     return box.x < x < box.x + box.width and box.y < y < box.y + box.height
 
 
+def tracks(plan: Layout) -> dict[str, set[tuple[float, float, float]]]:
+    """Where the wires of every source run back to another row: height, right and left end."""
+    found: dict[str, set[tuple[float, float, float]]] = defaultdict(set)
+    for wire in plan.wires:
+        for (x, y), (next_x, _) in pairwise(wire.knots):
+            if next_x < x:
+                found[wire.edge.source].add((y, x, next_x))
+    return found
+
+
 @settings(max_examples=40)
-@given(size=st.integers(5, 150), seed=st.integers(0, 2**32))
-def test_no_label_meets_a_label_or_a_node(size: int, seed: int) -> None:
+@given(size=st.integers(5, 150), seed=st.integers(0, 2**32), widest=WIDTHS)
+def test_no_label_meets_a_label_or_a_node(size: int, seed: int, widest: float) -> None:
     nodes, edges = random_graph(size, seed)
-    plan = layout(nodes, edges)
+    plan = layout(nodes, edges, widest)
     assert len(plan.wires) == len(edges)
     assert collisions(nodes, plan) == []
 
 
+@pytest.mark.parametrize("widest", [inf, 700.0])
 @pytest.mark.parametrize("seed", range(6))
-def test_no_wire_runs_through_a_label(seed: int) -> None:
-    assert strangers_on_labels(layout(*random_graph(40, seed))) == []
+def test_no_wire_runs_through_a_label(seed: int, widest: float) -> None:
+    assert strangers_on_labels(layout(*random_graph(40, seed), widest)) == []
 
 
 def test_a_planted_overlap_is_found() -> None:
@@ -109,16 +124,20 @@ def test_a_planted_overlap_is_found() -> None:
     assert strangers_on_labels(replace(plan, wires=(*plan.wires, stray)))
 
 
-@given(size=st.integers(1, 60), seed=st.integers(0, 2**32))
-def test_everything_lies_on_the_picture_and_wires_run_rightwards(size: int, seed: int) -> None:
+@given(size=st.integers(1, 60), seed=st.integers(0, 2**32), widest=WIDTHS)
+def test_everything_lies_on_the_picture_and_wires_run_rightwards(
+    size: int, seed: int, widest: float
+) -> None:
     nodes, edges = random_graph(size, seed)
-    plan = layout(nodes, edges)
-    labels = [box for wire in plan.wires for box in (wire.above, wire.below)]
+    plan = layout(nodes, edges, widest)
+    labels = [box for wire in plan.wires for box in (wire.above, wire.below) if box.width]
     for box in (*rooms(nodes, plan), *labels):
         assert box.x >= 0 and box.x + box.width <= plan.width
         assert box.y >= 0 and box.y + box.height <= plan.height
     for wire in plan.wires:
-        assert all(left[0] <= right[0] for left, right in pairwise(wire.knots))
+        for place, (x, next_x) in enumerate(pairwise(x for x, _ in wire.knots)):
+            turns = place % 2 == 0 and place > 0 and wire.knots[place - 1][0] == x
+            assert x <= next_x or (turns and wire.knots[place + 2][0] == next_x)
         source, target = plan.boxes[wire.edge.source], plan.boxes[wire.edge.target]
         assert wire.knots[0] == (source.x + source.width, source.centre[1])
         assert wire.knots[-1][0] == target.x
@@ -186,12 +205,51 @@ def test_a_long_chain_needs_no_recursion() -> None:
     assert len({box.y for box in plan.boxes.values()}) == 1
 
 
-def test_150_nodes_take_less_than_a_fifth_of_a_second() -> None:
+@given(size=st.integers(20, 80), seed=st.integers(0, 2**32))
+def test_wires_of_two_sources_have_tracks_of_their_own(size: int, seed: int) -> None:
+    found = tracks(layout(*random_graph(size, seed), 700.0))
+    heights = [y for own in found.values() for y, _, _ in own]
+    assert heights and len(set(heights)) == len(heights)
+
+
+def chain(length: int) -> Graph:
+    nodes = [Node(str(k), 32, 32) for k in range(length)]
+    return nodes, [Edge(str(k), str(k + 1), 0, above="0.5") for k in range(length - 1)]
+
+
+@pytest.mark.parametrize("widest", [300.0, 500.0, 1000.0])
+def test_what_is_too_wide_goes_on_in_rows_read_like_lines(widest: float) -> None:
+    nodes, edges = chain(40)
+    plan = layout(nodes, edges, widest)
+    assert 0.5 * widest < plan.width <= widest
+    read = [(plan.boxes[node.id].y, plan.boxes[node.id].x) for node in nodes]
+    assert read == sorted(read)
+    assert sum(map(len, tracks(plan).values())) == len({y for y, _ in read}) - 1
+
+
+def test_what_fits_stands_in_one_row() -> None:
+    graph = random_graph(12, 5)
+    plan = layout(*graph)
+    assert layout(*graph, plan.width) == plan != layout(*graph, plan.width - 1)
+
+
+def test_rows_begin_where_few_wires_run_on_and_with_what_is_given() -> None:
+    nodes, edges = chain(8)
+    edges += [Edge("2", "4", 1), Edge("3", "5", 1), Edge("w", "6", 1)]
+    plan = layout([*nodes, Node("w", 16, 16)], edges, 700.0)
+    assert list(tracks(plan)) == ["5"]
+    ((y, _, _),) = tracks(plan)["5"]
+    below = {name for name, box in plan.boxes.items() if box.y > y}
+    assert below == {"6", "7", "w"}
+
+
+@pytest.mark.parametrize("widest", [inf, 1000.0])
+def test_150_nodes_take_less_than_a_fifth_of_a_second(widest: float) -> None:
     nodes, edges = random_graph(150, 3)
     best = 1.0
     for _ in range(5):  # the fastest run is the layout's own time
         start = time.thread_time()
-        layout(nodes, edges)
+        layout(nodes, edges, widest)
         best = min(best, time.thread_time() - start)
     assert best < 0.2
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from chainrule.errors import ParameterError
-from chainrule.explain import BoundaryPicture, Chart, Figure, Shown
+from chainrule.explain import BoundaryPicture, Chart, Figure, GraphPicture, Ledger, Shown
 from chainrule.explain.palette import DARK, LIGHT, SIZES
 from chainrule.explain.system import System
 from chainrule.explain.systems import IN_THE_REPOSITORY, INSTALLED, PAGES, find
@@ -94,6 +94,14 @@ def test_charts_can_be_read_in_a_notebook(shown: Shown) -> None:
         if isinstance(picture, Chart):
             scale = min(1.0, NOTEBOOK / (picture.columns * picture.size[0]))
             assert SIZES["note"] * scale >= SMALLEST_TEXT, key
+
+
+def test_graphs_can_be_read_in_a_notebook(shown: Shown) -> None:
+    for key, picture in shown.pictures.items():
+        if isinstance(picture, (GraphPicture, Ledger)):
+            root = ElementTree.fromstring(picture.svg())
+            scale = min(1.0, NOTEBOOK / float(root.get("width", "")))
+            assert SIZES["label"] * scale >= SMALLEST_TEXT, key
 
 
 @pytest.mark.parametrize("name", NAMES)

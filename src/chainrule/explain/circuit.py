@@ -7,22 +7,20 @@ gate, as on the CS231n slides: ``+1``, ``×−1``, ``1/x``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
 import numpy as np
 
-from chainrule.explain.folding import MOST_DRAWN, folded
+from chainrule.explain.folding import folded
 from chainrule.explain.graph_picture import GraphPicture, Record
 from chainrule.explain.passes import Passes, passes
 from chainrule.explain.svg import format_number
 from chainrule.graph.node import Node
 from chainrule.ops.build import CONSTANT
 
-LISTED = (4, 2, 0)  # elements of an array that are written one by one: fewer on wide drawings
-WIDEST = 1280.0  # CSS pixels of a slide: what is wider says less, so that it can be read
+LISTED = 4  # elements of an array, at most, that are written one by one
 
 # How a gate reads that has a plain number c on its right or on its left, and x on the other side.
 WITH_NUMBER_RIGHT = {
@@ -76,28 +74,13 @@ def circuit(output: Node, *, title: str = "") -> GraphPicture:
 
 
 def drawn(book: Passes, title: str = "") -> GraphPicture:
-    """The circuit of what two passes found; see ``by_id``.
-
-    Where small arrays, written out, make the drawing wider than a slide, fewer are.
-    """
-    small = any(1 < value.size <= LISTED[0] for value in book.values.values())
-    if not small or len(book.order) > MOST_DRAWN:
-        return _listed(book, title, LISTED[0])
-    pictures = (_listed(book, title, most) for most in LISTED)
-    return next((each for each in pictures if each.width <= WIDEST), _listed(book, title, 0))
-
-
-def _listed(book: Passes, title: str, most: int) -> GraphPicture:
-    """The circuit, with arrays of so many elements written out."""
+    """The circuit of what two passes found; see ``by_id``."""
     output = book.order[-1]
     folded = {node: gate for node in book.order if (gate := _with_number(node, book)) is not None}
     ids = {node: key for key, node in by_id(book).items()}
     read = {operand for node in book.order for operand in _wired(node, folded)} | {output}
     names = _names([node for node in book.order if node in read])
-    shown = partial(_shown, most=most)
-    records = [
-        _record(node, book, ids, names, folded, shown) for node in book.order if node in read
-    ]
+    records = [_record(node, book, ids, names, folded) for node in book.order if node in read]
     return GraphPicture(tuple(records), title)
 
 
@@ -142,11 +125,10 @@ def _record(
     ids: Mapping[Node, str],
     names: Mapping[Node, str],
     folded: Mapping[Node, tuple[str, Node]],
-    shown: Callable[[Any], str],
 ) -> Record:
     wired = _wired(node, folded)
     shares = [
-        shown(share)
+        _shown(share)
         for operand, share in zip(node.operands, book.shares.get(node, ()), strict=False)
         if operand in wired
     ]
@@ -157,19 +139,19 @@ def _record(
         symbol=symbol if node.operands else "",
         name=names[node],
         operands=tuple(ids[operand] for operand in wired),
-        value=shown(book.values[node]),
-        gradient="" if is_plain else shown(book.gradients.get(node)),
+        value=_shown(book.values[node]),
+        gradient="" if is_plain else _shown(book.gradients.get(node)),
         operand_gradients=tuple(shares),
     )
 
 
-def _shown(value: Any, most: int = LISTED[0]) -> str:
+def _shown(value: Any) -> str:
     """A number, the elements of a small array, or the shape of a large one."""
     if value is None:
         return ""
     array = np.asarray(value)
     if array.ndim == 0:
         return format_number(float(array))
-    if array.size <= max(most, 1):
+    if array.size <= LISTED:
         return f"({', '.join(format_number(float(element)) for element in array.ravel())})"
     return " × ".join(map(str, array.shape))

@@ -14,16 +14,19 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from chainrule.explain.advances import text_width
-from chainrule.explain.layout import Box, Edge, Layout, Node, Wire, layout
+from chainrule.explain.layout import layout
+from chainrule.explain.layout_parts import Box, Edge, Layout, Node, Wire
 from chainrule.explain.palette import SIZES
 from chainrule.explain.svg import MINUS, SUPERSCRIPTS, document, element, number, text
 
 MARGIN = 24.0
+WIDEST = 1080.0  # of a drawing: its labels are still read where a notebook shows it 700 wide
 BASELINE = 0.35  # of the size of a text: from its middle down to its baseline
 GATE = 32.0
 SYMBOL_PADDING = 16.0
 LEAF_PADDING = 8.0
 CAPTION_HEIGHT = 24.0
+ROUNDING = 6.0  # of the corners of wires that run back to another row
 LONGEST_CLAIM = 90
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 WHOLE_EXPONENT = re.compile(r"\^([0-9]+)$")
@@ -149,6 +152,7 @@ class _Scene:
         self.plan: Layout = layout(
             [*map(self._box, nodes), *map(self._stub_end, stubs)],
             [*map(self._edge, edges), *map(self._stub, stubs)],
+            WIDEST - 2 * MARGIN,
         )
 
     def _box(self, mark: NodeMark) -> Node:
@@ -306,14 +310,27 @@ def _written(style: str, content: str, centre: tuple[float, float]) -> Iterator[
 
 
 def _path(wire: Wire) -> str:
-    """Level stretches and bends in turn, as SVG path data."""
+    """Level stretches and bends in turn, as SVG path data; turns to another row are round."""
     (x, y), *rest = wire.knots
-    data = [f"M{number(x)} {number(y)}"]
+    data, side = [f"M{number(x)} {number(y)}"], ROUNDING
     for index, (next_x, next_y) in enumerate(rest):
         if index % 2 == 0 or next_y == y:
-            data.append(f"H{number(next_x)}")
+            turns = [knot[0] for knot in rest[index + 1 : index + 2]] == [next_x]
+            data.append(f"H{number(next_x - side * turns)}")
+        elif next_x == x:
+            data.append(_turn(x, y, next_y, side))
+            side = -side
         else:
             middle, end = number((x + next_x) / 2), f"{number(next_x)} {number(next_y)}"
             data.append(f"C{middle} {number(y)} {middle} {number(next_y)} {end}")
         x, y = next_x, next_y
     return "".join(data)
+
+
+def _turn(x: float, y: float, end: float, side: float) -> str:
+    """Round the corner from a level stretch, straight down, and back round another corner."""
+    before = number(x - side)
+    return (
+        f"Q{number(x)} {number(y)} {number(x)} {number(y + ROUNDING)}V{number(end - ROUNDING)}"
+        f"Q{number(x)} {number(end)} {before} {number(end)}"
+    )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 Place = tuple[float, float]
-COMMAND = re.compile(r"([MLHVCZ])([^MLHVCZ]*)")
+COMMAND = re.compile(r"([MLHVCQZ])([^MLHVCQZ]*)")
 NUMBER = re.compile(r"-?\d*\.?\d+(?:e-?\d+)?")
 FONT = re.compile(r"(?P<slant>italic )?(?P<size>[\d.]+)px (?P<family>.*)")
 OWN_STYLE = re.compile(r"font-size:(?P<size>[\d.]+)px;text-anchor:(?P<anchor>\w+)")
@@ -176,7 +176,7 @@ def _corners(course: str) -> Iterator[tuple[int, Place]]:
     """Matplotlib's codes and places of a path; a command goes on from where the last one ended."""
     from matplotlib.path import Path
 
-    codes = {"M": Path.MOVETO, "C": Path.CURVE4, "Z": Path.CLOSEPOLY}
+    codes = {"M": Path.MOVETO, "C": Path.CURVE4, "Q": Path.CURVE3, "Z": Path.CLOSEPOLY}
     end = (0.0, 0.0)
     for command, text in COMMAND.findall(course):
         for corner in _places(command, _numbers(text), *end):
