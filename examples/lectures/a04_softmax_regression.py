@@ -30,8 +30,8 @@ def softmax_regression(C=1.0, seed=0):
     numbers["cross-entropy"] = -np.log(ours[np.arange(len(y)), y]).mean()
     numbers["accuracy"] = np.mean(ours.argmax(axis=1) == y)
     title, names = "Softmax regression draws straight boundaries", ("petal length", "petal width")
-    petals = fitted(X[:, 2:], y, C, seed)
-    picture = BoundaryPicture.of(petals, X[:, 2:], y, title=title, axis_names=names)
+    petals, kinds = fitted(X[:, 2:], y, C, seed), load_iris().target_names[y]
+    picture = BoundaryPicture.of(petals, X[:, 2:], kinds, title=title, axis_names=names)
     return Shown(numbers, {"softmax-regression": picture})
 
 

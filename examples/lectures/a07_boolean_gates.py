@@ -29,7 +29,7 @@ def boolean_gates(w1=1.0, w2=1.0, theta=2.0):
         right = max(np.mean(unit(X, w, t) == target) for *w, t in every)
         numbers[f"best single unit on {gate}"] = right
     numbers |= {f"sum of the inequalities, {name}": sum(row) for name, row in XOR_ASKS.items()}
-    panels = [plane_panel(X, TRUTH[gate], title=gate) for gate in ("AND", "OR", "XOR")]
+    panels = [plane_panel(X, TRUTH[g], title=g, named="output") for g in ("AND", "OR", "XOR")]
     panels.append(plane_panel(h, TRUTH["XOR"], title="XOR of OR and AND", names=("OR", "AND")))
     title = "No line separates XOR; in the plane of OR and AND one does"
     return Shown(numbers, {"boolean-gates": Chart(*panels, title=title, columns=2)})

@@ -30,7 +30,7 @@ def xnor(theta1=2.0, theta2=0.0, theta=1.0):
               "hidden outputs": (hidden, ("h₁", "h₂"))}  # fmt: skip
     for stage, (seen, names) in stages.items():
         numbers[f"{stage} separable"] = separating_plane(seen, SAME) is not None
-        panels.append(plane_panel(seen, SAME, title=stage, names=names))
+        panels.append(plane_panel(seen, SAME, title=stage, names=names, named="same:"))
     title = "The hidden layer recodes the input, and then a line is enough"
     return Shown(numbers, {"xnor": Chart(*panels, title=title)})
 

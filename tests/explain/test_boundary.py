@@ -101,9 +101,10 @@ def test_points_have_a_shape_per_class_and_stay_inside() -> None:
         boundary_svg(thirds, EXTENT, [[0, 0], [0, 1], [0, 2], [5, 0]], [0, 1, 2, 0], title="")
     )
     shapes = [point.tag.removeprefix(SVG) for point in of_class(root, "point")]
-    assert shapes == ["circle", "rect", "path"]
+    assert shapes == 2 * ["circle", "rect", "path"]  # the points, and which class is which
+    assert texts(root, "note")[-3:] == ["class 0", "class 1", "class 2"]
     left, top, width, height = frame(root)
-    (circle,) = of_class(root, "class0")
+    circle, _ = of_class(root, "class0")
     assert float(circle.get("cx", "")) == pytest.approx(left + width / 2)
     assert float(circle.get("cy", "")) == pytest.approx(top + height * 3 / 4)
 

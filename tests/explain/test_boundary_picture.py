@@ -105,3 +105,11 @@ def test_points_and_models_that_are_not_finite_are_told() -> None:
     broken = BoundaryPicture.of(lambda xy: np.full(len(xy), np.nan), ROWS[:, :2], SIDES)
     with pytest.raises(DataError, match="train it anew"):
         broken.svg()
+
+
+def test_classes_are_called_by_their_names() -> None:
+    points, words = [[0, 0], [1, 1], [2, 0]], ["no", "yes", "yes"]
+    picture = BoundaryPicture.of(to_the_right, points, words)
+    assert "1 point of no, 2 points of yes" in picture.describe()
+    assert ">no</text>" in picture.svg() and ">yes</text>" in picture.svg()
+    assert "class 0" in BoundaryPicture.of(to_the_right, points, [0, 1, 1]).svg()

@@ -27,6 +27,8 @@ LONGER_SIDE = 420.0
 SHORTER_SIDE = 240.0  # at least, however long and thin the extent
 FIELD_OPACITY = 0.6  # where a class is certain: points of the same colour stay visible
 MARKER_RADIUS = 4.5
+KEY_ROOM = 28.0  # from the field to the name of a class: a shape stands between them
+KEY_LINE = 20.0
 TICKS = 4  # intervals of an axis, about
 TICK_STEPS = (1, 2, 5, 10)
 CERTAINTY_LEVELS = (-0.5, 0.5)  # of p - (1 - p): probabilities 1/4 and 3/4
@@ -62,6 +64,7 @@ def boundary_svg(
     title: str,
     description: str = "",
     axis_names: tuple[str, str] = ("", ""),
+    class_names: Sequence[str] = (),
 ) -> str:
     """A picture of what a classifier says about every place in the plane.
 
@@ -80,6 +83,8 @@ def boundary_svg(
     description : str
         One sentence for those who do not see it; counted from the data where empty.
     axis_names : (str, str)
+    class_names : sequence of str
+        Written beside the shapes; "class 0" and so on by default.
 
     Returns
     -------
@@ -99,6 +104,7 @@ def boundary_svg(
     """
     shown = field(grid_probabilities)
     data = points_of(points, labels, shown.classes)
+    names = class_names or [f"class {label}" for label in range(shown.classes)]
     frame = _frame(checked_extent(extent), named=bool(axis_names[1]))
     body = [
         element("text", text(title), class_="claim", x=frame.left, y=MARGIN + SIZES["claim"] / 2),
@@ -106,11 +112,13 @@ def boundary_svg(
         *_levels(shown, frame),
         *_axes(frame, axis_names),
         *_markers(data, frame),
+        *_key(names, frame),
     ]
+    beside = KEY_ROOM + max(text_width(name, SIZES["note"]) for name in names)
     identity = repr((title, frame.extent)).encode("utf-8", "replace")
     key = f"boundary-{sha256(identity).hexdigest()[:8]}"
     return document(
-        frame.left + max(frame.width, text_width(title, SIZES["claim"])) + MARGIN,
+        frame.left + max(frame.width + beside, text_width(title, SIZES["claim"])) + MARGIN,
         frame.top + frame.height + AXIS_ROOM + MARGIN / 2,
         body,
         title=title,
@@ -238,6 +246,15 @@ def _marker(label: int, x: float, y: float) -> str:
     left, right, bottom = x - arm * sqrt(3) / 2, x + arm * sqrt(3) / 2, number(y + arm / 2)
     course = f"M{number(x)} {number(y - arm)}L{number(right)} {bottom}L{number(left)} {bottom}Z"
     return element("path", class_=style, d=course)
+
+
+def _key(names: Sequence[str], frame: Frame) -> Iterator[str]:
+    """The shape and the name of every class, beside the field."""
+    x, line = frame.left + frame.width + KEY_ROOM, SIZES["note"]
+    for label, name in enumerate(names):
+        y = frame.top + KEY_LINE * (label + 1 / 2)
+        yield _marker(label, x - KEY_ROOM / 2 + 2, y)
+        yield _note("start", x, y + line / 3, name)
 
 
 def _in_words(shown: Field, data: Points) -> str:

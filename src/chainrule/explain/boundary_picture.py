@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from chainrule.explain.blocks import boundary_blocks
 from chainrule.explain.boundary import boundary_svg
 from chainrule.explain.fields import Extent, Floats
 from chainrule.explain.figure import Figure, plain
-from chainrule.explain.marks import AXIS_NAMES
+from chainrule.explain.marks import AXIS_NAMES, counted_points
 from chainrule.explain.planes import plane_through
 from chainrule.explain.subjects import require_finite, require_function, titled
 from chainrule.explain.svg import format_number
@@ -40,6 +40,8 @@ class BoundaryPicture(Figure):
     title : str
     axis_names : (str, str)
         What the two coordinates are.
+    class_names : tuple of str
+        "class 0" and so on by default.
     """
 
     probabilities: Floats
@@ -48,6 +50,7 @@ class BoundaryPicture(Figure):
     labels: npt.NDArray[np.int64]
     title: str = ""
     axis_names: tuple[str, str] = ("", "")
+    class_names: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -123,9 +126,11 @@ class BoundaryPicture(Figure):
         classes = found.shape[1:] if found.shape[1:] != (1,) else ()
         probabilities = found.reshape(GRID, GRID, *classes)
         extent = x_low, x_high, y_low, y_high
+        words: tuple[str, ...] = ()
         if kinds.dtype.kind in WORDS:
-            kinds = np.unique(kinds, return_inverse=True)[1]
-        return cls(probabilities, extent, xy, kinds, titled(title, classifier), axis_names)
+            found_words, kinds = np.unique(kinds, return_inverse=True)
+            words = tuple(map(str, found_words))
+        return cls(probabilities, extent, xy, kinds, titled(title, classifier), axis_names, words)
 
     @property
     def data(self) -> dict[str, Any]:
@@ -138,8 +143,7 @@ class BoundaryPicture(Figure):
         x_low, x_high, y_low, y_high = map(format_number, self.extent)
         ahead = (self.probabilities > 1 / 2).mean()
         return (
-            f"{self.title or NAMELESS}: {len(self.points)} points of"
-            f" {len(np.unique(self.labels))} classes between ({x_low}, {y_low}) and"
+            f"{self.title or NAMELESS}: {', '.join(self._counts())} between ({x_low}, {y_low}) and"
             f" ({x_high}, {y_high})."
             + (
                 f" Class 1 is the likelier one on {ahead:.0%} of the plane."
@@ -147,6 +151,12 @@ class BoundaryPicture(Figure):
                 else ""
             )
         )
+
+    def _counts(self) -> Iterator[str]:
+        """How many points there are of every class."""
+        for kind, count in zip(*np.unique(self.labels, return_counts=True), strict=True):
+            name = self.class_names[kind] if self.class_names else f"class {kind}"
+            yield f"{counted_points(count)} of {name}"
 
     def svg(self) -> str:
         """A complete SVG document; see ``boundary_svg``."""
@@ -157,6 +167,7 @@ class BoundaryPicture(Figure):
             self.labels,
             title=self.title,
             axis_names=self.axis_names,
+            class_names=self.class_names,
         )
 
     def text(self, colour: Colour = "none") -> str:

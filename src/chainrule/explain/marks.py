@@ -110,18 +110,22 @@ class Threads(Mark):
 
 @dataclass(frozen=True)
 class Points(Mark):
-    """Points of one shape: ``circle``, ``square``, ``triangle`` or ``cross``; size in pixels."""
+    """Points of one shape: ``circle``, ``square``, ``triangle`` or ``cross``; size in pixels.
+
+    ``of`` says in words what they are where no label stands beside them.
+    """
 
     x: Any
     y: Any
     marker: str = field(default="", kw_only=True)
     size: float = field(default=7.0, kw_only=True)
+    of: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
         _arrays(self, "x", "y")
 
     def words(self) -> str:
-        return f"{self.x.size} points" + (f" {self.label}" if self.label else "")
+        return " ".join(filter(None, (counted_points(self.x.size), self.of or self.label)))
 
 
 @dataclass(frozen=True)
@@ -258,6 +262,15 @@ class Note(Mark):
         return f"the words “{self.text}”"
 
 
+def counted_points(count: int) -> str:
+    """How many points, in words.
+
+    >>> counted_points(1), counted_points(2)
+    ('1 point', '2 points')
+    """
+    return "1 point" if count == 1 else f"{count} points"
+
+
 def class_points(
     points: npt.ArrayLike, labels: npt.ArrayLike, *, named: str = "", **settings: Any
 ) -> list[Points]:
@@ -269,7 +282,7 @@ def class_points(
     return [
         Points(
             *xy[classes == kind].T, ink=f"class{kind}", marker=MARKERS[kind],
-            label=f"{named} {kind}" if named else "", **settings,
+            label=f"{named} {kind}" if named else "", of=f"of class {kind}", **settings,
         )
         for kind in np.unique(classes).astype(int).tolist()
     ]  # fmt: skip
