@@ -69,6 +69,15 @@ def test_provide():
     assert jit.Code([jit.to_object(code, host())], host()).function("ask", NUMBER)() == 17
 
 
+@pytest.fixture
+def nobody_else_compiles():
+    """Earlier tests' programs may have begun what no one waited for: options are off meanwhile."""
+    for thread in threading.enumerate():
+        if isinstance(thread, jit.Compiler):
+            thread.join()
+
+
+@pytest.mark.usefixtures("nobody_else_compiles")
 def test_options_of_llvm_are_put_back():
     """Others in the process generate the code they would have."""
     x, w = cr.input((cr.ROWS, 20)), cr.input((20, 30))
