@@ -108,4 +108,4 @@ def test_of_a_long_file_that_is_no_model_little_is_read(
         monkeypatch.setattr(module, "open_regular", Counted)
     table = [] if command == "inspect" else [models / "houses.csv"]
     assert repr(str(path)) in refused(command, path, *table)
-    assert asked in ([8], [8, 0])
+    assert set(asked) <= {8, 0}  # of the table too, which could be the model

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import pickle
+import shlex
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -94,6 +95,8 @@ def test_bad_tables_are_not_trained_on(kind: str, tmp_path: Path) -> None:
         (["--target", "7"], "7"),
         (["--target", "kind", "--drop", "wdith"], "did you mean 'width'?"),
         (["--target", "kind", "--drop", "width", "--id", "width"], "both"),
+        (["--target", "kind", "--drop", "kind"], "column 'kind' is the target: options such as"),
+        (["--target", "-1", "--categorical", "kind"], "and --task says how it is learned"),
         (["--target", "kind", "--group", "widht"], "did you mean 'width'?"),
         (["--target", "kind", "--group", "kind"], "column 'kind' is the target; name another one"),
         (["--target", "kind", "--time", "kind", "--dry-run"], "name another one as the time"),
@@ -135,6 +138,24 @@ def test_files_that_do_not_exist(
     monkeypatch.chdir(tmp_path)
     assert refused(*arguments).startswith("no such file or directory: nowhere.")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_column_that_is_not_there_is_told_before_all_rows_are_read(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(HEADER + ROWS + "1,2\n")
+    said = refused("train", tmp_path / "*.csv", "--target", "kind", "--drop", "wdith")
+    assert said.startswith("unknown column 'wdith'; did you mean 'width'?")
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+@pytest.mark.parametrize("table", ["houses.csv", "*.csv", "."])
+def test_model_and_table_the_wrong_way_round(
+    command: str, table: str, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(models)
+    said = refused(command, table, "houses.chainrule")
+    right = shlex.join(["chainrule", command, "houses.chainrule", table])
+    assert said == f"'houses.chainrule' is the model, and comes first: {right}"
+    assert "comes first" not in refused(command, table, "flowers.csv")
 
 
 def test_existing_outputs_are_kept(run: Run, models: Path, table: Path, tmp_path: Path) -> None:

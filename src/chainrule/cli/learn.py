@@ -14,7 +14,7 @@ from chainrule.cli.console import listed
 from chainrule.data import Frame, Schema, infer_schema, infer_task
 from chainrule.data.cells import distinct
 from chainrule.data.notation import PLAIN, number_notation
-from chainrule.errors import DataError, ParameterError
+from chainrule.errors import DataError, ParameterError, unknown_name
 from chainrule.estimators.table_repeats import kinds_of
 from chainrule.estimators.table_split import columns_apart, split_rows
 from chainrule.estimators.table_target import UNLEARNED, ClassTarget, NumberTarget
@@ -132,6 +132,7 @@ class Work:
         from chainrule.estimators.table_model import target_from
 
         agree_on_columns(table.names)
+        _require_kinds(table.names, asked)
         frame, column = target_from(table, _target(table.names, asked.target))
         if not frame.columns:
             raise DataError(f"{frame.source}: no column is left to learn from")
@@ -171,6 +172,7 @@ class Work:
             whole = replace(whole, source=stream.source, lines=None, numbers=None)
             return cls.of(whole, asked)  # whose rows are numbered through all files
         agree_on_columns(stream.names)
+        _require_kinds(stream.names, asked)  # before the pass, which may take minutes
         survey = Survey.of(
             stream, _target(stream.names, asked.target), asked.seed, group=asked.group,
             validation=streamed_settings(REGRESSION, 1, **asked.chosen).validation,
@@ -244,6 +246,20 @@ def _target(names: Sequence[str], given: str | int) -> str | int:
     """A column's name, or its place where no column is called so."""
     whole = isinstance(given, str) and given.lstrip("-").isdigit()
     return int(given) if whole and given not in names else given
+
+
+def _require_kinds(names: Sequence[str], asked: Asked) -> None:
+    """Refuse kinds of columns that are not there, or that are predicted."""
+    target = _target(names, asked.target)
+    for name in asked.kinds:
+        if name not in names:
+            raise unknown_name("column", name, names)
+        place = names.index(name)
+        if target in (name, place, place - len(names)):
+            raise ParameterError(
+                f"column {name!r} is the target: options such as --drop and --categorical are for"
+                " the columns that it is predicted from, and --task says how it is learned"
+            )
 
 
 def _task(frame: Frame, column: Column, asked: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from chainrule.cli.console import listed, say_facts, say_numbers
 from chainrule.cli.settings import inputs_of, require_apart, require_free
-from chainrule.errors import DataError, ParameterError
+from chainrule.errors import DataError, FileFormatError, ParameterError
 
 if TYPE_CHECKING:
     from chainrule.cli.tables import TableModel
@@ -44,12 +45,11 @@ def predict(
     for classes the probability of each; for numbers the ends of an interval that holds 90 % of
     targets; and flags: unknown, missing, outside or far.
     """
-    from chainrule.cli.tables import TableModel
     from chainrule.persist import atomic_write
 
     require_free(out, force=force, inputs=[model, *inputs_of(table)])
     require_apart(out, table)
-    loaded = TableModel.load(model)
+    loaded = _loaded(model, table)
     parts = _written(loaded, frames(table, not no_header), ids, keep)
     if out is None:
         for text, _, _ in parts:
@@ -69,6 +69,35 @@ def predict(
         ("rows", f"{rows:,}"), ("columns", listed(names)),
         ("written", click.format_filename(out)),
     ])  # fmt: skip
+
+
+def _loaded(model: str, table: str) -> TableModel:
+    """The model in a file.
+
+    Raises
+    ------
+    FileFormatError, OSError
+        If there is none; where ``table`` is one, that they are the wrong way round.
+    """
+    from chainrule.cli.tables import TableModel
+
+    try:
+        return TableModel.load(model)
+    except (FileFormatError, OSError):
+        if not _is_ours(table):
+            raise
+        turned = shlex.join(["chainrule", str(click.get_current_context().info_name), table, model])
+        raise FileFormatError(f"{table!r} is the model, and comes first: {turned}") from None
+
+
+def _is_ours(path: str) -> bool:
+    """Whether there is a file of chainrule's, whole or not."""
+    from chainrule.persist import read_bytes
+
+    try:
+        return bool(read_bytes(path))
+    except (FileFormatError, OSError):
+        return False
 
 
 def frames(path: str, header: bool) -> Iterator[Frame]:
@@ -177,10 +206,9 @@ def evaluate(model: str, table: str, no_header: bool) -> None:
     TABLE is a file, a folder, or a pattern in quotes such as "data/part-??.csv".
     """
     from chainrule.cli.learn import MODEL, baseline_name, not_learned, score_table
-    from chainrule.cli.tables import TableModel
     from chainrule.estimators.table_model import target_from
 
-    loaded = TableModel.load(model).model
+    loaded = _loaded(model, table).model
     frame, column = target_from(whole(table, not no_header), loaded.target_name)
     scores = {MODEL: loaded.scores(frame, column)}
     known = _recorded(loaded.facts, baseline_name(loaded.task))
