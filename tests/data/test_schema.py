@@ -73,6 +73,12 @@ def test_the_index_that_pandas_stores_is_not_learned_from(stored: str, tmp_path:
     assert kinds == {"Unnamed: 0.1": "id", "Unnamed: 0": "number", "a": "number"}
 
 
+def test_whole_numbers_without_a_name_that_say_nothing_of_rows_are_learned_from() -> None:
+    index = np.random.default_rng(0).permutation(100)
+    assert kind_of(index, "Unnamed: 0") == kind_of([*index, *index], "Unnamed: 0") == "id"
+    assert kind_of(index % 7, "Unnamed: 0") == kind_of([*"12345"] * 9, "Unnamed: 0") == "number"
+
+
 def test_titanic(shared: Path) -> None:
     frame = as_frame(shared / "data" / "tabular" / "titanic-kaggle-train.csv")
     found = {column.name: column.kind for column in infer_schema(frame).columns}

@@ -227,7 +227,7 @@ def infer_schema(frame: Frame) -> Schema:
     - Text where half of the values differ is ``text`` if it consists of several words or shares
       them between rows, and left out if every row has a code of its own.
     - The index that pandas stores beside a frame is an id, as are the whole numbers of a first
-      column without a name.
+      column without a name if most are different.
     - Columns with one value, or none, are left out.
 
     Parameters
@@ -261,7 +261,7 @@ def _of_moments(column: Column, distinct: Any) -> ColumnSchema:
 
 
 def _of_numbers(column: Column, distinct: Any) -> ColumnSchema:
-    if _COUNTED_INDEX.fullmatch(column.name) and _are_whole(distinct):
+    if _COUNTED_INDEX.fullmatch(column.name) and _counts_rows(column, distinct):
         return ColumnSchema(column.name, "id", note=INDEX)
     if _names_rows(column, distinct):
         note = f"a different whole number in each of {len(column):,} rows"
@@ -276,6 +276,11 @@ def _names_rows(column: Column, distinct: Any) -> bool:
     """Whether whole numbers, all different, stand in a column that is called like an id."""
     called = _ID_NAME.search(column.name.strip()) or _CAMEL_ID.search(column.name)
     return bool(called and len(distinct) == len(column) >= FEWEST_IDS and _are_whole(distinct))
+
+
+def _counts_rows(column: Column, distinct: Any) -> bool:
+    """Whether whole numbers number rows: those of two tables, one behind the other, occur twice."""
+    return len(distinct) >= NEAR_UNIQUE * len(column) and _are_whole(distinct)
 
 
 def _are_whole(values: Any) -> bool:
