@@ -280,9 +280,7 @@ class Training:
 
     def _columns(self, records: Mapping[str, Array]) -> dict[str, Array]:
         """The columns of the epochs of a call: (epochs,), or (epochs, members)."""
-        losses, weights = records["loss"].astype(np.float64), records["weight"]
-        shares = np.where(weights.any(axis=1, keepdims=True), weights, 1)
-        columns = {"loss": np.average(losses, axis=1, weights=shares)}
+        columns = {"loss": _mean_of_rows(records["loss"], records["weight"])}
         if self.task.objective.regularization.penalties:
             columns["penalty"] = records["penalty"].mean(axis=1)
         columns |= {name: value[None] for name, value in self._validated().items()}
@@ -459,6 +457,15 @@ def _go_on(training: Training, found: Moment) -> None:
     training.step, training.records = found.step, list(found.records)
     training.stop_reason = found.stopped
     training.model.publish(training.snapshot)
+
+
+def _mean_of_rows(losses: Array, weights: Array) -> Array:
+    """The mean over an epoch's rows, of which each step, (epochs, steps, ...), has some or none."""
+    totals = weights.sum(axis=1)
+    if not totals.all():  # of rows that weigh nothing, one is like another
+        weights = np.where(weights.any(axis=1, keepdims=True), weights, 1)
+        totals = weights.sum(axis=1)
+    return np.asarray((losses * weights).sum(axis=1) / totals)
 
 
 def _mean_of_updates(sizes: Array) -> Array:

@@ -67,8 +67,8 @@ BITS: Final = Op(
 def interleaved(program: Program, target: Target) -> Program:
     """The program with its members' axis last in all that is carried and recorded.
 
-    Behind what is carried come the members' numbers. The same program if there are no members, or
-    if it would be no faster.
+    Behind what is carried come the members' numbers. What is recorded of all members alike is one
+    number. The same program if there are no members, or if it would be no faster.
     """
     if program.single is None or not _is_worth_it(program, program.single, target):
         return program
@@ -116,9 +116,14 @@ def _fixed_bytes(node: Node) -> int:
 
 
 def side_by_side(program: Program, members: int) -> Graph | None:
-    """The step of so many members; None if an operation has no rule."""
+    """The step of so many members; None where an operation has no rule, or a record is an array.
+
+    Records of members stand side by side, so that parts of them can write to one array.
+    """
     single = program.single
     assert single is not None
+    if any(x.ndim for x in single.outputs[program.carried :]):
+        return None
     many = {x: ops.input((*x.shape, members), x.dtype) for x in single.inputs[: program.carried]}
     *rows, key = single.inputs[program.carried :]
     numbers = ops.input((members,), UINT32)
@@ -137,9 +142,9 @@ def side_by_side(program: Program, members: int) -> Graph | None:
         if found is None:
             return None
         done[node] = found, True
-    outputs = [_spread(*done[x], members) for x in single.outputs]
-    outputs.insert(program.carried, numbers)
-    return Graph((*many.values(), numbers, *rows, key), tuple(outputs))
+    carried = [_spread(*done[x], members) for x in single.outputs[: program.carried]]
+    records = [done[x][0] for x in single.outputs[program.carried :]]
+    return Graph((*many.values(), numbers, *rows, key), (*carried, numbers, *records))
 
 
 def _interleaved(case: Case) -> Node | None:

@@ -21,7 +21,7 @@ from chainrule.engines.native.running import CompiledProgram, Run
 from chainrule.engines.native.target import Target
 from chainrule.engines.native.threads import at_once, thread_count
 from chainrule.graph.cost import operations
-from chainrule.shapes import FLOAT32, Array
+from chainrule.shapes import FLOAT32, Array, TensorType
 
 WORTH = 60_000_000  # operations of a call, some 2 ms: another part costs a third of one in Python
 KEPT_PARTS = 128
@@ -45,6 +45,7 @@ class CompiledMembers:
         self.graph, self.target, self.heap = program.step, target, heap
         self.members = members_of(program)
         self._steps = {self.members: whole.step}  # by how many members do it
+        self._records = [node.type for node in whole.step.outputs[whole.carried :]]
         self._work = operations(program.step, program.batch)
         self._parts: BoundedCache[Cut, CompiledProgram] = BoundedCache(KEPT_PARTS)
         self._undivided: weakref.WeakSet[Program] = weakref.WeakSet()
@@ -61,12 +62,13 @@ class CompiledMembers:
         rows_of([node.type for node in self.graph.inputs[:-1]], [*carried, *rows])
         steps = len(program.bounds(len(rows[0]))) * len(epochs)
         cuts = self._cuts(program, steps * self._work)
-        found = self._run_parts(cuts, program, carried, rows, seed, epochs)
+        kept = self._kept(len(epochs), steps // len(epochs))
+        found = self._run_parts(cuts, program, carried, rows, seed, epochs, kept)
         if len(cuts) > 1 and not all(each is None or each.finite for each in found):
             self._undivided.add(program)  # steps go on while the loss of any member is finite
             return self.run(program, carried, rows, seed, epochs)
         outcomes = [each for each in found if each is not None]
-        return _together(outcomes) if len(outcomes) == len(found) else None
+        return self._together(outcomes, kept) if len(outcomes) == len(found) else None
 
     def _cuts(self, program: Program, work: float) -> list[Cut]:
         """The members of each part."""
@@ -82,14 +84,16 @@ class CompiledMembers:
         rows: Sequence[Array],
         seed: int,
         epochs: range,
+        kept: Sequence[Array | None],
     ) -> list[Outcome | None]:
-        """What each part gives."""
+        """What each part gives; its records lie among those of all members."""
 
         def begin(part: Cut) -> Run:
             compiled = self._parts.get(part, lambda: self._compiled(program, part))
             mine = [_with_axis(x[slice(*part)], 0, -1) for x in carried]
             numbers = np.arange(*part, dtype=np.uint32)
-            return compiled.begin(program, [*mine, numbers], rows, seed, epochs)
+            among = [None if x is None else x[..., slice(*part)] for x in kept]
+            return compiled.begin(program, [*mine, numbers], rows, seed, epochs, among)
 
         runs = [begin(part) for part in cuts]
         if len(runs) == 1:
@@ -97,6 +101,23 @@ class CompiledMembers:
         else:
             at_once([run.one_of_several() for run in runs])
         return [run.outcome() for run in runs]
+
+    def _kept(self, epochs: int, steps: int) -> list[Array | None]:
+        """Where the records of all members go; None for what they share."""
+        return [
+            self.heap.array(TensorType(dtype, (epochs, steps, *shape))) if shape else None
+            for dtype, shape in self._records
+        ]
+
+    def _together(self, outcomes: Sequence[Outcome], kept: Sequence[Array | None]) -> Outcome:
+        """What parts gave, with the members' axis where everybody else has it."""
+        first, *_ = outcomes
+        carried = zip(*[outcome.carried[:-1] for outcome in outcomes], strict=True)
+        records = [
+            _repeated(mine, self.members) if all_ is None else all_[: len(mine)]
+            for mine, all_ in zip(first.records, kept, strict=True)
+        ]
+        return Outcome([_joined(parts) for parts in carried], records, finite=first.finite)
 
     def _compiled(self, program: Program, part: Cut) -> CompiledProgram:
         """The code of some members."""
@@ -125,23 +146,16 @@ def cut(members: int, most: int, lanes: int) -> list[Cut]:
     return list(pairwise([*ends, members]))
 
 
-def _together(outcomes: Sequence[Outcome]) -> Outcome:
-    """What parts gave, with the members' axis where everybody else has it."""
-    carried = zip(*[outcome.carried[:-1] for outcome in outcomes], strict=True)
-    records = zip(*[outcome.records for outcome in outcomes], strict=True)
-    return Outcome(
-        [_joined(parts, 0) for parts in carried],
-        [_joined(parts, 2) for parts in records],  # behind the axes of epochs and steps
-        finite=outcomes[0].finite,
-    )
+def _joined(parts: Sequence[Array]) -> Array:
+    """Arrays whose last axis is the members' as one array with that axis first."""
+    moved = [_with_axis(x, -1, 0) for x in parts]
+    shape = sum(len(x) for x in moved), *moved[0].shape[1:]
+    return np.concatenate(moved, out=np.empty(shape, moved[0].dtype))
 
 
-def _joined(parts: Sequence[Array], axis: int) -> Array:
-    """Arrays whose last axis is the members' as one array with that axis in its place."""
-    moved = [_with_axis(x, -1, axis) for x in parts]
-    shape = list(moved[0].shape)
-    shape[axis] = sum(x.shape[axis] for x in moved)
-    return np.concatenate(moved, axis, out=np.empty(shape, moved[0].dtype))
+def _repeated(record: Array, members: int) -> Array:
+    """A record that all members share, as one of each: a view that cannot be written to."""
+    return np.broadcast_to(record[..., None], (*record.shape, members))
 
 
 def _with_axis(array: Array, source: int, target: int) -> Array:

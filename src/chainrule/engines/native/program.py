@@ -4,13 +4,15 @@ While it runs, subnormal numbers are flushed to zero: the moments of dead units 
 arithmetic on them is many times slower.
 
 ``run(ptr places, i64 first_epoch, i64 epochs)``, where ``places`` holds addresses and numbers in
-the order of :data:`FIELDS`. A step reads the carried values and writes the next ones in their
-place.
+the order of :data:`FIELDS`; then for each data set its address and that of a batch; then for each
+record the address of a step's, that of the first one kept, and the bytes from one to the next. A
+step reads the carried values and writes the next ones in their place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from chainrule.engines.base import Program
 from chainrule.engines.native.emitter import Emitter, Vector, copy, function
@@ -62,6 +64,15 @@ def _bytes(type_: TensorType, skipped: int = 0) -> int:
     return size_of(bind_rows(type_.shape[skipped:], None)) * type_.dtype.itemsize
 
 
+class Record(NamedTuple):
+    """What a step records: its bytes, where a step leaves it, and where those of all steps go."""
+
+    size: int
+    fresh: str
+    kept: str
+    stride: str
+
+
 class _Runner:
     """Writes the loops over epochs and steps."""
 
@@ -85,9 +96,7 @@ class _Runner:
         batch = tuple(self._field(len(FIELDS) + 2 * i + 1, "ptr") for i in sets)
         self.batch = Places(last, self.place["order"], data, batch)
         self.gathering.begin(emit, self.batch)
-        start = len(FIELDS) + 2 * len(sets)
-        fresh = [self._field(start + 2 * i, "ptr") for i in range(len(self.records))]
-        kept = [self._field(start + 2 * i + 1, "ptr") for i in range(len(self.records))]
+        records = [self._record_at(i) for i in range(len(self.records))]
         before = enter(emit)
         with emit.loop("0", "%epochs") as epoch:
             key = self._begin_epoch(emit.let(f"add i64 %first, {epoch.index}"))
@@ -95,7 +104,7 @@ class _Runner:
                 self._step(key, step.index)
                 number = emit.let(f"mul i64 {epoch.index}, {self.place['steps']}")
                 number = emit.let(f"add i64 {number}, {step.index}")
-                loss, *others = zip(fresh, kept, self.records, strict=True)
+                loss, *others = records
                 self._record(number, [loss])  # of a step that ended early it alone is known
                 self._leave_if_stopped(before)
                 self._record(number, others)
@@ -114,6 +123,13 @@ class _Runner:
     def _field(self, position: int, kind: str) -> str:
         emit = self.emit
         return emit.let(f"load {kind}, ptr {emit.pointer('%places', str(position), 'i64')}", "f")
+
+    def _record_at(self, number: int) -> Record:
+        """What is known of a record when the code runs."""
+        start = len(FIELDS) + 2 * len(self.gathering.sizes) + 3 * number
+        kinds = enumerate(("ptr", "ptr", "i64"))
+        fresh, kept, stride = [self._field(start + place, kind) for place, kind in kinds]
+        return Record(self.records[number], fresh, kept, stride)
 
     # Steps
 
@@ -137,12 +153,12 @@ class _Runner:
         emit.store(WORD, first, place)
         emit.store(WORD, second, emit.pointer(place, "1", "i32"))
 
-    def _record(self, number: str, copies: Sequence[tuple[str, str, int]]) -> None:
+    def _record(self, number: str, records: Sequence[Record]) -> None:
         """Keep what the step left."""
         emit = self.emit
-        for source, target, size in copies:
-            there = emit.pointer(target, emit.let(f"mul i64 {number}, {size}"), "i8")
-            copy(emit, there, source, str(size))
+        for size, fresh, kept, stride in records:
+            there = emit.pointer(kept, emit.let(f"mul i64 {number}, {stride}"), "i8")
+            copy(emit, there, fresh, str(size))
 
     def _leave_if_stopped(self, before: str) -> None:
         """Return, without counting the step, if its loss was not finite; else count it."""

@@ -6,12 +6,13 @@ import ctypes
 import weakref
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from threading import RLock
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chainrule.engines.base import Outcome, Program, rows_of
+from chainrule.engines.base import Outcome, Program, rows_of, told_until
 from chainrule.engines.native.build import build
 from chainrule.engines.native.heap import Heap
 from chainrule.engines.native.layout import DRAWN, RUNNER, SHUFFLED, sorting_bytes
@@ -20,7 +21,7 @@ from chainrule.engines.native.runtime import BASIS, runtime
 from chainrule.engines.native.target import Target
 from chainrule.engines.native.threads import Control, alone, team
 from chainrule.ops import random
-from chainrule.shapes import INT64, UINT32, Array
+from chainrule.shapes import INT64, UINT32, Array, TensorType
 
 if TYPE_CHECKING:
     from chainrule.engines.native.early import EarlyOrders
@@ -68,11 +69,16 @@ class CompiledProgram:
         rows: Sequence[Array],
         seed: int,
         epochs: range,
+        kept: Sequence[Array | None] = (),
     ) -> Run:
-        """All that a call needs but the call, which may be made in any thread."""
+        """All that a call needs but the call, which may be made in any thread.
+
+        Records go to the arrays ``kept``, (epochs, steps, ...), in which no step's may have gaps,
+        and all must lie equally far apart; to a new array where there is none.
+        """
         rows_of([node.type for node in self.graph.inputs[:-1]], [*carried, *rows])
         space = self._taken(program, len(rows[0]))
-        return Run(self, space, program, carried, rows, seed, epochs)
+        return Run(self, space, program, carried, rows, seed, epochs, kept)
 
     def give_back(self, space: _Space) -> None:
         """Keep work space for the next call."""
@@ -166,6 +172,7 @@ class Run:
         rows: Sequence[Array],
         seed: int,
         epochs: range,
+        kept: Sequence[Array | None] = (),
     ) -> None:
         self.compiled, self.space, self.epochs, heap = compiled, space, epochs, compiled.heap
         given = zip(rows, compiled.fed, strict=True)
@@ -177,7 +184,9 @@ class Run:
         ]
         space.handed_out = [weakref.ref(array) for array in self.carried]
         self.fields = {**space.fields, "seed": heap.given(random.key(seed), UINT32)}
-        self.kept = [self._kept(array, len(epochs)) for array in space.once]
+        places = kept or [None] * len(compiled.records)
+        pairs = zip(places, compiled.records, strict=True)
+        self.kept = [self._new(type_) if place is None else place for place, type_ in pairs]
         space.status.fill(0)
 
     def call(self) -> None:
@@ -232,15 +241,17 @@ class Run:
         outside, done, stopped = self.space.status.tolist()
         if outside:
             return None
-        ran = done // self.space.steps + bool(stopped)  # epochs that were begun
         self.compiled.give_back(self.space)
-        return Outcome(self.carried, [x[:ran] for x in self.kept], finite=not stopped)
+        if not stopped:
+            return Outcome(self.carried, list(self.kept))
+        epoch, step = divmod(done, self.space.steps)
+        records = [told_until(x[: epoch + 1], step + (x is self.kept[0])) for x in self.kept]
+        return Outcome(self.carried, records, finite=False)
 
-    def _kept(self, array: Array, epochs: int) -> Array:
-        """Where each step's record goes; steps that do not run leave NaN or 0."""
-        nothing = np.nan if array.dtype.kind == "f" else 0
-        shape = (epochs, self.space.steps, *array.shape)
-        return self.compiled.heap.filled(nothing, shape, array.dtype)
+    def _new(self, type_: TensorType) -> Array:
+        """A place for the record of each step."""
+        shape = (len(self.epochs), self.space.steps, *type_.shape)
+        return self.compiled.heap.array(TensorType(type_.dtype, shape))
 
     def _table_of(self, control: Control | None) -> Array:
         """What a step reads; the next carried values lie where the old ones do."""
@@ -266,12 +277,11 @@ class Run:
         words = {name: array.ctypes.data for name, array in arrays.items()}
         words |= {"rows": space.rows, "steps": space.steps, "first_step": space.first}
         words |= {"control": control, "ordering": ordering}
-        copies = [
-            *zip(self.data, space.batch, strict=True),
-            *zip(space.once, self.kept, strict=True),
-        ]
-        pairs = _places([array for copy in copies for array in copy])
-        return self._words([*[words[name] for name in self.compiled.layout.fields], *pairs])
+        fields = [words[name] for name in self.compiled.layout.fields]
+        pairs = zip(_places(self.data), _places(space.batch), strict=True)
+        strides = [array.strides[1] for array in self.kept]
+        records = zip(_places(space.once), _places(self.kept), strides, strict=True)
+        return self._words([*fields, *chain(*pairs, *records)])
 
 
 def _places(arrays: Sequence[Array]) -> list[int]:
