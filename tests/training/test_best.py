@@ -404,8 +404,9 @@ def test_parameters_that_a_callback_assigns_are_overwritten() -> None:
 def test_best_of_members_from_different_calls() -> None:
     """Arrays that count epochs: running an epoch adds 1, so the best are known."""
     best = Best.at_start(3, [np.zeros(3)])
-    best = best.offered(np.array([1.0, 1.0, np.inf]), 0, 0, [np.zeros(3)])
-    best = best.offered(np.array([2.0, 0.5, np.inf]), 4, 3, [np.full(3, 3.0)])
+    best = best.offered(np.array([[1.0, 1.0, np.inf]]), 0, 0, [np.zeros(3)])
+    call = np.array([[2.0, 0.7, np.inf], [1.0, 0.5, np.inf], [3.0, 0.5, np.inf]])
+    best = best.offered(call, 3, 3, [np.full(3, 3.0)])
 
     def rerun(leaves: Any, epochs: range) -> Any:
         return [leaves[0] + len(epochs)]

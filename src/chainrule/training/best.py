@@ -47,17 +47,19 @@ class Best(NamedTuple):
             np.full(members, np.inf), np.full(members, -1), np.zeros(members, np.int64), leaves
         )
 
-    def offered(self, values: Array, epoch: int, start: int, leaves: Leaves) -> Best:
-        """The better of this and ``epoch``, which reached ``values`` from ``leaves`` at ``start``.
+    def offered(self, values: Array, first: int, start: int, leaves: Leaves) -> Best:
+        """The best of this and epochs from ``first`` on: they reached (epochs, members) ``values``.
 
-        A new record, so that an interruption finds the old one or the new one.
+        They can be run again from ``leaves``, at ``start``. This is a new record, so that an
+        interruption finds the old one or the new one.
         """
-        better = np.asarray(values < self.values)
+        least = values.min(axis=0)
+        better = np.asarray(least < self.values)
         if not better.any():
             return self
         return Best(
-            np.where(better, values, self.values),
-            np.where(better, epoch, self.epochs),
+            np.where(better, least, self.values),
+            np.where(better, first + values.argmin(axis=0), self.epochs),
             np.where(better, start, self.starts),
             mixed(better, leaves, self.leaves),
         )

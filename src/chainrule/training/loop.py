@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -27,6 +28,7 @@ from chainrule.training.steps import RECORDS, Builder
 from chainrule.training.task import Task
 from chainrule.training.watching import Watch
 
+NEAR = 2**15  # numbers that the second-level cache still holds when they are read again
 _INTERRUPTED = "it was interrupted"
 
 
@@ -234,10 +236,7 @@ class Training:
         monitored = columns[self.history.monitor]
         latest = _monitored(monitored, usable, self.sign(self.history.monitor))
         means = {name: _means(column) for name, column in columns.items()}
-        for index in range(len(usable)):
-            row = {name: mean[index] for name, mean in means.items()}
-            inside = index + 1 < len(records["loss"])  # its arrays are not those at the end
-            self._record(row, records["loss"][index], latest[index], again if inside else None)
+        self._record(means, records["loss"], latest, again)
         if len(usable) and not usable[-1].any():
             self._diverged(f"the parameters were not finite after epoch {self.epoch + 1}")
         elif not outcome.finite:
@@ -267,16 +266,26 @@ class Training:
 
     def _record(
         self,
-        row: Mapping[str, float],
+        means: Mapping[str, list[float]],
         losses: Array,
         latest: Array,
-        again: tuple[int, Leaves] | None,
+        again: tuple[int, Leaves],
     ) -> None:
-        """Add an epoch to the history, and keep its parameters if they are the best."""
-        self.latest = latest
-        self.history.append(row, losses)
-        start, leaves = again or (self.epoch + 1, self._kept())
-        self.best = self.best.offered(latest, self.epoch, start, leaves)
+        """Add the epochs of a call to the history, and keep the parameters of the best.
+
+        ``again`` is what the call started from: its arrays are those behind the last epoch.
+        """
+        best, first, count = self.best, self.epoch + 1, len(latest)
+        inside = min(count, len(losses) - 1)
+        if inside:
+            best = best.offered(latest[:inside], first, *again)
+        if inside < count:
+            best = best.offered(latest[inside:], first + inside, first + count, self._kept())
+        for index in range(count):
+            row = {name: mean[index] for name, mean in means.items()}
+            self.history.append(row, losses[index])
+            self.latest = latest[index]
+        self.best = best
 
     def _columns(self, records: Mapping[str, Array]) -> dict[str, Array]:
         """The columns of the epochs of a call: (epochs,), or (epochs, members)."""
@@ -465,7 +474,10 @@ def _mean_of_rows(losses: Array, weights: Array) -> Array:
     if not totals.all():  # of rows that weigh nothing, one is like another
         weights = np.where(weights.any(axis=1, keepdims=True), weights, 1)
         totals = weights.sum(axis=1)
-    return np.asarray((losses * weights).sum(axis=1) / totals)
+    some = max(1, NEAR // math.prod(losses.shape[1:]))
+    near = [slice(first, first + some) for first in range(0, len(losses), some)]
+    sums = [(losses[x] * weights[x]).sum(axis=1) for x in near]
+    return np.asarray(np.concatenate(sums) / totals)
 
 
 def _mean_of_updates(sizes: Array) -> Array:
