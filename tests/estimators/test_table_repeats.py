@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -191,3 +192,24 @@ def test_rows_are_equal_by_what_their_cells_say() -> None:
     y = as_column([1.5, 1.5, 2.5, 2.5, 9.5, 8.5, 7.5], "y")
     assert kinds_of([as_column(sizes, "size"), y])[1].tolist() == [0, 0, 1, 1, 2, 3, 4]
     assert kinds_of([as_column(codes, "code"), y])[1].tolist() == [0, 1, 2, 2, 3, 4, 5]
+
+
+def test_rows_are_of_one_kind_that_are_equal_in_every_column() -> None:
+    draw = np.random.default_rng(0)
+    x = draw.integers(0, 12, (400, 3)) / 4
+    columns = [as_column(each, name) for each, name in zip(x.T, "abc", strict=True)]
+    firsts, kinds = kinds_of([*columns, as_column(x.sum(axis=1), "y")])
+    assert 12 < len(firsts) < 400  # so that no column alone tells them apart, and some are equal
+    found = np.unique(x, axis=0, return_index=True)[1]
+    assert sorted(found) == firsts.tolist() and (x[firsts[kinds]] == x).all()
+
+
+def test_no_more_columns_are_looked_at_than_tell_all_rows_apart() -> None:
+    looked = []
+
+    def columns() -> Iterator[Column]:
+        for name, values in {"a": [1, 1, 2, 2], "b": [1, 2, 1, 2], "c": [3, 3, 3, 3]}.items():
+            looked.append(name)
+            yield as_column(values, name)
+
+    assert kinds_of(columns())[1].tolist() == [0, 1, 2, 3] and looked == ["a", "b"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from chainrule.cli.console import listed
-from chainrule.data import Frame, Schema, infer_schema, infer_task
+from chainrule.data import ColumnSchema, Frame, Schema, infer_schema, infer_task
 from chainrule.data.cells import distinct
 from chainrule.data.notation import PLAIN, number_notation
 from chainrule.errors import DataError, ParameterError, unknown_name
@@ -305,8 +305,18 @@ def equal_rows(frame: Frame, column: Column, asked: Asked) -> tuple[Array, Array
 
     Columns that nothing is learned from, such as ids, do not tell copies of a row apart.
     """
-    counting = {each.name for each in _schema(frame, asked).used} | {asked.group, asked.time}
-    return kinds_of([*[each for each in frame.columns if each.name in counting], column])
+    given = {each.name for each in _schema(frame, asked).used} if asked.schema else None
+
+    def counts(each: Column) -> bool:
+        if each.name in (asked.group, asked.time):
+            return True
+        if given is not None:
+            return each.name in given
+        if each.name in asked.kinds:
+            return ColumnSchema(each.name, asked.kinds[each.name]).is_used
+        return bool(infer_schema(replace(frame, columns=(each,))).used)
+
+    return kinds_of(chain(filter(counts, frame.columns), [column]))  # few are looked at
 
 
 def split_by(frame: Frame, column: Column, task: str, asked: Asked, rows: Array) -> dict[str, Any]:

@@ -151,7 +151,7 @@ def number_notation(texts: Sequence[str], *, decimal_comma: bool = False) -> Num
     >>> number_notation(["1,5", "2,25"]).decimal, number_notation(["1,5", "x"])
     (',', None)
     """
-    if not texts or any(_LEADING_ZERO.fullmatch(text) for text in texts):
+    if not texts or any(map(_LEADING_ZERO.fullmatch, texts)):
         return None
     values = _plain_numbers(np.array(texts, dtype=cells.TEXT))
     if values is not None and np.isfinite(values).any() and not np.isnan(values).any():

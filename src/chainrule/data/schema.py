@@ -288,14 +288,14 @@ def _are_whole(values: Any) -> bool:
 
 
 def _of_text(column: Column, distinct: list[str], decimal_comma: bool) -> ColumnSchema:
-    words = {text.lower() for text in distinct}
-    if len(words) == 2 and any(words <= {*pair} for pair in _TRUTHS):
-        return ColumnSchema(column.name, "boolean")
     notation = number_notation(distinct, decimal_comma=decimal_comma)
     if notation is not None:
         values = notation.numbers(np.array(distinct, dtype=cells.TEXT))
         found = _of_numbers(column, np.unique(values))
         return dataclasses.replace(found, notation=notation, note=found.note or str(notation))
+    words = {text.lower() for text in distinct}
+    if len(words) == 2 and any(words <= {*pair} for pair in _TRUTHS):
+        return ColumnSchema(column.name, "boolean")
     form = date_format(distinct)
     if form is not None:
         return ColumnSchema(column.name, "date", date_format=form, note=form)

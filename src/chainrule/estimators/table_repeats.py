@@ -14,10 +14,10 @@ have different targets, or nearly all rows are there that could be.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import reduce
+from itertools import tee
 from struct import Struct
 from typing import Any, Final
 
@@ -67,8 +67,9 @@ def different_rows(columns: Sequence[Column], weights: Array | None) -> tuple[An
     >>> sorted(different_rows(columns, np.array([1.0, 2.0, 1.0]))[0].tolist())
     [0, 0, 1, 1]
     """
-    order, begins = _sorted(columns)
-    if begins.all() and (weights is None or (weights == 1).all()):
+    weighed = weights is not None and (weights != 1).any()
+    order, begins = _sorted(columns, by_all=weighed)
+    if begins.all() and not weighed:
         return slice(None), weights
     mine = np.ones(len(order)) if weights is None else weights[order]
     totals = np.add.reduceat(mine, np.flatnonzero(begins))
@@ -78,13 +79,13 @@ def different_rows(columns: Sequence[Column], weights: Array | None) -> tuple[An
     return rows, None if (totals == totals[0]).all() else totals
 
 
-def kinds_of(columns: Sequence[Column]) -> tuple[Array, Array]:
+def kinds_of(columns: Iterable[Column]) -> tuple[Array, Array]:
     """Rows that are to be on one side of a split, because they are equal.
 
     Parameters
     ----------
-    columns : sequence of Column
-        The features, and last the target.
+    columns : iterable of Column
+        The features, and last the target. It may end early, where some tell all rows apart.
 
     Returns
     -------
@@ -100,7 +101,8 @@ def kinds_of(columns: Sequence[Column]) -> tuple[Array, Array]:
     >>> kinds_of([as_column(x, "x"), as_column(y, "y")])
     (array([0, 1, 3, 4, 5]), array([0, 1, 0, 2, 3, 4]))
     """
-    order, begins = _sorted(columns)
+    ahead, columns = tee(columns)
+    order, begins = _sorted(ahead)
     firsts = order[begins]
     counts = np.diff(np.append(np.flatnonzero(begins), len(order)))
     if begins.all() or _is_of_counts([column.rows(firsts) for column in columns], counts):
@@ -202,17 +204,36 @@ class Weighing:
         return rows, (weights / copies)[rows]
 
 
-def _sorted(columns: Sequence[Column]) -> tuple[Array, Array]:
-    """An order in which equal rows follow each other, and where in it another row begins."""
-    columns = [*map(_as_parsed, columns)]
-    marks = reduce(mixed, [by_value(_marks, column)[0] for column in columns])
+def _sorted(columns: Iterable[Column], *, by_all: bool = False) -> tuple[Array, Array]:
+    """An order in which equal rows follow each other, and where in it another row begins.
+
+    No more columns are looked at than it takes to tell all rows apart, of most tables two or three,
+    unless the order has to be that of rows some of which are there several times.
+    """
+    looked: list[Column] = []
+    marks: Any = np.uint64(0)
+    tied: Any = slice(None)
+    for column in map(_as_parsed, columns):
+        looked.append(column)
+        marks = mixed(marks, by_value(_marks, column)[0])
+        tied = _shared(marks, tied)
+        if not len(tied) and not by_all:
+            break
     order = np.argsort(marks, kind="stable")
     begins = np.append(True, np.diff(marks[order]) != 0)
     second = np.flatnonzero(~begins)
     mine, other = order[second], order[second - 1]
-    equal = [_are_equal(column, mine, other) for column in columns]
+    equal = [_are_equal(column, mine, other) for column in looked]
     begins[second] = ~np.logical_and.reduce(equal)  # marks may meet by chance
     return order, begins
+
+
+def _shared(marks: Array, tied: Any) -> Array:
+    """Of some rows those whose mark another of them has too."""
+    rows = np.arange(len(marks))[tied]
+    _, kinds, counts = np.unique(marks[rows], return_inverse=True, return_counts=True)
+    found: Array = rows[counts[kinds] > 1]
+    return found
 
 
 def _as_parsed(column: Column) -> Column:
