@@ -256,6 +256,36 @@ def test_no_copy_of_a_row_that_tests_is_trained_on(
     assert not are_apart()
 
 
+@pytest.mark.parametrize("kinds", [{}, {"id": "drop", "day": "drop"}])
+def test_ids_keep_no_copies_of_a_row_apart(
+    folder: Path, kinds: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part in range(4):
+        half = slice(200 * (part % 2), 200 * (part % 2) + 200)
+        rows = {name: np.array(x)[half] for name, x in columns().items()}
+        rows |= {"day": rows["day"] if not kinds else rows["day"][::-1]} if part > 1 else {}
+        rows |= {"id": np.arange(200) + 200 * part, "code": np.full(200, "x")}
+        write_csv(folder / f"{part}.csv", rows)
+
+    def are_apart() -> bool:
+        train, held, test = parts(surveyed(folder, kinds=kinds))
+        return not (train & test or train & held or held & test)
+
+    assert are_apart()
+    monkeypatch.setattr(table_survey, "_alike", lambda *_: ())
+    assert not are_apart()
+
+
+def test_a_column_that_varies_after_the_first_rows_tells_rows_apart(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_survey, "HEAD_ROWS", 8)
+    varied = {**columns(), "id": np.arange(ROWS), "late": np.arange(ROWS) // 100}
+    write_csv(folder / "0.csv", varied)
+    (folder / "1.csv").unlink()
+    assert surveyed(folder, kinds={"id": "id"}).roles.alike == ("id",)
+
+
 def test_a_number_that_is_written_in_two_ways_is_one(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -176,7 +176,8 @@ class Work:
         survey = Survey.of(
             stream, _target(stream.names, asked.target), asked.seed, group=asked.group,
             validation=streamed_settings(REGRESSION, 1, **asked.chosen).validation,
-            time=asked.time, test=0.0 if asked.folds else asked.test,
+            time=asked.time, test=0.0 if asked.folds else asked.test, kinds=asked.kinds,
+            schema=Schema.load(asked.schema) if asked.schema else None,
         )  # fmt: skip
         if asked.folds is None:
             return cls.of_survey(survey, asked, f"{len(survey.test):,} {survey.roles.rule}")

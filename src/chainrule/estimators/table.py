@@ -121,7 +121,7 @@ class _TableEstimator(BaseEstimator):
         survey = Survey.of(
             stream, y, request.seed, test=0.0, group=self.group, time=self.time,
             validation=streamed_settings(self._task, 1, **request.chosen).validation,
-            weight=sample_weight,
+            weight=sample_weight, schema=request.schema, kinds=request.kinds,
         )  # fmt: skip
         self._adopt(learn_stream(survey, self._task, request), survey.roles.features(survey.sample))
         return self

@@ -161,8 +161,7 @@ class Division:
         self.offered = self._left_out = 0
 
     def _draws(self, rows: Frame, numbers: Array) -> Array:
-        weight = self._roles.weight
-        return self.rule(self._seed, numbers, rows.without(weight) if weight else rows)
+        return self.rule(self._seed, numbers, self._roles.content(rows))
 
     def offer(self, rows: Frame, numbers: Array) -> None:
         """Look at further rows."""
@@ -194,7 +193,8 @@ class Division:
         like : Frame
         """
         rows = next((kept for kept in self.kinds[1::-1] if kept.count), self.kinds[2]).rows(like)
-        return are_of_counts([*self._roles.features(rows).columns, rows[self._roles.target]])
+        features = self._roles.features(self._roles.content(rows))
+        return are_of_counts([*features.columns, rows[self._roles.target]])
 
     def require_groups(self, source: str) -> None:
         """Refuse groups of which none is among those that test or are held out.

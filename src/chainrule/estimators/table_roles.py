@@ -24,12 +24,15 @@ class Roles:
         What decides which rows test and are held out.
     weight : str, optional
         What rows weigh.
+    alike : tuple of str
+        Columns in which copies of a row may differ, such as ids.
     """
 
     target: str
     group: str | None = None
     time: str | None = None
     weight: str | None = None
+    alike: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, stream: Any, target: str | int, **others: str | int | None) -> Roles:
@@ -47,7 +50,7 @@ class Roles:
                 raise is_the_target(name, role)
         if {"group", "time"} <= found.keys():
             raise ParameterError("hold out by group or by time, not by both")
-        return cls(name, **found)
+        return cls(name, *map(found.get, ("group", "time", "weight")))
 
     @property
     def rule(self) -> str:
@@ -59,6 +62,10 @@ class Roles:
     def features(self, rows: Frame) -> Frame:
         """The columns that a model may learn from."""
         return rows.without(self.target, *([self.weight] if self.weight else []))
+
+    def content(self, rows: Frame) -> Frame:
+        """The columns, the target among them, in which copies of a row are equal."""
+        return rows.without(*self.alike, *([self.weight] if self.weight else []))
 
     def weights(self, rows: Frame) -> Array | None:
         """What rows weigh: (n,) float64 from 0.

@@ -10,8 +10,8 @@ end of the pass only: until then rows are kept for both cases.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, field, replace
 from functools import partial, reduce
 from itertools import pairwise
 from typing import Any, Final
@@ -21,6 +21,7 @@ import numpy as np
 from chainrule.data.factored import Factored, joined
 from chainrule.data.frames import Column, Frame
 from chainrule.data.gathering import packed_frame, unpacked_frame
+from chainrule.data.schema import Schema, infer_schema
 from chainrule.data.streams import TableStream
 from chainrule.engines.processes import gathered
 from chainrule.errors import DataError, ParameterError
@@ -43,6 +44,7 @@ from chainrule.shapes import Array
 from chainrule.training.prefetch import prefetched
 
 READ_AHEAD: Final = 2
+HEAD_ROWS: Final = 2**11  # that tell ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +96,8 @@ class Survey:
         group: str | None = None,
         time: str | None = None,
         weight: str | int | None = None,
+        schema: Schema | None = None,
+        kinds: Mapping[str, str] | None = None,
     ) -> Survey:
         """Read a table once; twice, if time decides.
 
@@ -113,6 +117,10 @@ class Survey:
             A column: the latest rows test, and of the others the latest are held out.
         weight : str or int, optional
             A column: what rows weigh.
+        schema : Schema, optional
+            What the columns are; by default what the first rows look like.
+        kinds : mapping of str to str, optional
+            Kinds of some columns.
 
         Raises
         ------
@@ -129,6 +137,8 @@ class Survey:
             ways = [_by_time(times, seed, _starts(times, test, validation), roles)]
         else:
             end = test + (1 - test) * validation
+            if group is None:
+                roles = replace(roles, alike=_alike(table, roles, schema, kinds or {}))
             rules = (by_row, by_content) if group is None else (partial(by_group, group),)
             ways = [Division(rule, seed, float(test), float(end), roles) for rule in rules]
         return _surveyed(stream, roles, seed, ways, validation, times)
@@ -267,6 +277,20 @@ class _Seen:
         if not self._ways[0].offered:
             raise DataError(f"{source}: every row with a target weighs 0: nothing to learn")
         return self._first
+
+
+def _alike(
+    table: TableStream, roles: Roles, schema: Schema | None, kinds: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Columns in which copies of a row may differ: ids and others that nothing is learned from.
+
+    The first rows, which every process reads, say which these are; a column that does not vary
+    there may do so later.
+    """
+    head = roles.features(joined([frame for _, frame in table.frames(range(HEAD_ROWS))]))
+    known = (schema or infer_schema(head)).with_kinds(kinds)
+    varies = {each.name for each in head.columns if len(each.distinct()) > 1}
+    return tuple([x.name for x in known.columns if not x.is_used and x.name in {*varies, *kinds}])
 
 
 def _times(stream: Remembering, roles: Roles) -> Times:
