@@ -50,7 +50,7 @@ class Roles:
                 raise is_the_target(name, role)
         if {"group", "time"} <= found.keys():
             raise ParameterError("hold out by group or by time, not by both")
-        return cls(name, *map(found.get, ("group", "time", "weight")))
+        return cls(name, found.get("group"), found.get("time"), found.get("weight"))
 
     @property
     def rule(self) -> str:
