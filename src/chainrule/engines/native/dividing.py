@@ -16,7 +16,7 @@ from chainrule.engines.native.target import Target
 
 WORTH = 40_000  # characters of code; a module costs 3 ms beyond its size, and so much of it 20
 
-_DEFINED = re.compile(r"^define \w+ (?P<head>.+? @\w+\(.*?\))", flags=re.MULTILINE)
+_DEFINED = re.compile(r"define \w+ (?P<head>.+? @\w+\(.*?\))")
 
 
 def divided(name: str, parameters: str, body: Emitter, places: Sequence[int]) -> list[str]:
