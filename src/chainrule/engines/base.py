@@ -178,8 +178,8 @@ class Outcome:
     carried : list of arrays
         The carried values after the last step.
     records : list of arrays
-        For each step output an array with axes (epochs, steps, ...); of a step whose loss is not
-        finite the loss alone.
+        For each step output an array with axes (epochs, steps, ...), not to be written to; of a
+        step whose loss is not finite the loss alone.
     finite : bool
         False if the loss of no member was, after some step; the carried values are those before it.
     """
