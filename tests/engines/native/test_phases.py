@@ -14,8 +14,8 @@ pytest.importorskip("llvmlite", reason="the native engine needs llvmlite")
 
 import chainrule as cr
 from chainrule.engines.base import BoundedCache, Program
-from chainrule.engines.native import build, phases
-from chainrule.engines.native.cuts import ALONE, cut_unit
+from chainrule.engines.native import arranging, build, phases
+from chainrule.engines.native.cuts import ALONE, cut_extent, cut_unit
 from chainrule.engines.native.engine import NativeEngine
 from chainrule.engines.native.guard import GuardedHeap
 from chainrule.engines.native.phases import Phase
@@ -32,8 +32,23 @@ PARTS = 3
 
 
 @pytest.fixture
-def backwards(monkeypatch: pytest.MonkeyPatch, no_old_code: None) -> None:
-    """Phases cost next to nothing, and their parts run in one thread, the last part first.
+def cheap(monkeypatch: pytest.MonkeyPatch, no_old_code: None) -> None:
+    """Phases cost next to nothing, wherever parts are divided."""
+
+    def unit(group: Group, axis: int, *rest: Any) -> int:
+        free = group.kind is GroupKind.PRODUCT or cut_extent(group, axis) == cr.ROWS
+        return 1 if free else cut_unit(group, axis, *rest)
+
+    monkeypatch.setattr(phases, "cut_unit", unit)
+    monkeypatch.setattr(phases, "WAIT", 1)
+    monkeypatch.setattr(phases, "MOVED", 0)
+    monkeypatch.setattr(arranging, "LEAST", 0)
+    monkeypatch.setenv("CHAINRULE_THREADS", "1")
+
+
+@pytest.fixture
+def backwards(monkeypatch: pytest.MonkeyPatch, cheap: None) -> None:
+    """Parts of phases run in one thread, the last part first.
 
     What a part reads that another one writes is then not what it should be.
     """
@@ -44,14 +59,13 @@ def backwards(monkeypatch: pytest.MonkeyPatch, no_old_code: None) -> None:
         index = emit.integer("sub", last, share.index)
         write(self, emit, replace(share, index=index), one)
 
-    def unit(group: Group, *rest: Any) -> int:
-        return 1 if group.kind is GroupKind.PRODUCT else cut_unit(group, *rest)
+    count = Phase.count
 
-    monkeypatch.setattr(phases, "WAIT", 1)
-    monkeypatch.setattr(phases, "cut_unit", unit)
-    monkeypatch.setattr(Phase, "count", lambda self, emit, threads: str(PARTS))
+    def parts(self: Phase, emit: Any, threads: str) -> str:
+        return count(self, emit, threads) if self.partial else str(PARTS)
+
+    monkeypatch.setattr(Phase, "count", parts)
     monkeypatch.setattr(Phase, "write_part", reversed_parts)
-    monkeypatch.setenv("CHAINRULE_THREADS", "1")
 
 
 def run_both(seed: int) -> list[tuple[Any, Any]]:
@@ -84,8 +98,10 @@ def test_trainings_have_the_same_bits(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     given = programs()
+    request.getfixturevalue("cheap")
     alone = {name: outcomes(monkeypatch, 1, each) for name, each in given.items()}
     request.getfixturevalue("backwards")
+    monkeypatch.setattr(build, "_loaded", BoundedCache(build.KEPT))
     for name, each in given.items():
         for ours, theirs in zip(outcomes(monkeypatch, 1, each), alone[name], strict=True):
             np.testing.assert_array_equal(ours, theirs, err_msg=name)
@@ -144,8 +160,8 @@ def found(graph: Graph, rows: int) -> list[Phase]:
     scheduler = Scheduler(graph)
     groups = scheduler.run()
     stored = stored_nodes(graph, groups, scheduler.home)
-    setting = phases.Setting(TARGETS["avx512"], rows, scheduler.inputs, stored, {})
-    return phases.phases(groups, -1, setting)
+    setting = phases.Setting(TARGETS["avx512"], rows, scheduler.inputs, stored, {}, {})
+    return phases.phases(groups, -1, setting)[1]
 
 
 def test_a_forward_pass_is_one_phase() -> None:
@@ -154,8 +170,7 @@ def test_a_forward_pass_is_one_phase() -> None:
     for inner, outer in pairwise(widths):
         x = cr.tanh(x @ cr.input((inner, outer)) + cr.input((outer,)))
     (phase,) = found(close([cr.softmax(x, axis=-1)]), 4096)
-    assert set(phase.axes) == {0}
-    assert phase.units == {cr.ROWS: 16}
+    assert set(phase.cuts) == {(0, 16)}
 
 
 def test_a_large_product_that_is_cut_by_rows_is_part_of_a_phase() -> None:
@@ -193,7 +208,7 @@ def test_what_is_light_does_not_end_a_phase() -> None:
     wide, narrow = cr.input((512, 64)), cr.input((8,))
     graph = close([cr.tanh(wide) * 0.5, cr.sum(narrow), cr.exp(wide @ cr.input((64, 64)))])
     (phase,) = found(graph, 1)
-    assert phase.axes == (0, ALONE, 0)
+    assert [axis for axis, _ in phase.cuts] == [0, ALONE, 0]
 
 
 def test_vectors_stay_whole_whatever_numbers_are_there(backwards: None) -> None:

@@ -14,7 +14,14 @@ pytest.importorskip("llvmlite", reason="the native engine needs llvmlite")
 
 import chainrule as cr
 from chainrule.engines.base import Outcome, Program
-from chainrule.engines.native import carrying, function, gathering, parts, schedule, sharing
+from chainrule.engines.native import (
+    arranging,
+    carrying,
+    gathering,
+    parts,
+    schedule,
+    sharing,
+)
 from chainrule.engines.native.emitter import Emitter
 from chainrule.engines.native.engine import NativeEngine
 from chainrule.engines.native.parallel import MAXIMUM_CHUNKS
@@ -106,7 +113,7 @@ def test_a_value_is_written_over_only_when_nobody_needs_it(name: str) -> None:
 def test_writing_over_too_early_is_caught(
     monkeypatch: pytest.MonkeyPatch, no_old_code: None
 ) -> None:
-    monkeypatch.setattr(function, "waiting", lambda *_: [])
+    monkeypatch.setattr(arranging, "waiting", lambda *_: [])
     with pytest.raises(AssertionError):
         for name in CASES:
             check_case(name)

@@ -8,7 +8,7 @@ before the loss is known: a loss that is not finite leaves the carried values as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from chainrule.engines.native.schedule import Group, GroupKind
 from chainrule.graph.graph import Graph
@@ -40,6 +40,19 @@ def waiting(
 
     pairs = zip(graph.inputs[:carried], graph.outputs[:carried], strict=True)
     return [pair[1] for pair in pairs if waits(pair)]
+
+
+def read_elsewhere(
+    groups: Sequence[Group], home: Callable[[Node], Node], replaced: Mapping[Node, Node]
+) -> list[Node]:
+    """Those next values that lie where another group has read the value before."""
+    place = {node: index for index, group in enumerate(groups) for node in group.nodes}
+    readers = _readers(groups, home)
+    return [
+        after
+        for after, before in replaced.items()
+        if any(index != place[after] for index, _ in readers.get(before, ()))
+    ]
 
 
 def _readers(

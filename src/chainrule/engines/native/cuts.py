@@ -10,13 +10,14 @@ from typing import NamedTuple, TypeAlias
 
 from chainrule.engines.native.axes import is_last
 from chainrule.engines.native.interleaving import PRODUCT
+from chainrule.engines.native.partial import partial_sums
 from chainrule.engines.native.parts import product_spec
 from chainrule.engines.native.schedule import VIEWS, Group, GroupKind, row_sums
 from chainrule.engines.native.target import Target
 from chainrule.engines.native.tiling import plan
 from chainrule.graph.node import Node
 from chainrule.graph.op import Kind
-from chainrule.shapes import FLOAT32
+from chainrule.shapes import FLOAT32, ROWS, Extent
 
 Axis: TypeAlias = int | None  # along which a part of a value lies; None for all of it
 ROW = 0  # the axis of a product
@@ -39,6 +40,8 @@ def cut_axis(group: Group) -> int | None:
     Parts are then rows, which lie together: what threads write between each other's lines their
     processors fetch ahead in vain, from one another. None for a stack of products, or of integers.
     """
+    if partial_sums(group.nodes):
+        return ROW
     if group.kind is GroupKind.PRODUCT:
         product = group.nodes[0]
         plain = len(group.space) == 2 and product.op is not PRODUCT and product.dtype.kind == "f"
@@ -49,11 +52,17 @@ def cut_axis(group: Group) -> int | None:
     return next((axis for axis in axes if axis not in (group.axes or ())), None)
 
 
+def cut_extent(group: Group, axis: int) -> Extent:
+    """What is cut: of partial sums the rows."""
+    return ROWS if partial_sums(group.nodes) else group.space[axis]
+
+
 def cut_unit(group: Group, axis: int, target: Target, batch: int | None) -> int:
     """What parts are multiples of, so that vectors and tiles stay whole."""
+    if cut_extent(group, axis) == ROWS:
+        return target.lanes(FLOAT32)
     if group.kind is GroupKind.PRODUCT:
-        spec = product_spec(group, batch)
-        return target.lanes(FLOAT32) if spec.m is None else plan(spec, target).tile.rows
+        return plan(product_spec(group, batch), target).tile.rows
     if not is_last(group.space, axis):
         return 1
     values = [x for node in group.nodes for x in (node, *node.operands)]
@@ -63,7 +72,8 @@ def cut_unit(group: Group, axis: int, target: Target, batch: int | None) -> int:
 
 def writes(group: Group, axis: int, stored: dict[Node, bool]) -> Iterator[Touch]:
     """What a part of a group writes; what a product sums up is there when all parts are."""
-    for node in group.nodes:
+    sums = partial_sums(group.nodes)
+    for node in sums.values() if sums else group.nodes:
         if node.op.kind is Kind.REDUCTION:
             yield Touch(node, _reduced_axis(node, axis))
         elif node in stored:
@@ -81,7 +91,8 @@ def _reduced_axis(node: Node, axis: int) -> int:
 def reads(group: Group, axis: int, inputs: dict[Node, None]) -> Iterator[Touch]:
     """What a part of a group reads, beside what it has computed itself."""
     inside = {node for node in group.nodes if node.op.kind is not Kind.REDUCTION}
-    for node in group.nodes:
+    sums = partial_sums(group.nodes)
+    for node in sums or group.nodes:
         for position, operand in enumerate(node.operands):
             if operand not in inside or operand.shape != group.space:
                 yield followed(operand, _operand_axis(group, node, position, axis), inputs)
@@ -91,6 +102,8 @@ def _operand_axis(group: Group, node: Node, position: int, axis: int) -> Axis:
     """The axis of an operand that goes along with one of the group's space."""
     if axis < 0:
         return axis
+    if partial_sums(group.nodes):
+        return summed_axis(node, position)
     if node.op.kind is Kind.CONTRACTION:
         return _product_axis(node, position, axis)
     operand = node.operands[position]
@@ -103,6 +116,14 @@ def _product_axis(node: Node, position: int, axis: int) -> Axis:
     if position != axis:
         return None
     return 1 - axis if node.attributes[("transpose_a", "transpose_b")[position]] else axis
+
+
+def summed_axis(node: Node, position: int) -> Axis:
+    """The axis of an operand that a product, or a sum over its first axis, sums over."""
+    if node.op.kind is not Kind.CONTRACTION:
+        return ROW if ROW in node.attributes["axes"] else None
+    flipped = node.attributes[("transpose_a", "transpose_b")[position]]
+    return ROW if flipped == (position == 0) else 1 - ROW
 
 
 def followed(node: Node, axis: Axis, inputs: dict[Node, None]) -> Touch:

@@ -326,11 +326,14 @@ def mask_below(emit: Emitter, type_: Vector, count: str) -> str:
     return emit.let(f"icmp slt {numbers} <{lanes}>, {bound}")
 
 
-def prefetch(emit: Emitter, place: str) -> None:
-    """Ask for the cache line at an address, which need not be one, in the second-level cache."""
+def prefetch(emit: Emitter, place: str, *, write: bool = False) -> None:
+    """Ask for the cache line at an address, which need not be one, in the second-level cache.
+
+    To ``write`` there, others' copies of the line must go.
+    """
     name = "llvm.prefetch.p0"
     emit.declare(name, f"declare void @{name}(ptr, i32, i32, i32)")
-    emit.do(f"call void @{name}(ptr {place}, i32 0, i32 {_NEAR}, i32 1)")
+    emit.do(f"call void @{name}(ptr {place}, i32 {int(write)}, i32 {_NEAR}, i32 1)")
 
 
 def clear(emit: Emitter, target: str, size: str) -> None:

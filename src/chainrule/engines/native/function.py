@@ -19,9 +19,10 @@ from itertools import accumulate
 
 from chainrule.engines.native import memory
 from chainrule.engines.native.access import Access
-from chainrule.engines.native.carrying import loss_group, waiting
+from chainrule.engines.native.arranging import Arranger
+from chainrule.engines.native.cuts import ROW, cut_unit
 from chainrule.engines.native.dividing import divided
-from chainrule.engines.native.emitter import Emitter, Vector, copy, function
+from chainrule.engines.native.emitter import Emitter, Vector, copy, function, prefetch
 from chainrule.engines.native.epilogues import (
     row_sum_bytes,
     write_common_panels,
@@ -33,18 +34,17 @@ from chainrule.engines.native.interleaved import write_interleaved_product
 from chainrule.engines.native.interleaving import PRODUCT
 from chainrule.engines.native.loops import LoopWriter
 from chainrule.engines.native.parallel import BODY, emit_parallel, emit_threads
+from chainrule.engines.native.partial import PARTIAL, PARTS, partial_sums
 from chainrule.engines.native.parts import parts_of
-from chainrule.engines.native.phases import Phase, Setting, phases
+from chainrule.engines.native.phases import Phase
 from chainrule.engines.native.repeats import FEWEST, Pattern, through_views
 from chainrule.engines.native.routines import ROUTINES, check_labels
 from chainrule.engines.native.schedule import (
     Group,
     GroupKind,
     Labels,
-    Scheduler,
     legalize,
     row_sums,
-    stored_nodes,
 )
 from chainrule.engines.native.sharing import (
     COMMON,
@@ -55,6 +55,7 @@ from chainrule.engines.native.sharing import (
     SPACE_SIZE,
     STATUS,
     USUAL_ROWS,
+    Own,
     Share,
 )
 from chainrule.engines.native.sizes import shape_size
@@ -63,9 +64,8 @@ from chainrule.engines.native.tiling import ProductSpec
 from chainrule.engines.native.values import Scope, is_immediate
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node
-from chainrule.graph.op import Kind
 from chainrule.records import dataclass
-from chainrule.shapes import Array
+from chainrule.shapes import ROWS, Array
 
 GIVEN = "i64 %rows", "ptr %scratch", "ptr %status"  # what a repeated group gets beside arrays
 OWN = "%begin", "%end"  # and these, if it is cut
@@ -78,7 +78,7 @@ class Lowered:
     Attributes
     ----------
     graph : Graph
-        Legalized; its outputs are distinct arrays.
+        Legalized and arranged; its outputs are distinct arrays.
     functions : list of str
     declarations : dict
     constants : list of arrays
@@ -132,14 +132,14 @@ def lower(
     body = writer.write()
     step = divided(name, "ptr %table, i64 %rows, ptr %status", body, writer.begun)
     return Lowered(
-        legal,
+        writer.graph,
         [*writer.functions, *step],
         body.declarations,
         [node.payload for node in writer.constants if node.payload is not None],
         writer.memory.fixed,
         writer.memory.rows,
         writer.products,
-        writer.phases,
+        writer.plan.phases,
         min(writer.starts, default=None),
     )
 
@@ -155,58 +155,34 @@ class _Writer:
         carried: int | None,
         rows: int | None,
     ) -> None:
-        self.graph, self.labels, self.carried = graph, labels, carried
-        loss = () if carried is None else graph.outputs[carried : carried + 1]
-        scheduler = Scheduler(graph, loss)
-        self.groups, self.home = scheduler.run(), scheduler.home
-        self.stored = self._in_memory()
-        found = () if carried is None else waiting(graph, self.groups, self.home, carried)
-        self.waiting = dict.fromkeys(found)
-        replaced = {
-            after: before
-            for before, after in zip(graph.inputs, graph.outputs[: carried or 0], strict=False)
-            if after not in self.waiting
-        }
-        setting = Setting(target, rows, scheduler.inputs, self.stored, replaced)
-        known = -1 if carried is None else loss_group(graph, self.groups, carried)
-        self.loss = None if carried is None else self.groups[known]
-        self.phases = phases(self.groups, known, setting)
-        self.groups = [group for phase in self.phases for group in phase.groups]
-        at_once = [node for node in graph.outputs if node not in self.waiting]
+        found = self.plan = Arranger(graph, labels, target, carried, rows).run()
+        graph, self.labels, self.carried = found.graph, labels, carried
+        self.graph, self.groups = graph, found.groups
+        self.home, self.stored = found.home, found.stored
+        at_once = [node for node in graph.outputs if node not in found.waiting]
         more = {
             node: row_sum_bytes(group, target)
             for group in self.groups
             if group.kind is GroupKind.PRODUCT
             for node in row_sums(group)
         }
-        lengths = [len(phase.groups) for phase in self.phases]
+        lengths = [len(phase.groups) for phase in found.phases]
         stretches = zip(accumulate(lengths), lengths, strict=True)
         ends = [end - 1 for end, length in stretches for _ in range(length)]
         self.memory = memory.assign(
-            self.groups, self.stored, at_once, self.waiting, more, self.home, ends
+            self.groups, self.stored, at_once, found.waiting, more, self.home, ends
         )
         self.constants = self._constants()
         self.places = {
             node: place
             for place, node in enumerate([*graph.inputs, *self.constants, *graph.outputs])
         }
-        self.starts = [phase.start for phase in self.phases if phase.start is not None]
+        self.starts = [phase.start for phase in found.phases if phase.start is not None]
         self.batch, self.rows = rows, rows or USUAL_ROWS
         self.products: list[ProductSpec] = []
         self.functions: list[str] = []
         self.names: dict[Hashable, str] = {}  # of functions of groups, by pattern
         self.emit = Emitter(target)
-
-    def _in_memory(self) -> dict[Node, bool]:
-        """The nodes whose values are stored."""
-        stored = stored_nodes(self.graph, self.groups, self.home)
-        for group in self.groups:
-            if group.kind is GroupKind.ROUTINE:
-                stored[group.nodes[0]] = True
-            stored |= {node: True for node in group.nodes if node.op.kind is Kind.REDUCTION}
-        computed = dict.fromkeys(node for group in self.groups for node in group.nodes)
-        checked = [self.home(each.node) for each in self.labels]
-        return stored | {node: True for node in checked if node in computed}
 
     def _constants(self) -> list[Node]:
         """Those that the function reads from memory."""
@@ -232,7 +208,7 @@ class _Writer:
             self._write_context(frame)
         frame.begin()
         self._check_labels(frame, [*self.graph.inputs, *self.constants])
-        for phase in self.phases:
+        for phase in self.plan.phases:
             frame.begin()
             if phase.start is not None:
                 self._write_shared(frame, phase)
@@ -240,7 +216,7 @@ class _Writer:
                 self._write_one(frame.scope, phase.groups[0])
             self._complete(frame, phase)
         frame.begin()
-        for node in self.waiting:
+        for node in self.plan.waiting:
             size = shape_size(node.shape).number * node.dtype.itemsize
             copy(self.emit, frame.entry(self.places[node]), frame.access(node).pointer, str(size))
         self.emit.do("ret void")
@@ -253,18 +229,11 @@ class _Writer:
                 frame.begin()
                 write_row_sums(frame.scope, group)
             self._check_labels(frame, group.nodes)
-            if group is self.loss:
+            if group is self.plan.loss:
                 self._leave_if_not_finite(frame)
 
     def _write_group(self, scope: Scope, group: Group) -> None:
-        if group.kind is GroupKind.LOOP:
-            LoopWriter(scope, group, self.stored).write()
-        elif group.kind is GroupKind.ROUTINE:
-            ROUTINES[group.nodes[0].op.name](scope, group.nodes[0])
-        elif group.nodes[0].op is PRODUCT:
-            write_interleaved_product(scope, group, self.stored)
-        else:
-            write_product_group(scope, group, self.stored)
+        _write_group(scope, group, self.stored)
 
     def _check_labels(self, frame: Frame, known: Sequence[Node]) -> None:
         """Check the labels that lie in one of these arrays, while they are there."""
@@ -290,6 +259,9 @@ class _Writer:
 
     def _write_one(self, scope: Scope, group: Group) -> None:
         """A group, or the call of one that occurs often, by the addresses of its arrays."""
+        if partial_sums(group.nodes):
+            self._write_partial(scope, group)
+            return
         if self.counts[self._pattern([group]).key] < FEWEST:
             self._write_group(scope, group)
             return
@@ -309,6 +281,43 @@ class _Writer:
             self._end(name, [*(f"ptr {x}" for x in pointers.values()), *parameters], emit)
         arrays = [f"ptr {scope.access(node).pointer}" for node in bases]
         scope.emit.do(f"call void @{name}({', '.join([*arrays, *given])})")
+
+    def _write_partial(self, scope: Scope, group: Group) -> None:
+        """The sums over this part of the rows; over one part after the other, if it is not cut."""
+        share = scope.share
+        if share is not None and share.own is not None:
+            self._call_partial(scope, group, share.index, share.own.bounds)
+            return
+        unit = cut_unit(group, ROW, scope.emit.target, self.batch)
+        for index in map(str, range(PARTS)):
+            bounds = Share(index, str(PARTS), self.rows).part(scope.emit, "%rows", unit)
+            self._call_partial(scope, group, index, bounds)
+
+    def _call_partial(
+        self, scope: Scope, group: Group, index: str, bounds: tuple[str, str]
+    ) -> None:
+        """The group as a function for which there are no rows but those of a part."""
+        emit, sums, (begin, end) = scope.emit, partial_sums(group.nodes), bounds
+        whole = Group(group.kind, group.space, list(sums), group.axes)
+        stored = self.stored | dict.fromkeys(sums, True)
+        pattern = Pattern([whole], stored, self.home, PARTIAL.name)
+        bases = pattern.arrays({*self.known, *sums})
+        name = self.names.get((pattern.key, False))
+        if name is None:
+            name = self._name(pattern, shared=False)
+            pointers = {node: f"%base{number}" for number, node in enumerate(bases)}
+            inner = self._begin()
+            _write_group(self._scope(inner, _reader(pointers)), whole, stored)
+            self._end(name, [*(f"ptr {x}" for x in pointers.values()), *GIVEN], inner)
+
+        def place(node: Node) -> str:
+            base = scope.access(sums.get(node, node)).pointer
+            number = index if node in sums else begin if ROWS in node.shape else "0"
+            return emit.pointer(base, emit.integer("mul", number, str(_bytes(node))), "i8")
+
+        arrays = [f"ptr {place(node)}" for node in bases]
+        given = [f"i64 {emit.integer('sub', end, begin)}", *GIVEN[1:]]
+        emit.do(f"call void @{name}({', '.join([*arrays, *given])})")
 
     def _pattern(self, groups: Sequence[Group], cut: Hashable = None) -> Pattern:
         return Pattern(groups, self.stored, self.home, cut)
@@ -332,15 +341,15 @@ class _Writer:
 
     def _write_shared(self, frame: Frame, phase: Phase) -> None:
         """A phase as a function of its own, and the call that shares it."""
-        pattern = self._pattern(phase.groups, (phase.axes, tuple(phase.units.items())))
+        pattern = self._pattern(phase.groups, phase.cuts)
         emit, bases, start = self.emit, pattern.arrays(self.known), phase.start
         assert start is not None
         group = phase.groups[0]
-        parts = None if phase.axes else parts_of(group, emit.target, self.batch, self.rows)
+        parts = None if phase.cuts else parts_of(group, emit.target, self.batch, self.rows)
         name = self.names.get((pattern.key, True))
         if name is None:
             name = self._name(pattern, shared=True)
-            one = self._write_one if phase.axes else self._write_group
+            one = self._write_one if phase.cuts else self._write_group
             self._define_shared(name, phase, bases, one)
             if parts and parts.spec.common:
                 self._define_shared(f"{name}_common", phase, bases, write_common_panels)
@@ -384,10 +393,13 @@ class _Writer:
         pointers = {node: emit.let(read(place, "ptr"), "a") for place, node in places}
         share, access = Share("%chunk", "%count", self.rows), _reader(pointers)
 
-        def write_one(group: Group, own: Share | None) -> None:
-            write(self._scope(emit, access, own), group)
+        def write_one(group: Group, share: Share | None) -> None:
+            if share and share.own:
+                taken = [node for node in group.nodes if node in self.plan.contested]
+                _claim(emit, [access(node) for node in taken], share.own)
+            write(self._scope(emit, access, share), group)
 
-        if phase.axes:
+        if phase.cuts:
             phase.write_part(emit, share, write_one)
         else:
             write_one(phase.groups[0], share)
@@ -414,6 +426,31 @@ class _Writer:
         emit.do("ret void")
         text = function(name, ", ".join(parameters), emit, linkage="internal")
         self.functions.append(text)
+
+
+def _write_group(scope: Scope, group: Group, stored: dict[Node, bool]) -> None:
+    if group.kind is GroupKind.LOOP:
+        LoopWriter(scope, group, stored).write()
+    elif group.kind is GroupKind.ROUTINE:
+        ROUTINES[group.nodes[0].op.name](scope, group.nodes[0])
+    elif group.nodes[0].op is PRODUCT:
+        write_interleaved_product(scope, group, stored)
+    else:
+        write_product_group(scope, group, stored)
+
+
+def _claim(emit: Emitter, arrays: Sequence[Access], own: Own) -> None:
+    """Ask for what others have read, before it is written: all lines of a part at once."""
+    for array in arrays if own.axis == ROW else ():
+        row = shape_size(array.shape[1:]).number * array.dtype.itemsize
+        begin, end = (emit.integer("mul", bound, str(row)) for bound in own.bounds)
+        with emit.loop(begin, end, memory.ALIGNMENT) as line:
+            prefetch(emit, emit.pointer(array.pointer, line.index, "i8"), write=True)
+
+
+def _bytes(node: Node) -> int:
+    """Of an array, or of one of its rows where these are not known."""
+    return shape_size(node.shape).number * node.dtype.itemsize
 
 
 def _reader(pointers: dict[Node, str]) -> Callable[[Node], Access]:

@@ -20,7 +20,7 @@ LINE = 64  # bytes that caches move at a time
 LEAST_AHEAD, MOST_AHEAD = 8, 32  # rows from the one that is gathered to the one that is asked for
 ON_THE_WAY = 4096  # bytes that have been asked for and have not come
 FETCHED = 8 * LINE  # of a row; the processor sees by itself that more of it is read
-WORTH = 64 * 1024  # bytes of a batch from which on threads share it: some 15 microseconds
+WORTH = 32 * 1024  # bytes of a batch from which on threads share it: some 5 microseconds
 NAME = "gather"  # of the function that threads share
 LOW, ROWS, SHARES, LAST, POINTERS = range(5)  # words of its context
 

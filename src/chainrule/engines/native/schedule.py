@@ -21,6 +21,7 @@ from chainrule import ops
 from chainrule.engines.native.access import Access, view
 from chainrule.engines.native.interleaving import BITS, PRODUCT
 from chainrule.engines.native.mathematics import FUNCTIONS
+from chainrule.engines.native.partial import PARTIAL
 from chainrule.engines.native.sizes import is_contiguous
 from chainrule.graph.graph import Graph
 from chainrule.graph.node import Node, intern
@@ -237,7 +238,10 @@ class Scheduler:
         for node in self.order:
             if node in self.inputs or node.op.kind is Kind.LEAF or node.op.name in VIEWS:
                 continue
-            if node.op.name in ROUTINES:
+            if node.op is PARTIAL:
+                self.place[node] = self.place[node.operands[0]]
+                self.groups[self.place[node]].nodes.append(node)
+            elif node.op.name in ROUTINES:
                 self._open(GroupKind.ROUTINE, node, node.shape)
             elif node.op.kind is Kind.CONTRACTION:
                 self._open(GroupKind.PRODUCT, node, node.shape)

@@ -116,10 +116,10 @@ def schedule_text(lowered: Lowered) -> str:
 
 def _ways(phase: Phase) -> list[str]:
     """How threads share the groups of a phase."""
-    if not phase.axes:
+    if not phase.cuts:
         return ["" if phase.start is None else ", shared"]
     ways = [
-        ", by one thread" if axis == ALONE else f", in parts along {axis}" for axis in phase.axes
+        ", by one thread" if axis == ALONE else f", in parts along {axis}" for axis, _ in phase.cuts
     ]
     return [f"{ways[0]}, a phase of {len(ways)}", *ways[1:]]
 
