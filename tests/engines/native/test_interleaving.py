@@ -129,6 +129,13 @@ def test_members_agree_with_the_reference(
     check_same(results(NativeEngine(), given), results(ReferenceEngine(), given), tolerance)
 
 
+def test_epochs_of_one_step(always: None) -> None:
+    """What lies between the records of two steps is then that between two epochs."""
+    program, carried, rows = training("weighted", 9)
+    given = replace(program, batch=len(rows[0])), carried, rows
+    check_same(results(NativeEngine(), given), results(ReferenceEngine(), given), 1e-11)
+
+
 @pytest.mark.parametrize("target", NARROWER, ids=lambda target: target.name)
 @pytest.mark.parametrize("name", ["plain", "dropout"])
 def test_members_agree_on_narrower_processors(name: str, target: Any, always: None) -> None:
