@@ -125,7 +125,7 @@ def test_other_texts_have_the_mark_of_a_digest(text: str) -> None:
 
 
 def mark(column: Column) -> int:
-    return int(table_repeats._marks(column)[0][0])
+    return int(table_repeats.marks_of(column)[0][0])
 
 
 def test_rows_of_which_none_is_heavy_are_not_copied() -> None:

@@ -13,6 +13,7 @@ import pytest
 from chainrule.data import as_frame, csv_blocks, write_csv
 from chainrule.data.factored import joined
 from chainrule.data.frames import Frame, as_column
+from chainrule.data.schema import infer_schema
 from chainrule.data.streams import open_stream
 from chainrule.errors import DataError, ParameterError, UnknownNameError
 from chainrule.estimators import (
@@ -22,6 +23,7 @@ from chainrule.estimators import (
     table_kept,
     table_streaming,
     table_survey,
+    table_varying,
 )
 from chainrule.estimators import table_times as times
 from chainrule.estimators.table_drawing import HELD, TESTED, ByTime
@@ -29,6 +31,7 @@ from chainrule.estimators.table_split import split_rows
 from chainrule.estimators.table_survey import Survey
 from chainrule.estimators.table_times import Moments, ordered
 from chainrule.estimators.table_validation import folds
+from chainrule.estimators.table_varying import with_rare_values
 
 ROWS = 400
 SMALL = {"hidden": (8,), "members": 1, "epochs": 2, "batch_size": 32, "bins": 4, "random_state": 0}
@@ -284,6 +287,53 @@ def test_a_column_that_varies_after_the_first_rows_tells_rows_apart(
     write_csv(folder / "0.csv", varied)
     (folder / "1.csv").unlink()
     assert surveyed(folder, kinds={"id": "id"}).roles.alike == ("id",)
+
+
+def rare(table: dict[str, Any]) -> dict[str, Any]:
+    """The table with columns that vary in one row to learn from, or in none."""
+    row, empty = np.arange(ROWS), np.full(ROWS, "")
+    first, second, third = np.argsort(table["year"], kind="stable")[3:6]
+    return table | {
+        "count": np.where(row == first, 3, 0), "flag": np.where(row == second, "yes", "no"),
+        "given": np.where(row == third, "2.5", empty), "never": empty,
+        "tested": np.where(table["year"] == table["year"].max(), 1, 0),
+    }  # fmt: skip
+
+
+def test_columns_that_vary_in_few_rows_are_those_of_all_rows(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_kept, "SAMPLE_ROWS", 9)
+    table = rare(columns())
+    for part in range(2):
+        rows = slice(200 * part, 200 * part + 200)
+        write_csv(folder / f"{part}.csv", {name: x[rows] for name, x in table.items()})
+
+    def kinds() -> dict[str, str]:
+        found = surveyed(folder, time="year")
+        assert numbers(found.sample) < parts(found)[0]
+        return {name: infer_schema(found.sample)[name].kind for name in rare(table)}
+
+    found = kinds()
+    assert [found[name] for name in ("count", "flag", "given")] == ["number", "boolean", "number"]
+    assert found["never"] == found["tested"] == "drop"
+    # a defect: the sample alone decides
+    monkeypatch.setattr(table_survey, "with_rare_values", lambda sample, *_, **__: sample)
+    assert [kinds()[name] for name in ("count", "flag", "given")] == ["drop"] * 3
+
+
+def test_rare_values_are_the_same_in_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    sample, whole = (as_frame({"a": [0] * n, "b": ["x"] * n}) for n in (3, 900))
+    whole.columns[0].values[[250, 800]], whole.columns[1].values[850] = (5, 6), "y"
+    wanted = with_rare_values(sample, "ab", [(np.arange(900), whole)], shared=False)
+    halves = [(np.arange(low, low + 450), whole.rows(slice(low, low + 450))) for low in (0, 450)]
+    said: list[Any] = []
+    monkeypatch.setattr(table_varying, "gathered", lambda value: said.append(value) or [value])
+    with_rare_values(sample, "ab", [halves[1]], shared=True)
+    monkeypatch.setattr(table_varying, "gathered", lambda value: [value, *said])
+    found = with_rare_values(sample, "ab", [halves[0]], shared=True)
+    assert found["a"].values.tolist() == wanted["a"].values.tolist() == [0, 0, 0, 5, 0]
+    assert found["b"].values.tolist() == wanted["b"].values.tolist() == [*"xxxxy"]
 
 
 def test_a_number_that_is_written_in_two_ways_is_one(

@@ -215,7 +215,7 @@ def _sorted(columns: Iterable[Column], *, by_all: bool = False) -> tuple[Array, 
     tied: Any = slice(None)
     for column in map(_as_parsed, columns):
         looked.append(column)
-        marks = mixed(marks, by_value(_marks, column)[0])
+        marks = mixed(marks, by_value(marks_of, column)[0])
         tied = _shared(marks, tied)
         if not len(tied) and not by_all:
             break
@@ -255,7 +255,7 @@ def mixed(marks: Array, more: Array) -> Array:
     return mixed
 
 
-def _marks(column: Column) -> tuple[Array]:
+def marks_of(column: Column) -> tuple[Array]:
     """(n,) uint64: equal for equal values, and mostly different for others; 1.5 is "1.5"."""
     if column.is_text:
         texts = column.values.tolist()

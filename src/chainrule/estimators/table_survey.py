@@ -40,6 +40,7 @@ from chainrule.estimators.table_repeats import Weighing
 from chainrule.estimators.table_roles import Roles
 from chainrule.estimators.table_target import MOST_CLASSES, refuse_infinite
 from chainrule.estimators.table_times import NEVER, Times
+from chainrule.estimators.table_varying import Varying, with_rare_values
 from chainrule.shapes import Array
 from chainrule.training.prefetch import prefetched
 
@@ -63,6 +64,7 @@ class Survey:
         Those to train on.
     sample, held_out, test : Frame
         Some rows to train on, those that choose the epoch, those to test, with target and weight.
+        A column that varies in rows to train on also does in the sample.
     labels : Column
         The different values of the target, as long as there are not too many for classes.
     weighing : Weighing, optional
@@ -207,10 +209,14 @@ def _surveyed(
     way = ways[0] if len(ways) == 1 or ways[0].repeats(like) else ways[-1]
     tested, held, sample = (kept.rows(like) for kept in way.kinds)
     way.require_groups(stream.source)
-    return Survey(
+    found = Survey(
         stream, roles, seed, seen.rows, seen.missing, way.learned_from, sample, held, tested,
         seen.labels.column, None if roles.weight is None else seen.weighing, way, validation, times,
     )  # fmt: skip
+    if found.learned_from == len(sample):
+        return found
+    training, names = found.training_frames(), seen.varying.names
+    return replace(found, sample=with_rare_values(sample, names, training, shared=stream.is_part))
 
 
 class _Seen:
@@ -227,6 +233,7 @@ class _Seen:
         All, and those without a target.
     weighing : Weighing
     labels : _Labels
+    varying : Varying
     """
 
     def __init__(self, roles: Roles, ways: Sequence[Division]) -> None:
@@ -234,6 +241,7 @@ class _Seen:
         self._first: Frame | None = None  # of no rows
         self.rows = self.missing = 0
         self.weighing, self.labels = Weighing(), _Labels(roles.target)
+        self.varying = Varying()
 
     def add(self, number: int, frame: Frame) -> None:
         """Look at the rows from a number on."""
@@ -248,6 +256,7 @@ class _Seen:
         weights = self._roles.weights(usable)
         if weights is not None:
             self.weighing = self.weighing.with_rows(weights)
+        self.varying.add(usable)
         for way in self._ways:
             way.offer(usable, numbers)
 
@@ -255,12 +264,16 @@ class _Seen:
         """Also know what other processes have seen, each of rows of its own."""
         heads = [] if self._first is None else [packed_frame(self._first)]
         kept = [way.packed() for way in self._ways]
-        mine = self.rows, self.missing, astuple(self.weighing), heads, self.labels.packed, kept
-        counts, gone, weighings, likes, known, parts = zip(*gathered(mine), strict=True)
+        mine = (
+            self.rows, self.missing, astuple(self.weighing), heads, self.labels.packed,
+            self.varying.packed(), kept,
+        )  # fmt: skip
+        counts, gone, weighings, likes, known, varied, parts = zip(*gathered(mine), strict=True)
         self.rows, self.missing = sum(counts), sum(gone)
         self.weighing = reduce(Weighing.together, [Weighing(*each) for each in weighings])
         self._first = next((unpacked_frame(like) for (like,) in filter(None, likes)), None)
         self.labels = _Labels.together(self._roles.target, known)
+        self.varying.replaced(varied)
         for way, each in zip(self._ways, zip(*parts, strict=True), strict=True):
             way.replaced(each)
 
