@@ -28,6 +28,7 @@ from chainrule.networks import Network
 from chainrule.nn import Activation, Linear
 from chainrule.training.loop import DivergenceWarning
 from tests.engines.native.test_schedule import drawn
+from tests.engines.native.test_steps import outcomes, programs
 
 BATCHES = 3, 40, 64
 generator = np.random.default_rng(0)
@@ -42,6 +43,8 @@ def in_two_parts(monkeypatch: pytest.MonkeyPatch, no_old_code: None) -> None:
 
     monkeypatch.setattr(Arranger, "run", last)
     monkeypatch.setattr(arranging, "LEAST", 0)
+    monkeypatch.setattr(phases, "START", 0)
+    monkeypatch.setattr(phases, "GAIN", 1)
     monkeypatch.setattr(phases, "WAIT", 1)
     monkeypatch.setattr(phases, "MOVED", 0)
 
@@ -83,6 +86,18 @@ def test_any_number_of_threads_gives_the_same_bits(
         for other in found[1:]:
             for x, y in zip(found[0], other, strict=True):
                 np.testing.assert_array_equal(x, y)
+
+
+def test_trainings_have_the_same_bits_on_any_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    given = programs()
+    request.getfixturevalue("in_two_parts")
+    for name, each in given.items():
+        alone = outcomes(monkeypatch, 1, each)
+        for threads in 2, 3:
+            for ours, theirs in zip(outcomes(monkeypatch, threads, each), alone, strict=True):
+                np.testing.assert_array_equal(ours, theirs, err_msg=f"{name}, {threads} threads")
 
 
 def test_no_part_reads_or_writes_outside_its_arrays(in_two_parts: None) -> None:

@@ -43,6 +43,8 @@ def cheap(monkeypatch: pytest.MonkeyPatch, no_old_code: None) -> None:
     monkeypatch.setattr(phases, "WAIT", 1)
     monkeypatch.setattr(phases, "MOVED", 0)
     monkeypatch.setattr(arranging, "LEAST", 0)
+    monkeypatch.setattr(phases, "START", 0)
+    monkeypatch.setattr(phases, "GAIN", 1)
     monkeypatch.setenv("CHAINRULE_THREADS", "1")
 
 

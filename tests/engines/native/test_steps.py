@@ -192,7 +192,11 @@ def outcomes(
 
 
 def share_all(patch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Whatever can be shared is from now on, and products in more parts than there are threads."""
+    """Whatever can be shared is from now on, and products in more parts than there are threads.
+
+    The order of groups is the usual one, and no sum is made of others.
+    """
+    patch.setattr(arranging, "LEAST", 10**15)
     for module in (sharing, gathering):
         patch.setattr(module, "WORTH", 1)
     for name in ("CHUNK_WORTH", "COMMON_BYTES"):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from chainrule.engines.native.carrying import loss_group, read_elsewhere, waiting
 from chainrule.engines.native.cuts import ROW, followed, summed_axis
 from chainrule.engines.native.partial import PARTIAL, PARTS, partial_sums
-from chainrule.engines.native.phases import WAIT, Phase, Setting, phases
+from chainrule.engines.native.phases import Phase, Setting, phases
 from chainrule.engines.native.schedule import Group, GroupKind, Labels, Scheduler, stored_nodes
 from chainrule.engines.native.sharing import USUAL_ROWS, grows, work
 from chainrule.engines.native.target import Target
@@ -27,8 +27,7 @@ from chainrule.ops import sum as sum_of
 from chainrule.records import dataclass
 from chainrule.shapes import ROWS
 
-LEAST = 2 * PARTS * WAIT  # operations of a step that may pay to be shared in two phases
-GAIN = 0.9  # most of the cost that is left where one thread would else do all
+LEAST = 1_500_000  # operations of a step that may pay to be shared in two phases
 MOST = 100_000_000  # of one that is divided into no more parts than partial sums have
 
 
@@ -98,11 +97,8 @@ class Arranger:
         self.carried, self.rows = carried, rows
 
     def run(self) -> Arrangement:
-        """The usual arrangement, or another one that costs less."""
-        usual, *others = self._arrangements()
-        shared = any(phase.start is not None for phase in usual.phases)
-        most = usual.cost if shared else GAIN * usual.cost
-        return next((other for other in others if other.cost < most), usual)
+        """The usual arrangement, or the other one if that costs less."""
+        return min(self._arrangements(), key=lambda found: found.cost)
 
     def _arrangements(self) -> Iterator[Arrangement]:
         scheduler = self._scheduler(self.graph)

@@ -38,13 +38,16 @@ from chainrule.engines.native.target import Target
 from chainrule.engines.native.tiling import ceil_div
 from chainrule.graph.node import Node
 from chainrule.records import dataclass
-from chainrule.shapes import Extent
+from chainrule.shapes import ROWS, Extent
 
-# Operations in whose time threads come together, and begin with caches that have nothing of what is
-# next; and in which a byte comes from the processor that has written it: 64 of them take some 7 ns,
-# half of an array does, and its writer takes as many lines back.
-WAIT = 420_000
+# Operations in whose time threads come together: a third of a microsecond, and some time until all
+# work at full speed.
+WAIT = 150_000
+# In whose time a byte comes from the processor that has written it: 64 of them take some 7 ns, half
+# of an array does, and its writer takes as many lines back.
 MOVED = 10
+START = 500_000  # what it costs to share a step at all: rows and results lie elsewhere, too
+GAIN = 0.9  # most of the cost that is left where one thread would else do all
 LIGHT = 20_000  # operations of a group that one part may do alone
 LONGEST = 64  # groups of a phase: the time to find phases is then linear in the number of groups
 
@@ -208,18 +211,26 @@ class _Choice:
         self.cost = self._cost()
 
     def _moved(self, way: int, setting: Setting) -> dict[Node, int]:
-        """What comes from others, and what is taken from them to be written: what each costs."""
+        """What comes from others, and what is taken from them to be written: what each costs.
+
+        One thread alone needs the half of what goes by rows that others have computed.
+        """
+        read = {x.node: setting.moved(x) for x in self.reads[way]}
         contested = [x.node for x in self.writes[way] if x.node in setting.contested]
-        read = [x for x in self.reads[way] if way >= 0 or x.node.op is PARTIAL]
-        found = {node: setting.moved(Touch(node, None)) for node in contested}
+        written = {node: setting.moved(Touch(node, None)) for node in contested}
         if way >= 0:
-            found = {node: cost // PARTS for node, cost in found.items()}
-        return found | {touch.node: setting.moved(touch) for touch in read}
+            return {node: cost // PARTS for node, cost in written.items()} | read
+        late = any(node.op is PARTIAL for node in read)
+        read = {
+            node: cost if node.op is PARTIAL else cost // PARTS
+            for node, cost in read.items()
+            if node.op is PARTIAL or ROWS in node.shape
+        }
+        return written | read if late else read
 
     def _cost(self) -> int:
-        """By itself; what reads partial sums comes after others for sure."""
-        late = any(touch.node.op is PARTIAL for touch in self.reads[ALONE])
-        alone = self.load + (sum(self.moved[ALONE].values()) if late else 0)
+        """By itself."""
+        alone = self.load + sum(self.moved[ALONE].values())
         if self.alone.start is None or self.axis is None:
             return alone
         return min(alone, WAIT + sum(self.moved[self.axis].values()) + self.load // PARTS)
@@ -290,7 +301,7 @@ class _Open:
             self.taken.append(choice)
             self.cuts.append(cut)
         if cut.axis < 0:
-            self.alone += choice.load
+            self.alone += choice.cost
         else:
             self.cut += choice.load
         for node, cost in choice.moved[cut.axis].items() if cut.axis >= 0 else ():
@@ -308,7 +319,8 @@ class _Open:
         growing = [choice for choice in self.taken if grows(choice.group)]
         fixed = sum(choice.load for choice in self.taken if choice not in growing)
         row = sum(choice.row for choice in growing)
-        price = PARTS * (WAIT + sum(self.moved.values()))
+        anyway = sum(sum(choice.moved[ALONE].values()) for choice in self.taken)
+        price = PARTS * (WAIT + max(0, sum(self.moved.values()) - anyway))
         start = ceil_div(max(0, price - fixed), max(1, row)) if growing else 0
         phase = Phase(groups, start, tuple(self.cuts))
         if phase.partial:
@@ -337,7 +349,12 @@ def phases(groups: Sequence[Group], last: int, setting: Setting) -> tuple[int, l
             if opened.cost + cost < cheapest[0]:
                 cheapest = opened.cost + cost, [*opened.closed(), *rest]
         best.append(cheapest)
-    return best[-1]
+    cost, found = best[-1]
+    unshared = sum(choice.load for choice in choices)
+    large = any(choice.alone.start is not None for choice in choices)
+    if not large and GAIN * unshared <= cost + START:
+        return unshared, [choice.alone for choice in choices]
+    return cost + START, found
 
 
 def _grown(choices: Sequence[_Choice], setting: Setting) -> Iterator[tuple[int, _Open]]:

@@ -10,14 +10,17 @@ from typing import NamedTuple
 
 from chainrule.engines.native.emitter import Emitter
 from chainrule.engines.native.interleaving import PRODUCT, interleaved_operations
+from chainrule.engines.native.mathematics import FUNCTIONS
 from chainrule.engines.native.schedule import Group, GroupKind
 from chainrule.graph.cost import node_operations
 from chainrule.graph.op import Kind
 from chainrule.records import dataclass
 from chainrule.shapes import ROWS
 
-WORTH = 2_000_000  # operations, some 15 microseconds: what moves between caches costs several
+WORTH = 2_800_000  # operations, some 15 microseconds: what moves between caches costs several
 LOOP_FACTOR = 4  # an operation of a loop over this many of a product
+SLOW_FACTOR = 32  # and one that the processor takes many cycles for
+SLOW = {"divide", "sqrt", *FUNCTIONS}
 USUAL_ROWS = 1024  # taken for the number of rows where no batch is known
 
 # words of the context that a shared group's code gets; addresses of its arrays follow
@@ -69,7 +72,9 @@ def work(group: Group, rows: int) -> int:
     """Operations of a group, weighted by how long they take."""
     found = 0
     for node in group.nodes:
-        factor = 1 if node.op.kind is Kind.CONTRACTION else LOOP_FACTOR
+        factor = SLOW_FACTOR if node.op.name in SLOW else LOOP_FACTOR
+        if node.op.kind is Kind.CONTRACTION:
+            factor = 1
         count = interleaved_operations if node.op is PRODUCT else node_operations
         found += factor * count(node, rows)
     return found
