@@ -19,7 +19,7 @@ from chainrule.estimators import table_blocks, table_kept
 from chainrule.estimators.table_learning import Request
 from chainrule.estimators.table_settings import REGRESSION
 from chainrule.estimators.table_streaming import learn_stream
-from chainrule.estimators.table_survey import Survey
+from chainrule.estimators.table_survey import HEAD_ROWS, Survey
 from tests.engines.xla.worker import PATIENCE
 
 CHOSEN = {"epochs": 2, "hidden": (8,), "bins": 0, "dropout": 0.0, "calibrate": False}
@@ -33,7 +33,8 @@ def trained(folder: Path, engine: str = "xla") -> dict[str, Any]:
 
     def counted(self: ParquetStream, rows: range | None = None) -> Iterator[Any]:
         for number, frame in genuine(self, rows):
-            read.append((number, number + len(frame)))
+            if rows != range(HEAD_ROWS):  # which every process reads
+                read.append((number, number + len(frame)))
             yield number, frame
 
     with (
