@@ -1,7 +1,8 @@
 """Work that threads share: which groups are worth it, and which part of one is whose.
 
 Outputs are split, never sums: every element is computed by one thread in the order in which one
-thread alone would, so that a result does not depend on how many there are.
+thread alone would, so that a result does not depend on how many there are. `partial` sums are
+outputs, too: each of an array of its own.
 """
 
 from __future__ import annotations
