@@ -17,6 +17,7 @@ from chainrule.engines.native import arranging, build, phases
 from chainrule.engines.native.arranging import Arrangement, Arranger, by_rows, in_parts
 from chainrule.engines.native.engine import NativeEngine
 from chainrule.engines.native.guard import GuardedHeap
+from chainrule.engines.native.interleaving import side_by_side
 from chainrule.engines.native.partial import PARTIAL, partial_sums
 from chainrule.engines.native.schedule import Group, Scheduler, legalize
 from chainrule.engines.native.sharing import Share
@@ -25,8 +26,9 @@ from chainrule.engines.reference import ReferenceEngine
 from chainrule.graph.graph import Graph, close
 from chainrule.graph.node import Node
 from chainrule.networks import Network
-from chainrule.nn import Activation, Linear
+from chainrule.nn import Activation, Function, Linear
 from chainrule.training.loop import DivergenceWarning
+from chainrule.transforms import simplify
 from tests.engines.native.test_schedule import drawn
 from tests.engines.native.test_steps import outcomes, programs
 
@@ -125,7 +127,7 @@ def test_a_part_that_is_not_where_it_belongs_is_seen(
 def test_what_a_group_needs_comes_before_it(seed: int) -> None:
     program, *_ = drawn(seed)
     legal, _ = legalize(program.step)
-    for graph in legal, in_parts(legal):
+    for graph in legal, in_parts(legal, ())[0]:
         ordered, home = arranged(graph, program.carried)
         known = {node for group in ordered for node in group.nodes}
         assert known == {node for group in Scheduler(graph).run() for node in group.nodes}
@@ -154,7 +156,7 @@ def test_partial_sums_mean_the_same(seed: int) -> None:
     """By the reference engine, to which they are operations like others."""
     program, start, rows = given(seed, 64)
     legal, _ = legalize(program.step)
-    parts = in_parts(legal)
+    parts, _ = in_parts(legal, ())
     assert any(node.op is PARTIAL for node in parts.nodes)
     key = np.zeros(2, np.uint32)
     theirs, ours = (ReferenceEngine().compile(g)([*start, *rows, key]) for g in (legal, parts))
@@ -168,8 +170,51 @@ def test_only_sums_of_real_numbers_over_rows_are_parted() -> None:
     graph = close(
         [cr.sum(x, axis=1), cr.max(x, axis=0), cr.sum(integers, axis=0), x @ w, cr.sum(x, axis=0)]
     )
-    parted = [node.operands[0] for node in in_parts(graph).nodes if node.op is PARTIAL]
+    parted = [node.operands[0] for node in in_parts(graph, ())[0].nodes if node.op is PARTIAL]
     assert parted == [graph.outputs[-1]]
+
+
+def test_a_sum_in_parts_has_no_other_reduction_beside_it(in_two_parts: None) -> None:
+    """The largest of the numbers whose mean is the loss, and how many are positive."""
+    w, x, key = cr.input((4,)), cr.input((cr.ROWS, 4)), cr.input((2,), "uint32")
+    errors = cr.tanh(cr.sum(x * w, axis=1))
+    records = cr.mean(errors), cr.max(errors), cr.sum(cr.astype(errors > 0, "int64"))
+    step = Graph((w, x, key), tuple(simplify([w * 0.9, *records])))
+    rows = generator.standard_normal((80, 4))
+    given = Program(step, carried=1, batch=40), [np.ones(4)], [rows]
+    for ours, theirs in zip(
+        run(NativeEngine(), *given), run(ReferenceEngine(), *given), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+def test_labels_computed_from_sums_in_parts_are_checked(in_two_parts: None) -> None:
+    def chosen(x: Any) -> Any:
+        return cr.one_hot(cr.astype(x + 0 * cr.mean(x) + 0.5, np.int64)[:, 0], 6, np.float32)
+
+    codes = (np.arange(64) % 6).astype(np.float32)[:, None]
+    model = Network([Function(chosen), Linear(6, 4), Activation("tanh"), Linear(4, 1)], seed=0)
+    history = model.fit(codes, codes, batch_size=64, epochs=1, engine="native")
+    assert np.isfinite(history["loss"]).all()
+    with pytest.raises(IndexError):
+        model.fit(codes + 1, codes, batch_size=64, epochs=1, engine="native")
+
+
+def test_members_side_by_side_have_no_sums_in_parts(in_two_parts: None) -> None:
+    """Threads train some of them each, and what pays for all may not pay for some."""
+    x, weights, key = cr.input((cr.ROWS, 4)), cr.input((cr.ROWS,)), cr.input((2,), "uint32")
+    single, many = cr.input((4, 3)), cr.input((20, 4, 3))
+    steps = [
+        Graph((w, x, weights, key), (w * 0.9, cr.sum(weights) + cr.sum(x @ w, axis=(-2, -1))))
+        for w in (single, many)
+    ]
+    program = Program(steps[1], carried=1, batch=64, single=steps[0])
+    step = side_by_side(program, 20)
+    assert step is not None
+    for graph, expected in (steps[0], True), (step, False):
+        found = Arranger(*legalize(graph), TARGETS["avx2"], 1, 64).run()
+        sums = [node for group in found.groups for node in partial_sums(group.nodes)]
+        assert bool(sums) == expected
 
 
 def phases_of(widths: tuple[int, ...], batch: int, monkeypatch: pytest.MonkeyPatch) -> list[Any]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from chainrule.engines.native.carrying import loss_group, read_elsewhere, waiting
 from chainrule.engines.native.cuts import ROW, followed, summed_axis
+from chainrule.engines.native.interleaving import PRODUCT
 from chainrule.engines.native.partial import PARTIAL, PARTS, partial_sums
 from chainrule.engines.native.phases import Phase, Setting, phases
 from chainrule.engines.native.schedule import Group, GroupKind, Labels, Scheduler, stored_nodes
@@ -39,6 +40,8 @@ class Arrangement:
     ----------
     graph : Graph
         Legalized; its outputs are distinct arrays.
+    labels : sequence of Labels
+        What is checked where it lies in memory: nodes of this graph.
     home : callable
         What a view looks at.
     phases : list of Phase
@@ -55,6 +58,7 @@ class Arrangement:
     """
 
     graph: Graph
+    labels: Sequence[Labels]
     home: Callable[[Node], Node]
     phases: list[Phase]
     stored: dict[Node, bool]
@@ -101,26 +105,38 @@ class Arranger:
         return min(self._arrangements(), key=lambda found: found.cost)
 
     def _arrangements(self) -> Iterator[Arrangement]:
-        scheduler = self._scheduler(self.graph)
+        labels, scheduler = self.labels, self._scheduler(self.graph)
         groups = scheduler.run()
-        usual = self._arranged(scheduler, groups)
+        usual = self._arranged(scheduler, groups, labels)
         yield usual
         if self.carried is None or usual.cost < LEAST:
             return
-        if sum(work(group, self.rows or USUAL_ROWS) for group in groups) <= MOST:
-            scheduler = self._scheduler(in_parts(self.graph))
+        if self._may_sum_in_parts(groups):
+            graph, labels = in_parts(self.graph, labels)
+            scheduler = self._scheduler(graph)
             groups = scheduler.run()
         results = scheduler.graph.outputs[: self.carried]
-        yield self._arranged(scheduler, by_rows(groups, scheduler.home, results))
+        yield self._arranged(scheduler, by_rows(groups, scheduler.home, results), labels)
+
+    def _may_sum_in_parts(self, groups: Sequence[Group]) -> bool:
+        """Whether a step is small, and not one of members side by side.
+
+        Some of these have the bits of all, and may cost too little for what pays for all.
+        """
+        operations = sum(work(group, self.rows or USUAL_ROWS) for group in groups)
+        members = any(node.op is PRODUCT for node in self.graph.nodes)
+        return operations <= MOST and not members
 
     def _scheduler(self, graph: Graph) -> Scheduler:
         carried = self.carried
         return Scheduler(graph, () if carried is None else graph.outputs[carried : carried + 1])
 
-    def _arranged(self, scheduler: Scheduler, groups: Sequence[Group]) -> Arrangement:
+    def _arranged(
+        self, scheduler: Scheduler, groups: Sequence[Group], labels: Sequence[Labels]
+    ) -> Arrangement:
         """With the groups in this order."""
         graph, home, carried = scheduler.graph, scheduler.home, self.carried
-        stored = self._in_memory(scheduler, groups)
+        stored = _in_memory(scheduler, groups, labels)
         late = {} if carried is None else dict.fromkeys(waiting(graph, groups, home, carried))
         pairs = zip(graph.outputs[: carried or 0], graph.inputs, strict=False)
         replaced = {after: before for after, before in pairs if after not in late}
@@ -129,27 +145,30 @@ class Arranger:
         setting = Setting(self.target, self.rows, scheduler.inputs, stored, replaced, contested)
         cost, found = phases(groups, known, setting)
         loss = None if carried is None else groups[known]
-        return Arrangement(graph, home, found, stored, late, contested, loss, cost)
+        return Arrangement(graph, labels, home, found, stored, late, contested, loss, cost)
 
-    def _in_memory(self, scheduler: Scheduler, groups: Sequence[Group]) -> dict[Node, bool]:
-        """The nodes whose values are stored."""
-        stored = stored_nodes(scheduler.graph, groups, scheduler.home)
-        for group in groups:
-            if group.kind is GroupKind.ROUTINE:
-                stored[group.nodes[0]] = True
-            stored |= {node: True for node in group.nodes if node.op.kind is Kind.REDUCTION}
-        whole = {node: None for group in groups for node in partial_sums(group.nodes)}
-        computed = dict.fromkeys(node for group in groups for node in group.nodes)
-        checked = [scheduler.home(each.node) for each in self.labels]
-        stored |= {node: True for node in checked if node in computed}
-        return {node: True for node in stored if node not in whole}
+
+def _in_memory(
+    scheduler: Scheduler, groups: Sequence[Group], labels: Sequence[Labels]
+) -> dict[Node, bool]:
+    """The nodes whose values are stored."""
+    stored = stored_nodes(scheduler.graph, groups, scheduler.home)
+    for group in groups:
+        if group.kind is GroupKind.ROUTINE:
+            stored[group.nodes[0]] = True
+        stored |= {node: True for node in group.nodes if node.op.kind is Kind.REDUCTION}
+    whole = {node: None for group in groups for node in partial_sums(group.nodes)}
+    computed = dict.fromkeys(node for group in groups for node in group.nodes)
+    checked = [scheduler.home(each.node) for each in labels]
+    stored |= {node: True for node in checked if node in computed}
+    return {node: True for node in stored if node not in whole}
 
 
 # Sums
 
 
-def in_parts(graph: Graph) -> Graph:
-    """The graph with all sums over rows made of partial ones.
+def in_parts(graph: Graph, labels: Sequence[Labels]) -> tuple[Graph, list[Labels]]:
+    """The graph with all sums over rows made of partial ones, and what is checked beside it.
 
     Sums over all of a matrix of another kind, such as the squares of a gradient, are made of those
     of its rows, which threads can share.
@@ -164,7 +183,8 @@ def in_parts(graph: Graph) -> Graph:
             elif found.op.name == "sum" and found.attributes["axes"] == (0, 1):
                 found = sum_of(sum_of(found.operands[0], axis=1), axis=0)
             done[node] = found
-    return Graph(graph.inputs, tuple(done[x] for x in graph.outputs))
+    outputs = tuple(done[x] for x in graph.outputs)
+    return Graph(graph.inputs, outputs), [x._replace(node=done[x.node]) for x in labels]
 
 
 def _total(node: Node) -> Node:
@@ -250,19 +270,32 @@ def _keeps_rows(group: Group) -> bool:
 def _parted(
     group: Group, home: Callable[[Node], Node], computed: Mapping[Node, object]
 ) -> Iterator[Group]:
-    """A loop without its sums over rows, and these; numbers known from the start, and others."""
-    chosen: dict[Node, None] = {}
+    """A group for each of its turns."""
+    turns = _turns(group, home, computed)
+    for turn in sorted({*turns.values()}):
+        nodes = [node for node in group.nodes if turns[node] == turn]
+        reduces = any(node.op.kind is Kind.REDUCTION for node in nodes)
+        yield Group(group.kind, group.space, nodes, group.axes if reduces else None)
+
+
+def _turns(
+    group: Group, home: Callable[[Node], Node], computed: Mapping[Node, object]
+) -> dict[Node, int]:
+    """When each node is computed.
+
+    Of a loop over rows what it sums up comes first, then partial sums, which no other reduction
+    may stand beside, then the rest; of numbers those that are known from the start come first.
+    """
+    nodes, sums = group.nodes, partial_sums(group.nodes)
     if group.kind is GroupKind.LOOP and not group.space:
-        chosen = _given(group, home, computed)
-    elif group.kind is GroupKind.LOOP and group.space[:1] == (ROWS,) and not _keeps_rows(group):
-        late = Kind.REDUCTION, PARTIAL.kind
-        chosen = {node: None for node in group.nodes if node.op.kind not in late}
-    rest = [node for node in group.nodes if node not in chosen]
-    if not chosen or not rest:
-        yield group
-        return
-    yield Group(group.kind, group.space, list(chosen))
-    yield Group(group.kind, group.space, rest, group.axes)
+        given = _given(group, home, computed)
+        return {node: int(node not in given) for node in nodes}
+    if group.kind is not GroupKind.LOOP or group.space[:1] != (ROWS,) or _keeps_rows(group):
+        return dict.fromkeys(nodes, 0)
+    partial = {*sums, *sums.values()}
+    return {
+        node: 1 if node in partial else 2 if node.op.kind is Kind.REDUCTION else 0 for node in nodes
+    }
 
 
 def _given(

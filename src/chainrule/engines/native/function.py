@@ -156,7 +156,7 @@ class _Writer:
         rows: int | None,
     ) -> None:
         found = self.plan = Arranger(graph, labels, target, carried, rows).run()
-        graph, self.labels, self.carried = found.graph, labels, carried
+        graph, self.labels, self.carried = found.graph, found.labels, carried
         self.graph, self.groups = graph, found.groups
         self.home, self.stored = found.home, found.stored
         at_once = [node for node in graph.outputs if node not in found.waiting]
