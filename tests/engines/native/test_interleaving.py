@@ -22,7 +22,16 @@ from chainrule.graph.graph import Graph
 from chainrule.graph.node import intern
 from chainrule.graph.op import Kind
 from chainrule.graph.walk import rebuild
-from chainrule.nn import Activation, BatchNorm, Dropout, Embedding, Flatten, Linear, Network
+from chainrule.nn import (
+    Activation,
+    BatchNorm,
+    Dropout,
+    Embedding,
+    Flatten,
+    Function,
+    Linear,
+    Network,
+)
 from chainrule.optim import Adam, Momentum
 from chainrule.shapes import Array
 from tests.engines.native.test_laws import NARROWER, runs_here
@@ -127,6 +136,19 @@ def test_members_agree_with_the_reference(
     assert interleaving.interleaved(given[0], host()) is not given[0]
     tolerance = 1e-11 if dtype == "float64" else 2e-5
     check_same(results(NativeEngine(), given), results(ReferenceEngine(), given), tolerance)
+
+
+def test_products_with_as_many_columns_as_rows(always: None) -> None:
+    """A layer that mixes units, as columns of a matrix of one row for each."""
+    mixed = generator.standard_normal((3, 7))
+
+    def mix(x: Any) -> Any:
+        return cr.matrix_transpose(cr.tanh(cr.constant(mixed) @ cr.matrix_transpose(x)))
+
+    model = Network([Linear(4, 7), Activation("tanh"), Function(mix), Linear(3, 2)], seed=1)
+    settings: dict[str, Any] = {"loss": "squared_error", "batch_size": 16, "optimizer": "sgd"}
+    given = program_of(model, X.astype("f4"), REAL.astype("f4"), members=5, **settings)
+    check_same(results(NativeEngine(), given), results(ReferenceEngine(), given), 1e-4)
 
 
 def test_epochs_of_one_step(always: None) -> None:

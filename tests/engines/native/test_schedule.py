@@ -73,6 +73,32 @@ def test_what_a_product_multiplies_is_there_before_it() -> None:
     np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-6)
 
 
+def turned(x: Any) -> Any:
+    return cr.matrix_transpose(x)
+
+
+PRODUCTS: dict[str, Any] = {
+    "some columns": lambda x, w, v: turned(x[:, :9]) @ v,
+    "rows backwards": lambda x, w, v: turned(w[::-1]) @ w[:, :1],
+    "every second row": lambda x, w, v: turned(w[::2, 3:12]) @ w[:8, :1],
+    "rows as columns": lambda x, w, v: w @ turned(x),
+    "rows as columns, computed": lambda x, w, v: turned(w) @ cr.tanh(turned(x)),
+    "rows as columns of one row": lambda x, w, v: w[:1] @ turned(x),
+    "rows as columns before a column": lambda x, w, v: turned(cr.tanh(w @ turned(x))) @ w[:, :1],
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_products_of_views(name: str) -> None:
+    x, w, v = cr.input((cr.ROWS, SIZE)), cr.input((SIZE, SIZE)), cr.input((cr.ROWS, 1))
+    graph = Graph((x, w, v), tuple(simplify([cr.tanh(PRODUCTS[name](x, w, v) * 0.2)])))
+    draw = np.random.default_rng(0)
+    for rows in 1, 5, 40:
+        arrays = [draw.standard_normal(shape) for shape in ((rows, SIZE), (SIZE, SIZE), (rows, 1))]
+        ours, theirs = (each.compile(graph)(arrays) for each in (NativeEngine(), ReferenceEngine()))
+        np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("seed", range(0, 200, 8))
 def test_nothing_is_read_before_it_is_computed(seed: int) -> None:
     graph, _ = schedule.legalize(drawn(seed)[0].step)

@@ -185,7 +185,10 @@ def _product(case: Case) -> Any:
     a, b = _aligned(case)
     a = ops.permute_dims(a, (1, 0, 2)) if flags["transpose_a"] else a
     b = ops.permute_dims(b, (1, 0, 2)) if flags["transpose_b"] else b
-    return intern(PRODUCT, (a, b), {})
+    if node.shape[1] != ROWS:
+        return intern(PRODUCT, (a, b), {})
+    turned = [ops.permute_dims(x, (1, 0, 2)) for x in (b, a)]  # columns are so many as are known
+    return ops.permute_dims(intern(PRODUCT, tuple(turned), {}), (1, 0, 2))
 
 
 def _to_shape(case: Case) -> Any:

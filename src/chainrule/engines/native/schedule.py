@@ -28,7 +28,7 @@ from chainrule.graph.node import Node, intern
 from chainrule.graph.op import Kind
 from chainrule.graph.walk import rebuild
 from chainrule.records import dataclass
-from chainrule.shapes import INT64, Extent, Shape
+from chainrule.shapes import INT64, ROWS, Extent, Shape
 
 VIEWS = ("reshape", "permute_dims", "broadcast_to", "slice", "flip")
 ROUTINES = (
@@ -116,15 +116,25 @@ def _legal(node: Node, operands: list[Node], layouts: _Layouts) -> Node:
     if node.op.name in DECOMPOSITIONS:
         found: Node = DECOMPOSITIONS[node.op.name](*operands, **node.attributes)
         return found
-    product = node.op.name == "matmul"
-    thin = _thin_product(node, *operands) if product else None
-    if thin is not None:
-        return thin
-    if product or node.op.name in ROUTINES:
-        operands = [x if layouts.contiguous(x) else copied(x) for x in operands]
+    if node.op.name == "matmul":
+        return _legal_product(node, operands, layouts)
+    if node.op.name in ROUTINES:
+        operands = layouts.in_order(operands)
     if node.op.name == "reshape" and view(node, layouts(operands[0])) is None:
         operands = [copied(operands[0])]
     return rebuild(node, tuple(operands))
+
+
+def _legal_product(node: Node, operands: list[Node], layouts: _Layouts) -> Node:
+    """A product whose columns are so many as are known: if not, its transpose is computed."""
+    if node.shape[-1] == ROWS:
+        flags = {"transpose_a": "transpose_b", "transpose_b": "transpose_a"}
+        turned = {name: not node.attributes[other] for name, other in flags.items()}
+        following = intern(node.op, (*operands[::-1],), turned, note=node)
+        found: Node = ops.matrix_transpose(_legal_product(following, operands[::-1], layouts))
+        return found
+    thin = _thin_product(node, operands, layouts)
+    return rebuild(node, tuple(layouts.in_order(operands))) if thin is None else thin
 
 
 def copied(x: Node) -> Node:
@@ -160,6 +170,10 @@ class _Layouts:
         layout = self(node)
         return is_contiguous(layout.shape, layout.strides) and not layout.offset
 
+    def in_order(self, nodes: Sequence[Node]) -> list[Node]:
+        """The same elements, contiguous: copies where they are not."""
+        return [x if self.contiguous(x) else copied(x) for x in nodes]
+
     def borrowed(self, node: Node) -> bool:
         """Whether the elements are in memory that is not the node's own."""
         return node in self.inputs or node.op.kind is Kind.LEAF or node.op.name in VIEWS
@@ -184,8 +198,9 @@ def _one_hot(labels: Node, classes: int, dtype: Any) -> Any:
     )
 
 
-def _thin_product(node: Node, a: Node, b: Node) -> Node | None:
+def _thin_product(node: Node, operands: list[Node], layouts: _Layouts) -> Node | None:
     """A product that would not fill a vector, one column wide or deep, in elements."""
+    a, b = operands
     transpose_a, transpose_b = (node.attributes[name] for name in ("transpose_a", "transpose_b"))
     inner = a.shape[-2] if transpose_a else a.shape[-1]
     if inner != 1 and node.shape[-1] != 1:
@@ -195,8 +210,8 @@ def _thin_product(node: Node, a: Node, b: Node) -> Node | None:
     if inner == 1:
         found = (ops.matrix_transpose(a) if transpose_a else a) * column
     elif transpose_a and a.ndim == 2 and _fills_a_vector(a.shape[-1]):
-        line = ops.matmul(ops.matrix_transpose(column), a)  # full vectors, and nothing stored
-        found = ops.matrix_transpose(line)
+        line, matrix = layouts.in_order([ops.matrix_transpose(column), a])
+        found = ops.matrix_transpose(line @ matrix)  # full vectors, and nothing stored
     elif transpose_a:
         found = ops.expand_dims(ops.sum(a * column, axis=-2), a.ndim - 1)
     else:
@@ -447,13 +462,12 @@ def _takes_more(group: Group) -> bool:
 
 
 def _is_narrow(group: Group) -> bool:
-    columns = group.space[-1]
-    return isinstance(columns, int) and not _fills_a_vector(columns)
+    return not _fills_a_vector(group.space[-1])
 
 
 def _fills_a_vector(columns: Extent) -> bool:
-    """Whether a row is long enough for vectors; one of as many elements as rows counts as long."""
-    return not isinstance(columns, int) or columns >= EPILOGUE_COLUMNS
+    """Whether a row is known to be long enough for vectors."""
+    return isinstance(columns, int) and columns >= EPILOGUE_COLUMNS
 
 
 def _reduces_leading(group: Group) -> bool:
