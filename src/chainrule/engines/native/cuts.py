@@ -1,6 +1,7 @@
 """Along which axes a group may be cut into parts, and what a part then reads and writes.
 
 Parts are cut along outputs, never along sums: each element has the bits that it has without.
+Partial sums are outputs, too: each belongs to one part, and is over its rows.
 """
 
 from __future__ import annotations
