@@ -234,7 +234,6 @@ def phases_of(widths: tuple[int, ...], batch: int, monkeypatch: pytest.MonkeyPat
     y = generator.integers(0, widths[-1], len(X))
     layers = [x for pair in pairwise(widths) for x in (Linear(*pair), Activation("relu"))]
     model = Network(layers[:-1], seed=0)
-    model.fit(X, y, loss="cross_entropy", batch_size=batch, epochs=0, engine="native")
     model.fit(X, y, loss="cross_entropy", batch_size=batch, epochs=1, engine="native")
     return [phase for phase in found[-1].phases if phase.start is not None]
 
