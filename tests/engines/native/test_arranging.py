@@ -218,24 +218,24 @@ def test_members_side_by_side_have_no_sums_in_parts(in_two_parts: None) -> None:
 
 
 def phases_of(widths: tuple[int, ...], batch: int, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Those of a training's step that threads share."""
-    found: list[Arrangement] = []
-    run = Arranger.run
+    """Those of a training's step that threads share, on a processor of wide vectors."""
+    found: list[Program] = []
+    run = NativeEngine.run
 
-    def noted(self: Arranger) -> Arrangement:
-        arrangement = run(self)
-        if self.carried is not None:
-            found.append(arrangement)
-        return arrangement
+    def noted(self: NativeEngine, program: Program, *given: Any, **rest: Any) -> Any:
+        found.append(program)
+        return run(self, program, *given, **rest)
 
-    monkeypatch.setattr(Arranger, "run", noted)
-    monkeypatch.setattr("chainrule.engines.native.engine.host", lambda: TARGETS["avx512"])
+    monkeypatch.setattr(NativeEngine, "run", noted)
     X = generator.standard_normal((2 * batch, widths[0])).astype(np.float32)
     y = generator.integers(0, widths[-1], len(X))
     layers = [x for pair in pairwise(widths) for x in (Linear(*pair), Activation("relu"))]
     model = Network(layers[:-1], seed=0)
     model.fit(X, y, loss="cross_entropy", batch_size=batch, epochs=1, engine="native")
-    return [phase for phase in found[-1].phases if phase.start is not None]
+    legal, labels = legalize(found[-1].step)
+    target, carried = TARGETS["avx512"], found[-1].carried
+    plan = Arranger(legal, labels, target, carried, batch).run()
+    return [phase for phase in plan.phases if phase.start is not None]
 
 
 def test_a_step_of_some_size_is_two_phases(
