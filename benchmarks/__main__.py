@@ -18,7 +18,7 @@ from benchmarks.tasks import Task
 SCRIPTS = "Scripts" if os.name == "nt" else "bin"
 PEERS_PYTHON = str(ROOT / ".venv-peers" / SCRIPTS / "python")
 VARIABLE = "CHAINRULE_PEERS"
-NUMBERS = "benchmarks.json"
+NUMBERS, PAGE = "benchmarks.json", "benchmarks.md"
 EXAMPLES = """
   python -m benchmarks train --only 2-10-10-1 --peers native,jax-scan --rounds 31
   python -m benchmarks train --net 20-45-45-1 --batch 128
@@ -53,6 +53,8 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     given = parser.parse_args(arguments)
     if given.resume and not given.out:
         parser.error("--resume needs --out: the folder where the first cases are")
+    if given.out and not (given.out / PAGE).is_file():
+        parser.error(f"--out needs a folder with {PAGE}, whose tables it replaces, such as docs")
     for kind, names, known in (
         ("work", given.works, WORKS),
         ("peer", given.peers.split(",") if given.peers else (), PEERS),
@@ -122,7 +124,7 @@ def write(folder: Path, works: dict[str, report.Json]) -> None:
         ratios = heat_map.grid_ratios(known[name]["cases"])
         heat_map.draw(ratios, folder / "benchmarks.svg")
         sections.append(heat_map.section(known[name], ratios))
-    report.write_page(folder / "benchmarks.md", sections)
+    report.write_page(folder / PAGE, sections)
 
 
 def main() -> None:

@@ -63,6 +63,7 @@ def test_what_was_kept_is_recalled() -> None:
 def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     """The second case fails; what the first one gave is kept, and is not measured again."""
     work = Work("Title", "step", {"first": [], "second": []}, [faster("first", 1.0)])
+    (tmp_path / "benchmarks.md").touch()
     given = options(["--out", str(tmp_path), "--resume"])
     assert known_results(given) == {}
 
@@ -162,3 +163,11 @@ def test_resuming_needs_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         options(["grid", "--resume"])
     assert "--resume needs --out" in capsys.readouterr().err
+
+
+def test_a_folder_without_the_page_is_refused_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        options(["train", "--out", str(tmp_path / "nowhere")])
+    assert "--out needs a folder with benchmarks.md" in capsys.readouterr().err
