@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from chainrule.engines.reference import ReferenceEngine
 from chainrule.errors import DtypeError, ParameterError
 from chainrule.graph.graph import Graph, close
 from chainrule.networks import Network
+from tests.engines.native.test_jit import usual
 from tests.engines.native.test_programs import NETWORKS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -279,29 +281,42 @@ def number(k: int) -> Graph:
     return close([cr.sin(cr.input((4,))) + float(k)])
 
 
-def test_a_thread_killed_while_it_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An exception thrown into a compiling thread leaves no lock held."""
+def interrupted(work: Callable[[], object], seconds: float) -> None:
+    """Work again and again until Ctrl-C is pressed."""
+    press = threading.Timer(seconds, os.kill, [os.getpid(), signal.SIGINT])
+    with pytest.raises(KeyboardInterrupt):
+        press.start()
+        while True:
+            work()
+    press.join()
+
+
+@FORKS
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_interrupted_while_it_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C leaves no lock held, no count wrong and no option changed, whenever it comes."""
     monkeypatch.setenv("CHAINRULE_CACHE", "off")
-    engine, counted = NativeEngine(), [0]
+    engine, numbers = NativeEngine(), itertools.count()
+    before = usual()
+    for seconds in np.random.default_rng(0).uniform(0.001, 0.03, 50):
+        interrupted(lambda: engine.compile(number(next(numbers))), seconds)
+    assert usual() == before
+    compiled: list[Any] = []
+    thread = threading.Thread(target=lambda: compiled.append(engine.compile(number(-7))))
+    thread.start()
+    thread.join(60)  # a lock that the main thread still held would stop only others
+    assert compiled[0]([np.zeros(4)])[0].tolist() == [-7.0] * 4
+    undivided = threading.Thread(target=_fork, daemon=True)
+    undivided.start()
+    undivided.join(60)
+    assert not undivided.is_alive(), "a fork waits for a thread that is not there"
 
-    def compile_on() -> None:
-        try:
-            while True:
-                counted[0] += 1
-                engine.compile(number(counted[0]))
-        except KeyboardInterrupt:
-            return
 
-    for _ in range(5):
-        thread = threading.Thread(target=compile_on)
-        thread.start()
-        time.sleep(0.05)
-        identity = ctypes.c_ulong(thread.ident or 0)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(identity, ctypes.py_object(KeyboardInterrupt))
-        thread.join(20)
-        assert not thread.is_alive()
-    (found,) = engine.compile(number(-7))([np.zeros(4)])
-    assert found.tolist() == [-7.0] * 4
+def _fork() -> None:
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    _ended(child)
 
 
 @FORKS

@@ -21,6 +21,7 @@ from chainrule.graph.graph import close
 from tests.engines.native.holes import UNFILLED
 
 NUMBER = ctypes.c_int64
+PRODUCT = close([cr.tanh(cr.input((cr.ROWS, 20)) @ cr.input((20, 30)))])
 
 
 def constant(value):
@@ -69,25 +70,25 @@ def test_provide():
     assert jit.Code([jit.to_object(code, host())], host()).function("ask", NUMBER)() == 17
 
 
-@pytest.fixture
-def nobody_else_compiles():
-    """Earlier tests' programs may have begun what no one waited for: options are off meanwhile."""
+def all_is_compiled():
+    """Wait for what was begun, by earlier tests too, and was not needed yet."""
     for thread in threading.enumerate():
         if isinstance(thread, jit.Compiler):
-            thread.join()
+            thread.join(300)
+            assert not thread.is_alive()
 
 
-@pytest.mark.usefixtures("nobody_else_compiles")
+def usual():
+    """What others in this process would get, when all of ours is compiled."""
+    all_is_compiled()
+    program = write_graph(PRODUCT, host()).texts[0]
+    with jit.bindings() as llvm, llvm.parse_assembly(program) as module:
+        return jit.machine(host()).emit_assembly(module)
+
+
 def test_options_of_llvm_are_put_back():
     """Others in the process generate the code they would have."""
-    x, w = cr.input((cr.ROWS, 20)), cr.input((20, 30))
-    program = write_graph(close([cr.tanh(x @ w)]), host()).texts[0]
-
-    def usual():
-        with jit.bindings() as llvm, llvm.parse_assembly(program) as module:
-            return jit.machine(host()).emit_assembly(module)
-
-    before = usual()
+    before, program = usual(), write_graph(PRODUCT, host()).texts[0]
     ours = jit.to_assembly(program, host())
     assert usual() == before
     with pytest.raises(RuntimeError), jit.generating(program, host()):

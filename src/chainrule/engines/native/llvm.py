@@ -1,20 +1,40 @@
-"""LLVM's bindings, imported on first use, and what no fork comes in the middle of.
+"""LLVM's bindings, imported on first use, and what nothing comes in the middle of.
 
 No child process is born with LLVM, or its import, in the middle of something, in a thread that the
-child does not have: a fork waits for the lock of the bindings and for all that is `undivided`.
+child does not have: a fork waits for the lock of the bindings and for all that is `undivided`. Nor
+does Ctrl-C leave a lock held or a count wrong, ours or those of the bindings: it waits as well.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from types import FrameType
 from typing import Any
 
 _lock = threading.RLock()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C comes when all is done; also within each other. To other threads it never comes."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+    pressed: list[tuple[int, FrameType | None]] = []
+    try:
+        signal.signal(signal.SIGINT, lambda *call: pressed.append(call))
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if pressed:
+            handler(*pressed[-1])
 
 
 class _Undivided:
@@ -27,14 +47,15 @@ class _Undivided:
     @contextmanager
     def inside(self) -> Iterator[None]:
         """Any number at once; also within each other."""
-        with self._change:
-            self._count += 1
-        try:
-            yield
-        finally:
+        with _uninterrupted():
             with self._change:
-                self._count -= 1
-                self._change.notify_all()
+                self._count += 1
+            try:
+                yield
+            finally:
+                with self._change:
+                    self._count -= 1
+                    self._change.notify_all()
 
     def close(self) -> None:
         """Wait until nobody is inside, and let nobody in."""
@@ -57,7 +78,7 @@ if sys.platform != "win32":
 @contextmanager
 def bindings() -> Iterator[Any]:
     """`llvmlite.binding`, for one thread at a time."""
-    with _lock:
+    with _uninterrupted(), _lock:
         yield _loaded()
 
 
