@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -104,8 +105,9 @@ def test_predict_sees_whole_sets_of_parameters_while_training_publishes() -> Non
     threads = [threading.Thread(target=watch) for _ in range(3)]
     for thread in threads:
         thread.start()
-    for value in range(300):
-        fill(float(value))
+    deadline, value = time.monotonic() + 300, 0
+    while value < 300 or (len(seen) < 2 and time.monotonic() < deadline):
+        fill(float(value := value + 1))
     published.set()
     for thread in threads:
         thread.join()
