@@ -188,11 +188,11 @@ def test_rows_do_not_depend_on_their_neighbours(target_name: str, kind: str) -> 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("n", [33, 50, 100])
+@pytest.mark.parametrize("n", [33, 50, 100, 196])
 def test_columns_do_not_depend_on_their_neighbours(n: int, dtype: str, kind: str) -> None:
     """The last ones, too few to fill a vector, are summed in the order of the others."""
     target, k = target_named("host"), LONG
-    full = spec_of(dtype, 70, 128, k, kind)
+    full = spec_of(dtype, 70, 208, k, kind)
     a, b = random_operands(full, 70, k)
     whole = Product(full, target)(a, b)
     few = np.ascontiguousarray(b[:n] if kind[1] == "T" else b[:, :n])
@@ -348,6 +348,6 @@ def test_a_wrong_product_is_caught(defect: str, monkeypatch: pytest.MonkeyPatch)
     if name == "narrow_line" and target_named("host").vector_bytes < 16:
         pytest.skip("no column is left where vectors hold one element")
     monkeypatch.setattr(place, name, wrong)
-    m, n, k = (12, 10, 10) if name == "row_blocks" else (24, 97, LONG)
+    m, n, k = (12, 10, 10) if name == "row_blocks" else (24, 209, LONG)
     with pytest.raises(AssertionError):
         assert_right(spec_of("float32", m, n, k, "TN"), "host", m, k)

@@ -61,6 +61,14 @@ class Matrix:
         return Matrix(emit.pointer(self.base, offset, element), self.row, self.column)
 
 
+@dataclass(frozen=True)
+class Panels:
+    """A matrix in panels: `packing` says how one lies; the next is ``stride`` elements away."""
+
+    base: str
+    stride: str
+
+
 def accumulator_budget(target: Target) -> int:
     """How many registers hold sums; the others hold operands, and products without fma."""
     return target.registers * 3 // 4 if target.fma else target.registers // 2
@@ -124,7 +132,7 @@ def _columns(emit: Emitter, tile: Tile, line: str, masks: Sequence[str | None]) 
 def call_kernel(
     emit: Emitter,
     tile: Tile,
-    rows: tuple[str, str, bool],
+    a: Matrix | Panels,
     panel: str,
     sizes: tuple[str, str],
     sums: str,
@@ -136,9 +144,8 @@ def call_kernel(
     Parameters
     ----------
     tile : Tile
-    rows : (str, str, bool)
-        ptr to A; elements from one panel to the next, each ``tile.rows`` wide, or, where A is not
-        packed, from one row to the next; whether it is packed.
+    a : Matrix or Panels
+        Rows of A as they lie, or in panels that are ``tile.rows`` wide.
     panel : str
         ptr to a panel of B, as wide as the tile.
     sizes : (str, str)
@@ -150,13 +157,14 @@ def call_kernel(
     vectors : int
         How many of the tile's there are columns for.
     """
-    (base, stride, packed), (count, inner) = rows, sizes
-    kind = "packed" if packed else "plain"
+    count, inner = sizes
+    kind = "packed" if isinstance(a, Panels) else "plain" if a.column == "1" else "transposed"
+    stride = a.stride if isinstance(a, Panels) else a.row if a.column == "1" else a.column
     name = f"kernel_{tile.type.suffix}_{kind}_{tile.rows}x{vectors}of{tile.vectors}"
     if name not in emit.declarations:
-        _define_kernel(emit, name, tile, vectors, packed=packed)
+        _define_kernel(emit, name, tile, vectors, kind)
     emit.do(
-        f"call void @{name}(i64 {count}, i64 {inner}, ptr {base}, i64 {stride}, "
+        f"call void @{name}(i64 {count}, i64 {inner}, ptr {a.base}, i64 {stride}, "
         f"ptr {panel}, ptr {sums}, i64 {resumed})"
     )
 
@@ -167,15 +175,18 @@ KERNEL_PARAMETERS = (
 )
 
 
-def _define_kernel(emit: Emitter, name: str, tile: Tile, vectors: int, *, packed: bool) -> None:
+_KINDS = {"plain": Matrix("%a", "%stride", "1"), "transposed": Matrix("%a", "1", "%stride")}
+
+
+def _define_kernel(emit: Emitter, name: str, tile: Tile, vectors: int, kind: str) -> None:
     body = Emitter(emit.target)
     b = Matrix("%b", str(tile.columns), "1")
     for start, stop, rows in row_blocks(body, "0", "%rows", heights(tile)):
         with body.loop(start, stop, rows) as row:
-            if packed:
+            if kind == "packed":
                 a = _in_panels(body, tile, row.index, whole=rows == tile.rows)
             else:
-                a = Matrix("%a", "%stride", "1").at(body, tile.type.element, row.index, "0")
+                a = _KINDS[kind].at(body, tile.type.element, row.index, "0")
             offset = body.integer("mul", row.index, str(tile.columns))
             part = Tile(tile.type, rows, vectors)
             whole: list[str | None] = [None] * vectors

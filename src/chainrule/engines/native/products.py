@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 from chainrule.engines.native.emitter import Emitter, Vector
 from chainrule.engines.native.kernels import (
     Matrix,
+    Panels,
     Tile,
     call_kernel,
     dots,
@@ -422,19 +423,19 @@ class _Blocked(_Writer):
         self._pack_b(b, (columns, length), self.panels_b)
         return self.panels_b
 
-    def _rows_of_a(self, a: str, row: str, inner: str) -> tuple[str, str, bool]:
+    def _rows_of_a(self, a: str, row: str, inner: str) -> Matrix | Panels:
         """Rows of A as the kernel takes them."""
         if not self.plan.pack_a:
-            return self._at(a, (row, self.lda)), self.lda, False
+            return Matrix(self._at(a, (row, self.a.row)), self.a.row, self.a.column)
         between = panel_stride(self.emit, self.type, self.tile.rows, inner)
         number = self.emit.integer("sdiv", row, str(self.tile.rows))
-        return self._at(self.panels_a, (number, between)), between, True
+        return Panels(self._at(self.panels_a, (number, between)), between)
 
     def _write_rows(
         self,
         rows: tuple[str, str],
         row: str,
-        a: tuple[str, str, bool],
+        a: Matrix | Panels,
         panels: tuple[str, str],
         inner: tuple[str, str],
     ) -> None:

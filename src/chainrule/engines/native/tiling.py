@@ -23,6 +23,7 @@ BLOCK_BYTES = 264 * 512 * 4  # of A in a block: half a MiB of cache; twice that 
 BLOCK_INNER = 512
 GROUP_BYTES = 128 * 4  # of a line of B that is packed with others, and handed over in one run
 WAYS = 8  # lines of the nearest cache that a power of two apart can be: so many rows are read
+FEW_PANELS = 2  # of B: so few do not pay for laying out an A that lies transposed
 FEW_ROWS = 8  # of A: so few do not pay for laying B out
 WIDEST_STREAM = 8  # vectors of a tile, where B is read as it lies
 STREAMED_STEPS = 16  # of the inner axis at a time: as many streams as processors foresee
@@ -174,8 +175,13 @@ def _block_tile(spec: ProductSpec, target: Target, type_: Vector) -> Tile:
 
 
 def reads_plainly(spec: ProductSpec, tile: Tile) -> bool:
-    """Whether a product of blocks takes the rows of A from where they lie."""
-    return not spec.transpose_a and tile.rows <= WAYS
+    """Whether a product of blocks takes the rows of A from where they lie.
+
+    Where A lies transposed, the lines of memory that a tile needs are as many as the inner axis has
+    steps: they are worth laying out if many panels of B come to read them.
+    """
+    few = not spec.transpose_a or spec.n <= FEW_PANELS * tile.columns
+    return few and tile.rows <= WAYS
 
 
 def _row_cycles(spec: ProductSpec, tile: Tile) -> float:
