@@ -1,6 +1,19 @@
-"""A clock for tests, so that no test depends on how fast the machine is."""
+"""Clocks and patience for tests, so that no test depends on how fast the machine is."""
 
 from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+PATIENCE = 300.0  # seconds, for what comes soon on any machine if it comes at all
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for what another thread or process does; that it never comes is a failure."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.001)
 
 
 class Clock:

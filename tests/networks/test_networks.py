@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import os
 import pickle
 from typing import Any
 
@@ -40,6 +39,7 @@ from chainrule.nn import (
     Whiten,
 )
 from chainrule.optim import Adam
+from tests.forking import forks, holds_in_a_child
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 2))
@@ -376,23 +376,12 @@ def test_copies_share_nothing() -> None:
         assert not np.array_equal(other.predict(X), model.predict(X))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # of JAX, if another test loaded it
+@forks
 def test_a_forked_process_predicts_and_trains() -> None:
     model = lecture()
     expected = model.predict(X).tobytes()
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        same = model.predict(X).tobytes() == expected
-        trained = model.fit(X, Y, epochs=1, seed=0).epochs == 1
-        os.write(write, b"1" if same and trained else b"0")
-        os._exit(0)
-    os.waitpid(child, 0)
-    os.close(write)
-    with os.fdopen(read, "rb") as pipe:
-        assert pipe.read() == b"1"
+    assert holds_in_a_child(lambda: model.predict(X).tobytes() == expected)
+    assert holds_in_a_child(lambda: model.fit(X, Y, epochs=1, seed=0).epochs == 1)
 
 
 # Bad input

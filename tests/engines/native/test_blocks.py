@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from chainrule.nn import Activation, BatchNorm, Embedding, Flatten, Function, Li
 from chainrule.ops import functions
 from chainrule.shapes import ROWS, Array
 from chainrule.training.evaluation import BLOCK_ROWS
+from tests.forking import forks, holds_in_a_child
 
 MORE = BLOCK_ROWS + 1  # rows that are not computed at once
 WHOLE = blocks.EVENLY * blocks.MOST_ROWS  # rows, in blocks that are all as large as can be
@@ -233,21 +233,12 @@ def test_while_others_have_the_threads() -> None:
     assert found.tobytes() == by_few(model, X).tobytes()
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # of JAX, if another test loaded it
+@forks
 def test_a_forked_child_predicts() -> None:
     model = NETWORKS["wide"]("float32")
     X = rows_for(model, MORE)
     wanted = model.predict(X, engine="native")
-    child = os.fork()
-    if child == 0:
-        same = False
-        try:
-            same = np.array_equal(model.predict(X, engine="native"), wanted)
-        finally:
-            os._exit(0 if same else 1)
-    assert os.waitpid(child, 0)[1] == 0
+    assert holds_in_a_child(lambda: np.array_equal(model.predict(X, engine="native"), wanted))
 
 
 def test_many_members() -> None:

@@ -12,6 +12,8 @@ from chainrule.engines.native import jit, runtime
 from chainrule.engines.native.cache import OFF, VARIABLE, is_cached
 from chainrule.engines.native.llvm import undivided
 from chainrule.engines.native.target import host
+from tests.clock import PATIENCE
+from tests.forking import forks, holds_in_a_child
 
 USES = """
 import chainrule as cr, numpy as np
@@ -55,7 +57,7 @@ def _printed(source: str, cache: object) -> str:
         capture_output=True,
         text=True,
         check=True,
-        timeout=300,
+        timeout=PATIENCE,
     ).stdout.strip()
 
 
@@ -95,14 +97,13 @@ def test_several_threads_generate_code_at_once():
     alone, together = [jit.to_object(text, host()) for text in texts], threading.Barrier(len(texts))
 
     def made(text):
-        return jit.to_object(text, host(), lambda: together.wait(timeout=300))
+        return jit.to_object(text, host(), lambda: together.wait(timeout=PATIENCE))
 
     with ThreadPoolExecutor(len(texts)) as pool:
         assert list(pool.map(made, texts)) == alone
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of forks beside threads, from 3.12 on
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@forks
 def test_a_fork_waits_until_code_is_generated():
     """No child finds a module's lock in the hands of a thread that it does not have."""
     begun, done, forked = threading.Event(), threading.Event(), []
@@ -110,19 +111,19 @@ def test_a_fork_waits_until_code_is_generated():
     def generates():
         with undivided():
             begun.set()
-            done.wait(timeout=300)
+            done.wait(timeout=PATIENCE)
             forked.append("not yet")
+
+    def found():
+        with undivided():
+            return forked
 
     thread = threading.Thread(target=generates)
     thread.start()
-    begun.wait(timeout=300)
+    begun.wait(timeout=PATIENCE)
     timer = threading.Timer(0.05, done.set)
     timer.start()
-    child = os.fork()
-    if child == 0:
-        with undivided():
-            os._exit(0 if forked else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert holds_in_a_child(found)
     thread.join()
     timer.join()
 
