@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -80,6 +81,14 @@ def global_random_state_is_left_alone() -> Iterator[None]:
     """Nothing in the package or its tests may draw from NumPy's global generator."""
     with untouched_random_state():
         yield
+
+
+@pytest.fixture
+def no_collections() -> Iterator[None]:
+    """The garbage collector's callbacks, hypothesis has one, would swallow a Ctrl-C."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -19,18 +20,20 @@ import pytest
 pytest.importorskip("llvmlite", reason="the native engine needs llvmlite")
 
 import chainrule as cr
-from chainrule.engines.base import Program
+from chainrule.engines.base import BoundedCache, Program
+from chainrule.engines.native import build
 from chainrule.engines.native.engine import NativeEngine
 from chainrule.engines.native.guard import GuardedHeap
 from chainrule.engines.reference import ReferenceEngine
 from chainrule.errors import DtypeError, ParameterError
 from chainrule.graph.graph import Graph, close
 from chainrule.networks import Network
+from tests.clock import PATIENCE, until
 from tests.engines.native.test_jit import usual
 from tests.engines.native.test_programs import NETWORKS
+from tests.forking import forks, holds_in_a_child
 
 ROOT = Path(__file__).resolve().parents[3]
-FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="about fork")
 
 
 def affine() -> tuple[Graph, list[np.ndarray]]:
@@ -186,6 +189,7 @@ def test_rows_that_another_thread_writes_to() -> None:
     """Numbers and labels change under a training; it ends, or says that a label is outside."""
     program, carried, (x, y) = step(rows=2000)
     engine, stop = NativeEngine(heap=GuardedHeap()), threading.Event()
+    deadline = time.monotonic() + PATIENCE
     engine.heap.given = lambda array, dtype: array  # the training reads what is written to
 
     def scribble() -> None:
@@ -198,7 +202,7 @@ def test_rows_that_another_thread_writes_to() -> None:
     thread.start()
     try:
         with pytest.raises(IndexError):
-            for _ in range(50):
+            while time.monotonic() < deadline:
                 engine.run(program, carried, [x, y], seed=0, epochs=range(20))
     finally:
         stop.set()
@@ -263,17 +267,25 @@ def test_a_full_disk(tmp_path: Path) -> None:
     assert run_script(tmp_path) == ""
 
 
+KILLED = """
+import itertools, os, signal, sys
+uses = itertools.count(1)
+def kill(event, arguments):
+    if event in ("open", "os.mkdir", "os.rename") and FOLDER in str(arguments[0]):
+        if next(uses) == MOMENT:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(kill)
+"""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="about signals of POSIX")
 def test_a_process_killed_while_it_compiles(tmp_path: Path) -> None:
-    """Whenever it is killed, what it leaves in the cache does no harm."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "CHAINRULE_CACHE": str(tmp_path)}
-    for wait in (0.25, 0.3, 0.35, 0.4):
-        process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
-        )
-        time.sleep(wait)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    """Whenever it is killed, before it makes, opens or renames a file, that does no harm."""
+    killing = KILLED.replace("FOLDER", repr(str(tmp_path)))
+    for moment in (2, 3, 7, 8, 16):
+        with pytest.raises(subprocess.CalledProcessError) as ended:
+            run_script(tmp_path, killing.replace("MOMENT", str(moment)))
+        assert ended.value.returncode == -signal.SIGKILL
     assert run_script(tmp_path) == ""
 
 
@@ -281,91 +293,96 @@ def number(k: int) -> Graph:
     return close([cr.sin(cr.input((4,))) + float(k)])
 
 
-def interrupted(work: Callable[[], object], seconds: float) -> None:
-    """Work again and again until Ctrl-C is pressed."""
-    press = threading.Timer(seconds, os.kill, [os.getpid(), signal.SIGINT])
-    with pytest.raises(KeyboardInterrupt):
-        press.start()
-        while True:
-            work()
-    press.join()
+# Modules in which Ctrl-C may do harm: they take locks, count, and ask LLVM.
+AROUND_LLVM = (
+    *("chainrule.engines.native.llvm", "chainrule.engines.native.jit", "llvmlite"),
+    *("contextlib", "signal", "threading"),
+)
 
 
-@FORKS
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_interrupted_while_it_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C leaves no lock held, no count wrong and no option changed, whenever it comes."""
+def interrupted(work: Callable[[], object], moment: int) -> int:
+    """Work, with Ctrl-C at one of the calls and returns around LLVM; how many there were."""
+    passed = 0
+
+    def press(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal passed
+        if frame.f_globals["__name__"].startswith(AROUND_LLVM):
+            passed += 1
+            if passed == moment:
+                signal.raise_signal(signal.SIGINT)
+
+    sys.setprofile(press)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return passed
+
+
+@pytest.fixture
+def all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process that has compiled much: each new program takes the place of an old one."""
+    monkeypatch.setattr(build, "_loaded", BoundedCache(1))
+
+
+@forks
+def test_interrupted_while_it_compiles(
+    monkeypatch: pytest.MonkeyPatch, all_kept: None, no_collections: None
+) -> None:
+    """Ctrl-C leaves no lock held, no count wrong and no option changed, wherever it comes."""
     monkeypatch.setenv("CHAINRULE_CACHE", "off")
     engine, numbers = NativeEngine(), itertools.count()
+
+    def work() -> None:
+        engine.compile(number(next(numbers)))
+
     before = usual()
-    for seconds in np.random.default_rng(0).uniform(0.001, 0.03, 50):
-        interrupted(lambda: engine.compile(number(next(numbers))), seconds)
+    work()
+    moments = interrupted(work, 0)
+    assert moments > 500
+    for moment in range(1, moments, 11):
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(work, moment)
     assert usual() == before
-    compiled: list[Any] = []
-    thread = threading.Thread(target=lambda: compiled.append(engine.compile(number(-7))))
-    thread.start()
-    thread.join(60)  # a lock that the main thread still held would stop only others
-    assert compiled[0]([np.zeros(4)])[0].tolist() == [-7.0] * 4
-    undivided = threading.Thread(target=_fork, daemon=True)
-    undivided.start()
-    undivided.join(60)
-    assert not undivided.is_alive(), "a fork waits for a thread that is not there"
+    found: list[Any] = []
+    for task in (lambda: engine.compile(number(-7)), lambda: holds_in_a_child(lambda: True)):
+        # a lock that the main thread still held would stop only others
+        other = threading.Thread(target=lambda task=task: found.append(task()), daemon=True)
+        other.start()
+        other.join(PATIENCE)
+        assert not other.is_alive(), "it waits for a lock, or for a thread that is not there"
+    compiled, forked = found
+    assert compiled([np.zeros(4)])[0].tolist() == [-7.0] * 4
+    assert forked
 
 
-def _fork() -> None:
-    child = os.fork()
-    if child == 0:
-        os._exit(0)
-    _ended(child)
-
-
-@FORKS
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@forks
 @pytest.mark.parametrize("busy", [False, True], ids=["quiet", "while a thread compiles"])
 def test_a_fork_after_compilation(monkeypatch: pytest.MonkeyPatch, busy: bool) -> None:
     """The child runs what was compiled, compiles more, and trains."""
     monkeypatch.setenv("CHAINRULE_CACHE", "off")
     engine, stop = NativeEngine(), threading.Event()
-    compiled = engine.compile(number(1))
+    compiled, others = engine.compile(number(1)), []
 
     def compile_on() -> None:
-        k = 100
         while not stop.is_set():
-            engine.compile(number(k := k + 1))
+            others.append(engine.compile(number(100 + len(others))))
 
     thread = threading.Thread(target=compile_on)
-    if busy:
-        thread.start()
-        time.sleep(0.1)
-    child = os.fork()
-    if child == 0:
-        _in_child(engine, compiled)
-    stop.set()
-    assert os.waitstatus_to_exitcode(_ended(child)) == 0
+    try:
+        if busy:
+            thread.start()
+            until(lambda: others)
+        assert holds_in_a_child(lambda: _all_works(engine, compiled))
+    finally:
+        stop.set()
     assert compiled([np.zeros(4)])[0].tolist() == [1.0] * 4
     if busy:
         thread.join()
 
 
-def _in_child(engine: NativeEngine, compiled: Any) -> None:
-    status = 1
-    try:
-        program, carried, rows = step()
-        good = compiled([np.zeros(4)])[0].tolist() == [1.0] * 4
-        good &= engine.compile(number(2))([np.zeros(4)])[0].tolist() == [2.0] * 4
-        good &= engine.run(program, carried, rows, seed=0, epochs=range(2)).finite
-        status = int(not good)
-    finally:
-        os._exit(status)
-
-
-def _ended(child: int, seconds: float = 300) -> int:
-    """The status of a child process; one that hangs is killed."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        process, status = os.waitpid(child, os.WNOHANG)
-        if process:
-            return status
-        time.sleep(0.02)
-    os.kill(child, signal.SIGKILL)
-    return os.waitpid(child, 0)[1]
+def _all_works(engine: NativeEngine, compiled: Any) -> bool:
+    program, carried, rows = step()
+    good = compiled([np.zeros(4)])[0].tolist() == [1.0] * 4
+    good &= engine.compile(number(2))([np.zeros(4)])[0].tolist() == [2.0] * 4
+    return good and engine.run(program, carried, rows, seed=0, epochs=range(2)).finite

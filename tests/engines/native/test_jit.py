@@ -44,6 +44,15 @@ def test_a_function_outlives_the_name_of_its_code():
     assert [other() for other in others] == list(range(20))
 
 
+def test_code_that_nobody_can_call_is_unmapped_when_other_code_is_loaded():
+    code = jit.load(constant(1), host())
+    engine = code._engine
+    del code
+    gc.collect()
+    jit.load(constant(2), host())
+    assert engine.closed
+
+
 def test_many_threads_compile_at_once():
     found = {}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial
@@ -25,6 +26,10 @@ USUAL = "-disable-lsr=false", "-enable-misched=true"
 # manager takes one block for all sections. It is llvmlite's choice on Arm; where neither was tried
 # here, the choice stays with it.
 ONE_BLOCK = True if sys.platform == "linux" else None
+
+# Code that nobody can call any more. It is unmapped when the next is loaded, because Python would
+# lose a Ctrl-C that came while it deletes an object, and would wait there for who compiles.
+_left: deque[Any] = deque()
 
 
 def _nothing() -> None:
@@ -82,6 +87,7 @@ class _Passes:
 _passes = _Passes()
 
 
+@undivided()  # what is deleted when it returns is deleted inside, where no Ctrl-C gets lost
 def to_object(text: str, target: Target, begins: Callable[[], None] = _nothing) -> bytes:
     """Object code of a module's text; ``begins`` is called before what takes long."""
     with generating(text, target) as (generator, module):
@@ -184,7 +190,8 @@ def provide(name: str, function: Any) -> None:
 class Code:
     """Machine code in memory: mapped while this object or a function made by it is alive.
 
-    It stays mapped when the interpreter ends, because a daemon thread may still be inside.
+    It stays mapped until other code is loaded after that, and when the interpreter ends, because a
+    daemon thread may still be inside.
 
     Parameters
     ----------
@@ -195,12 +202,14 @@ class Code:
 
     def __init__(self, objects: Sequence[bytes], target: Target) -> None:
         with bindings() as llvm:
+            while _left:
+                _left.popleft().close()
             engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine(target), ONE_BLOCK)
             for each in objects:
                 engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(each))
             engine.finalize_object()
         self._engine = engine
-        weakref.finalize(self, _unmap, engine).atexit = False
+        weakref.finalize(self, _left.append, engine).atexit = False
 
     def address(self, name: str) -> int:
         """Where a function begins; the caller keeps this object alive while it uses that."""
@@ -223,8 +232,3 @@ def load(text: str, target: Target) -> Code:
 def load_as(name: str, target: Target, make: Callable[[], bytes]) -> Code:
     """The code of a module that the engine's sources define; made where the cache lacks it."""
     return Code([cached_object(name, target, make)], target)
-
-
-def _unmap(engine: Any) -> None:
-    with bindings():
-        engine.close()
