@@ -16,12 +16,8 @@ import pytest
 from chainrule.engines import processes
 from chainrule.engines.processes import Cluster, meet
 from chainrule.errors import EngineError
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("", 0))
-        return int(found.getsockname()[1])
+from tests.clock import PATIENCE
+from tests.ports import free_port
 
 
 def each(task: Callable[[int], Any], count: int) -> list[Any]:
@@ -130,7 +126,7 @@ def said_to_strangers(port: int, messages: list[bytes]) -> list[bytes]:
     """What each of some who are no process of ours hears, while two that are meet."""
 
     def hears(message: bytes) -> bytes:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as stranger:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as stranger:
             with suppress(ConnectionError):  # where it was closed before all was read
                 stranger.sendall(message)
                 return stranger.recv(200)
@@ -197,9 +193,9 @@ def test_what_was_said_before_a_process_was_through_is_heard() -> None:
         found = None
         if number == 0:
             cluster.share("a seed")
-        both.wait(10)
+        both.wait(PATIENCE)
         if number == 1:
-            cluster._links[0].finished.wait(10)
+            cluster._links[0].finished.wait(PATIENCE)
             found = cluster.share(None)
             with pytest.raises(EngineError, match="process 0 was through before the others"):
                 cluster.share(None)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -30,6 +28,7 @@ from chainrule.engines.xla.library import in_words
 from chainrule.errors import EngineError, ParameterError
 from tests.engines.xla.test_devices import trained
 from tests.engines.xla.worker import ALONE, FROZEN, LIMIT
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 SECONDS = 900  # more than processes wait for each other: nothing here is decided by it
@@ -42,16 +41,6 @@ class Ended(NamedTuple):
     out: str
     err: str
     after: float
-
-
-def free_port() -> int:
-    """A free port with a free one behind it, of those that no connection is given by chance."""
-    for port in random.SystemRandom().sample(range(12000, 30000, 2), 100):
-        with socket.socket() as first, socket.socket() as second, suppress(OSError):
-            first.bind(("", port))
-            second.bind(("", port + 1))
-            return port
-    raise AssertionError("no two free ports next to each other")
 
 
 def run(
