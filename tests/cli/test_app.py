@@ -17,6 +17,7 @@ from chainrule.cli.tables import TableModel
 from chainrule.data import write_csv
 from chainrule.training import Checkpoints
 from tests.cli.conftest import FAST, Run, flowers, refused
+from tests.clock import PATIENCE
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
@@ -25,7 +26,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
 def process(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "chainrule", *map(str, arguments)],
-        capture_output=True, encoding="utf-8", env={**ENVIRONMENT, **environment}, timeout=300,
+        capture_output=True, encoding="utf-8", env={**ENVIRONMENT, **environment}, timeout=PATIENCE,
         check=False,
     )  # fmt: skip
 
@@ -83,9 +84,9 @@ def test_colour_on_a_terminal_unless_unwanted(no_colour: str, coloured: bool) ->
         while chunk := os.read(parent, 4096):
             shown += chunk
     except OSError:  # how Linux says that the other end is closed
-        assert running.wait(60) == 0
+        assert running.wait(PATIENCE) == 0
     os.close(parent)
-    assert running.wait(60) == 0
+    assert running.wait(PATIENCE) == 0
     assert (b"\x1b[38;5;" in shown) is coloured
 
 
@@ -101,7 +102,7 @@ def test_who_reads_no_more_is_no_error_to_report(models: Path) -> None:
     running.stdout.close()
     assert running.stderr.read() == b""
     running.stderr.close()
-    assert running.wait(60) == 141
+    assert running.wait(PATIENCE) == 141
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
@@ -112,8 +113,8 @@ def test_a_full_device_is_said(command: str, models: Path) -> None:
     with open("/dev/full", "w") as full:
         found = subprocess.run(
             [sys.executable, "-m", "chainrule", command, *table],
-            stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT, encoding="utf-8", timeout=300,
-            check=False,
+            stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT, encoding="utf-8",
+            timeout=PATIENCE, check=False,
         )  # fmt: skip
     assert found.returncode == 2
     assert found.stderr == "chainrule: no space left on device\n"
@@ -136,11 +137,11 @@ def test_signals_keep_the_best_model_and_a_checkpoint(
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, encoding="utf-8",
     )  # fmt: skip
     assert running.stderr is not None
-    assert "an epoch" in running.stderr.readline()
-    time.sleep(0.3)
-    running.send_signal(number)
     try:
-        stdout, stderr = running.communicate(timeout=300)
+        assert "an epoch" in running.stderr.readline()
+        time.sleep(0.3)
+        running.send_signal(number)
+        stdout, stderr = running.communicate(timeout=PATIENCE)
     finally:
         running.kill()
     assert running.returncode == ended, stderr

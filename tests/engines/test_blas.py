@@ -16,6 +16,7 @@ from chainrule.engines.plan import make_plan
 from chainrule.engines.reference import ReferenceEngine
 from chainrule.graph.graph import Graph
 from chainrule.shapes import ROWS
+from tests.clock import PATIENCE
 
 
 def threads() -> set[int]:
@@ -50,20 +51,20 @@ def test_who_leaves_first_does_not_set_free_who_still_computes(two_threads: None
 
     def first() -> None:
         with one_blas_thread():
-            entered.wait(10)
-        left.wait(10)
+            entered.wait(PATIENCE)
+        left.wait(PATIENCE)
 
     def second() -> None:
         with one_blas_thread():
-            entered.wait(10)
-            left.wait(10)
+            entered.wait(PATIENCE)
+            left.wait(PATIENCE)
             seen.append(threads())
 
     workers = [Thread(target=each) for each in (first, second)]
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(10)
+        worker.join(PATIENCE)
     assert seen == [{1}]
     assert threads() == {2}
 

@@ -94,10 +94,10 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
     script = (
-        "import sys, time; from chainrule.persist import atomic_write\n"
+        "import signal, sys; from chainrule.persist import atomic_write\n"
         "def write(file):\n"
         "    file.write(b'half' * 100_000); file.flush()\n"
-        "    print('half', flush=True); time.sleep(60)\n"
+        "    print('half', flush=True); signal.pause()\n"
         "atomic_write(sys.argv[1], write)"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(persist.__file__).parents[2])}

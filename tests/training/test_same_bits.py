@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
 import threading
-import time
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import pytest
 from chainrule.errors import ParameterError
 from chainrule.nn import Activation, Dropout, Linear, Network
 from chainrule.training import Run
+from tests.clock import until
 from tests.training import problem
 
 X, Y = problem.data()
@@ -103,16 +104,22 @@ def test_predict_sees_whole_sets_of_parameters_while_training_publishes() -> Non
 
     fill(0.0)
     threads = [threading.Thread(target=watch) for _ in range(3)]
+    values = itertools.count(1)
+
+    def publish() -> bool:
+        for value in itertools.islice(values, 300):
+            fill(float(value))
+        return len(seen) > 1
+
     for thread in threads:
         thread.start()
-    deadline, value = time.monotonic() + 300, 0
-    while value < 300 or (len(seen) < 2 and time.monotonic() < deadline):
-        fill(float(value := value + 1))
-    published.set()
-    for thread in threads:
-        thread.join()
+    try:
+        until(publish)
+    finally:
+        published.set()
+        for thread in threads:
+            thread.join()
     assert not mixtures
-    assert len(seen) > 1
 
 
 def test_many_threads_predict_during_a_training() -> None:
@@ -128,10 +135,12 @@ def test_many_threads_predict_during_a_training() -> None:
     threads = [threading.Thread(target=use) for _ in range(3)]
     for thread in threads:
         thread.start()
-    trained = model.fit(X, Y, epochs=20, seed=1, callbacks=[lambda run: None])
-    done.set()
-    for thread in threads:
-        thread.join()
+    try:
+        trained = model.fit(X, Y, epochs=20, seed=1, callbacks=[lambda run: None])
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
     assert not failures
     alone = network().fit(X, Y, epochs=20, seed=1)
     np.testing.assert_array_equal(trained.step_losses, alone.step_losses)

@@ -261,7 +261,7 @@ def test_calls_leave_no_threads_behind() -> None:
     known = set(threading.enumerate())  # the engine's own wait for the next call
     for _ in range(3):
         divided(given, engine)
-    assert set(threading.enumerate()) == known
+    assert set(threading.enumerate()) <= known
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")

@@ -27,6 +27,7 @@ from chainrule.engines.native.threads import (
     thread_count,
 )
 from chainrule.errors import ParameterError
+from tests.clock import PATIENCE, until
 from tests.engines.native.phases import bits, program, run, text
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -71,10 +72,8 @@ def test_any_number_of_threads_gives_the_same_bits(threads, chunks, work, steps)
 
 def test_helpers_do_take_chunks():
     with team(2) as control:
-        nap(control, 20, chunks=4)
-        own, helper = (control.slot(number)[Slot.COMPLETED] for number in range(2))
-    assert own > 0
-    assert helper > 0
+        until(lambda: nap(control, 20, chunks=4) and control.slot(1)[Slot.COMPLETED] > 0)
+        assert control.slot(0)[Slot.COMPLETED] > 0
 
 
 @pytest.mark.parametrize("chunks", [0, 1, 2, MAXIMUM_CHUNKS])
@@ -90,13 +89,13 @@ def test_a_late_helper_is_left_out_and_comes_back():
     helper = pool.control.slot(1)
     pool.open(2)
     try:
-        _until(lambda: nap(pool.control, 1) and helper[Slot.DROPS] > 0)
+        until(lambda: nap(pool.control, 1) and helper[Slot.DROPS] > 0)
         drops, completed = int(helper[Slot.DROPS]), int(helper[Slot.COMPLETED])
         if helper[Slot.RETURNED] < drops:
             nap(pool.control, 3)
             assert helper[Slot.COMPLETED] == completed or helper[Slot.RETURNED] >= drops
-        _until(lambda: helper[Slot.RETURNED] >= drops)
-        _until(lambda: nap(pool.control, 1) and helper[Slot.COMPLETED] > completed)
+        until(lambda: helper[Slot.RETURNED] >= drops)
+        until(lambda: nap(pool.control, 1) and helper[Slot.COMPLETED] > completed)
     finally:
         pool.dismiss()
 
@@ -106,23 +105,16 @@ def nap(control, steps, chunks=2):
     return run(control, 1, chunks, steps, naps=True)
 
 
-def _until(condition, seconds=120.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.001)
-
-
 def test_helpers_wait_in_python_between_programs():
     pool = Pool(3)
     try:
         pool.open(3)
         helpers = [pool.control.slot(number) for number in (1, 2)]
-        _until(lambda: all(helper[Slot.RETURNED] >= 0 for helper in helpers))
+        until(lambda: all(helper[Slot.RETURNED] >= 0 for helper in helpers))
         pool.close()
-        _until(lambda: all(helper[Slot.RETURNED] == -1 for helper in helpers))
+        until(lambda: all(helper[Slot.RETURNED] == -1 for helper in helpers))
         pool.open(3)
-        _until(lambda: all(helper[Slot.RETURNED] >= 0 for helper in helpers))
+        until(lambda: all(helper[Slot.RETURNED] >= 0 for helper in helpers))
     finally:
         pool.dismiss()
 
@@ -136,7 +128,7 @@ def test_a_dismissed_pool_ends_its_threads():
     pool.open(3)
     pool.dismiss()
     for thread in hired:
-        thread.join(20)
+        thread.join(PATIENCE)
     assert not any(thread.is_alive() for thread in hired)
 
 
@@ -177,7 +169,8 @@ def test_an_exception_leaves_the_pool_usable():
     assert bits(2) == bits(1)
 
 
-def test_a_program_holds_no_gil():
+def turns_beside_a_program():
+    """How often this thread has its turn while another one runs a program."""
     control, data, turns = Control(1), np.zeros((2, 4, 8)), 0
     arguments = (data.ctypes.data, 4, 200_000, control.address)
     running = threading.Thread(target=program(100), args=arguments)
@@ -185,7 +178,12 @@ def test_a_program_holds_no_gil():
     while running.is_alive():
         turns += 1
         time.sleep(0.001)
-    assert turns > 5  # while it held the lock, no other thread would have had a turn
+    return turns
+
+
+def test_a_program_holds_no_gil():
+    """While it held the lock, no other thread would ever have had a turn."""
+    until(lambda: turns_beside_a_program() > 5)
 
 
 def python(script, *, timeout=300):
