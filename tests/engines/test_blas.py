@@ -11,7 +11,7 @@ import pytest
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 import chainrule as cr
-from chainrule.engines.blas import SPLIT_FROM, one_blas_thread
+from chainrule.engines.blas import SPLIT_FROM, _found, _libraries, one_blas_thread
 from chainrule.engines.plan import make_plan
 from chainrule.engines.reference import ReferenceEngine
 from chainrule.graph.graph import Graph
@@ -26,7 +26,8 @@ def threads() -> set[int]:
 
 @pytest.fixture
 def two_threads() -> Iterator[None]:
-    """BLAS may use two threads."""
+    """BLAS may use two threads, in all libraries that earlier tests have loaded."""
+    _found.clear()
     with threadpool_limits(2, user_api="blas"):
         if threads() != {2}:
             pytest.skip("this BLAS cannot be told to use two threads")
@@ -67,6 +68,26 @@ def test_who_leaves_first_does_not_set_free_who_still_computes(two_threads: None
         worker.join(PATIENCE)
     assert seen == [{1}]
     assert threads() == {2}
+
+
+def test_threads_that_look_for_libraries_at_the_same_time_count_in_one_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    both, seen = Barrier(2), []
+
+    class Waiting(ThreadpoolController):
+        def __init__(self) -> None:
+            super().__init__()
+            both.wait(PATIENCE)
+
+    monkeypatch.setattr("threadpoolctl.ThreadpoolController", Waiting)
+    _found.clear()
+    workers = [Thread(target=lambda: seen.append(_libraries())) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(PATIENCE)
+    assert seen[0] is seen[1]
 
 
 def test_plans_know_whether_a_product_could_be_split() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cache
 from threading import Lock
 from typing import Any, Final
 
@@ -15,6 +14,10 @@ OpenBLAS takes one thread up to 9216 for a matrix and a vector, 59296 for a matr
 transpose, and 2**18 for other products (interface/gemv.c, syrk.c and gemm.c of release 0.3).
 """
 
+Libraries = tuple[Any, AbstractContextManager[Any]]
+
+_found: list[Libraries] = []
+
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
@@ -24,8 +27,14 @@ def one_blas_thread() -> Iterator[None]:
         yield
 
 
-@cache
-def _libraries() -> tuple[Any, AbstractContextManager[Any]]:
+def _libraries() -> Libraries:
+    """Those that were found first: threads that look at the same time count in one place."""
+    if not _found:
+        _found.append(_looked_for())
+    return _found[0]
+
+
+def _looked_for() -> Libraries:
     """The libraries whose number of threads is a setting of each thread, and the others."""
     from threadpoolctl import ThreadpoolController
 
