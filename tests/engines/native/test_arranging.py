@@ -13,7 +13,7 @@ pytest.importorskip("llvmlite", reason="the native engine needs llvmlite")
 
 import chainrule as cr
 from chainrule.engines.base import BoundedCache, Outcome, Program
-from chainrule.engines.native import arranging, build, cuts, phases
+from chainrule.engines.native import arranging, build, phases
 from chainrule.engines.native.arranging import Arrangement, Arranger, by_rows, in_parts
 from chainrule.engines.native.engine import NativeEngine
 from chainrule.engines.native.guard import GuardedHeap
@@ -45,7 +45,6 @@ def in_two_parts(monkeypatch: pytest.MonkeyPatch, no_old_code: None) -> None:
 
     monkeypatch.setattr(Arranger, "run", last)
     monkeypatch.setattr(arranging, "LEAST", 0)
-    monkeypatch.setattr(cuts, "HEAVY", 0)
     monkeypatch.setattr(phases, "START", 0)
     monkeypatch.setattr(phases, "GAIN", 1)
     monkeypatch.setattr(phases, "WAIT", 1)
@@ -248,15 +247,6 @@ def test_a_step_of_some_size_is_two_phases(
     assert {(64, 100), (100,), (100, 10), (10,), ()} == {node.shape for node in sums}
     assert first.partial and not second.partial
     assert {(64, 100), (100, 10)} <= {group.space for group in second.groups}
-
-
-def test_both_parts_of_a_batch_are_as_much_work(
-    monkeypatch: pytest.MonkeyPatch, no_old_code: None
-) -> None:
-    """100 rows each, where eight rows more are felt; else what fills lines of the caches."""
-    for inputs, unit in (300, 4), (64, 16):
-        first, _ = phases_of((inputs, 100, 10), 200, monkeypatch)
-        assert set(first.cuts) == {(0, unit)}
 
 
 def test_a_small_step_is_shared_by_nobody(

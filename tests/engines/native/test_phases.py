@@ -162,7 +162,7 @@ def found(graph: Graph, rows: int) -> list[Phase]:
     scheduler = Scheduler(graph)
     groups = scheduler.run()
     stored = stored_nodes(graph, groups, scheduler.home)
-    setting = phases.Setting(TARGETS["avx512"], rows, scheduler.inputs, stored, {}, {}, 16)
+    setting = phases.Setting(TARGETS["avx512"], rows, scheduler.inputs, stored, {}, {})
     return phases.phases(groups, -1, setting)[1]
 
 

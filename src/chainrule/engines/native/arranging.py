@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from chainrule.engines.native.carrying import loss_group, read_elsewhere, waiting
-from chainrule.engines.native.cuts import ROW, followed, row_unit, summed_axis
+from chainrule.engines.native.cuts import ROW, followed, summed_axis
 from chainrule.engines.native.interleaving import PRODUCT
 from chainrule.engines.native.partial import PARTIAL, PARTS, partial_sums
 from chainrule.engines.native.phases import Phase, Setting, phases
@@ -55,8 +55,6 @@ class Arrangement:
         What computes the loss of a program's step.
     cost : int
         For two threads, in operations.
-    unit : int
-        What parts of the rows are multiples of.
     """
 
     graph: Graph
@@ -68,7 +66,6 @@ class Arrangement:
     contested: dict[Node, None]
     loss: Group | None
     cost: int
-    unit: int
 
     @property
     def groups(self) -> list[Group]:
@@ -145,13 +142,10 @@ class Arranger:
         replaced = {after: before for after, before in pairs if after not in late}
         known = -1 if carried is None else loss_group(graph, groups, carried)
         contested = dict.fromkeys(read_elsewhere(groups, home, replaced))
-        row = sum(work(group, 1) for group in groups if grows(group))
-        unit = row_unit(self.target, self.rows, row)
-        given = scheduler.inputs, stored, replaced, contested
-        setting = Setting(self.target, self.rows, *given, unit)
+        setting = Setting(self.target, self.rows, scheduler.inputs, stored, replaced, contested)
         cost, found = phases(groups, known, setting)
         loss = None if carried is None else groups[known]
-        return Arrangement(graph, labels, home, found, stored, late, contested, loss, cost, unit)
+        return Arrangement(graph, labels, home, found, stored, late, contested, loss, cost)
 
 
 def _in_memory(

@@ -7,7 +7,6 @@ Partial sums are outputs, too: each belongs to one part, and is over its rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import NamedTuple, TypeAlias
 
 from chainrule.engines.native.axes import is_last
@@ -23,7 +22,6 @@ from chainrule.shapes import FLOAT32, ROWS, Extent
 
 Axis: TypeAlias = int | None  # along which a part of a value lies; None for all of it
 ROW = 0  # the axis of a product
-HEAVY = 100_000  # operations of a row: some rows more are more than lines that two threads write
 ALONE, LATER = -1, -2  # in place of an axis: one part does all of it; when all parts are there
 
 
@@ -60,10 +58,10 @@ def cut_extent(group: Group, axis: int) -> Extent:
     return ROWS if partial_sums(group.nodes) else group.space[axis]
 
 
-def cut_unit(group: Group, axis: int, target: Target, batch: int | None, rows: int) -> int:
-    """What parts are multiples of, so that vectors and tiles stay whole; of ``rows``, if of any."""
+def cut_unit(group: Group, axis: int, target: Target, batch: int | None) -> int:
+    """What parts are multiples of, so that vectors and tiles stay whole."""
     if cut_extent(group, axis) == ROWS:
-        return rows
+        return target.lanes(FLOAT32)
     if group.kind is GroupKind.PRODUCT:
         return plan(product_spec(group, batch), target).tile.rows
     if not is_last(group.space, axis):
@@ -71,28 +69,6 @@ def cut_unit(group: Group, axis: int, target: Target, batch: int | None, rows: i
     values = [x for node in group.nodes for x in (node, *node.operands)]
     most = [target.lanes(x.dtype) for x in values if x.dtype.kind != "b"]
     return max(most, default=1)  # a multiple of what the loop will take
-
-
-def row_unit(target: Target, batch: int | None, work: int) -> int:
-    """The rows that parts are multiples of: a line of the caches, and the tiles of small products.
-
-    Where a row is much work, fewer, if the larger of two parts is then smaller.
-
-    >>> from chainrule.engines.native.target import TARGETS
-    >>> [row_unit(TARGETS["avx512"], batch, HEAVY) for batch in (None, 64, 48, 200)]
-    [16, 16, 8, 4]
-    """
-    line = target.lanes(FLOAT32)
-    units = [max(1, line // share) for share in (1, 2, 4)]
-    if batch is None or work < HEAVY:
-        return line
-    return min(units, key=partial(_larger_part, batch))
-
-
-def _larger_part(batch: int, unit: int) -> int:
-    """Rows of the larger of two parts; `Share` cuts them."""
-    first = -(-batch // unit) // 2 * unit
-    return max(first, batch - first)
 
 
 def writes(group: Group, axis: int, stored: dict[Node, bool]) -> Iterator[Touch]:

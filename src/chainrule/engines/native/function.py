@@ -20,7 +20,7 @@ from itertools import accumulate
 from chainrule.engines.native import memory
 from chainrule.engines.native.access import Access
 from chainrule.engines.native.arranging import Arranger
-from chainrule.engines.native.cuts import ROW
+from chainrule.engines.native.cuts import ROW, cut_unit
 from chainrule.engines.native.dividing import divided
 from chainrule.engines.native.emitter import Emitter, Vector, copy, function, prefetch
 from chainrule.engines.native.epilogues import (
@@ -288,8 +288,9 @@ class _Writer:
         if share is not None and share.own is not None:
             self._call_partial(scope, group, share.index, share.own.bounds)
             return
+        unit = cut_unit(group, ROW, scope.emit.target, self.batch)
         for index in map(str, range(PARTS)):
-            bounds = Share(index, str(PARTS), self.rows).part(scope.emit, "%rows", self.plan.unit)
+            bounds = Share(index, str(PARTS), self.rows).part(scope.emit, "%rows", unit)
             self._call_partial(scope, group, index, bounds)
 
     def _call_partial(

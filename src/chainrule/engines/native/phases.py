@@ -143,8 +143,6 @@ class Setting:
         What is written where another value lies: the next carried values.
     contested : dict of Node
         Of these, the ones that lie where other groups have read.
-    unit : int
-        What parts of the rows are multiples of.
     """
 
     target: Target
@@ -153,7 +151,6 @@ class Setting:
     stored: dict[Node, bool]
     replaced: Mapping[Node, Node]
     contested: dict[Node, None]
-    unit: int
 
     @property
     def rows(self) -> int:
@@ -203,8 +200,7 @@ class _Choice:
         self.partial = bool(partial_sums(group.nodes))
         start = None if self.partial else shared_from(group, batch)
         self.alone = Phase((group,), start, ())
-        given = target, batch, setting.unit
-        self.unit = 1 if self.axis is None else cut_unit(group, self.axis, *given)
+        self.unit = 1 if self.axis is None else cut_unit(group, self.axis, target, batch)
         large = group.kind is GroupKind.PRODUCT and self.alone.start is not None
         parts = parts_of(group, target, batch, setting.rows) if large else None
         self.apart = large and (parts is None or not parts.alike(target))
