@@ -166,6 +166,17 @@ def found(graph: Graph, rows: int) -> list[Phase]:
     return phases.phases(groups, -1, setting)[1]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int8", "uint16", "int32"])
+def test_no_vector_reaches_into_another_part(dtype: str) -> None:
+    """Parts of rows are whole vectors of whatever a loop computes, tiles of products included."""
+    x = cr.input((cr.ROWS,), dtype)
+    for phase in found(close([x + x, cr.multiply(x, x)]), 10**8):
+        target = TARGETS["avx512"]
+        for group, (axis, unit) in zip(phase.groups, phase.cuts, strict=bool(phase.cuts)):
+            assert axis < 0 or unit % target.lanes(np.dtype(dtype)) == 0
+            assert cut_unit(group, 0, target, None) % target.lanes(np.dtype(dtype)) == 0
+
+
 def test_a_forward_pass_is_one_phase() -> None:
     """By rows: no row needs another one."""
     x, widths = cr.input((cr.ROWS, 20)), [20, 32, 32, 10]

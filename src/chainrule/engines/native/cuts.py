@@ -59,15 +59,19 @@ def cut_extent(group: Group, axis: int) -> Extent:
 
 
 def cut_unit(group: Group, axis: int, target: Target, batch: int | None) -> int:
-    """What parts are multiples of, so that vectors and tiles stay whole."""
-    if cut_extent(group, axis) == ROWS:
-        return target.lanes(FLOAT32)
+    """What parts are multiples of, so that vectors and tiles stay whole.
+
+    A loop writes whole vectors up to its part's end: one that reaches over it is the next part's.
+    """
+    rows = cut_extent(group, axis) == ROWS
     if group.kind is GroupKind.PRODUCT:
-        return plan(product_spec(group, batch), target).tile.rows
-    if not is_last(group.space, axis):
+        return target.lanes(FLOAT32) if rows else plan(product_spec(group, batch), target).tile.rows
+    if not rows and not is_last(group.space, axis):
         return 1
     values = [x for node in group.nodes for x in (node, *node.operands)]
     most = [target.lanes(x.dtype) for x in values if x.dtype.kind != "b"]
+    if rows:
+        most.append(target.lanes(FLOAT32))
     return max(most, default=1)  # a multiple of what the loop will take
 
 
