@@ -37,6 +37,7 @@ from chainrule.estimators.table_settings import (
 )
 from chainrule.estimators.table_streaming import is_streamed, learn_stream
 from chainrule.estimators.table_survey import Survey
+from chainrule.estimators.table_target import NumberTarget
 
 ROWS = 600
 SMALL = {"hidden": (8,), "members": 1, "epochs": 2, "batch_size": 32, "bins": 4}
@@ -378,6 +379,26 @@ def test_a_target_that_is_constant_in_the_sample_only_is_said_to_be(
     write_csv(tmp_path / "t.csv", {"x": range(400), "price": [3] * 399 + [4]})
     with pytest.raises(DataError, match="'price' is 3 in each of 20 rows that were drawn"):
         learn_stream(surveyed(tmp_path, "price"), "regression", Request(SMALL, 1))
+
+
+def test_one_row_that_has_no_logarithm_keeps_a_target_on_its_own_scale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sample does not have that row: its logarithm would be that of the smallest number."""
+    monkeypatch.setattr(table_kept, "SAMPLE_ROWS", 100)
+    x = np.random.default_rng(0).normal(size=ROWS)
+    for last, is_logarithmic in ((0.25, True), (-2.0, False)):
+        price = np.append(np.exp(2 * x)[:-1], last)
+        write_csv(tmp_path / "t.csv", {"x": x, "price": price})
+        survey = surveyed(tmp_path, "price", test=0.0, validation=0.05)
+        training = joined([frame for _, frame in survey.training_frames()])
+        assert str(last) in training["price"].as_texts()
+        assert str(last) not in survey.sample["price"].as_texts()
+        model = learn_stream(survey, REGRESSION, Request(SMALL, 1))
+        assert isinstance(model.target, NumberTarget)
+        assert model.target.log == is_logarithmic
+    with pytest.raises(ParameterError, match="above 0 in every row"):
+        learn_stream(survey, REGRESSION, Request({**SMALL, "log_target": "yes"}, 1))
 
 
 def test_what_varies_in_one_row_only_is_learned_from(

@@ -359,11 +359,18 @@ class Data:
 
 
 def number_target(
-    data: Data, encoder: TableEncoder, request: Request, settings: TableSettings
+    data: Data,
+    encoder: TableEncoder,
+    request: Request,
+    settings: TableSettings,
+    least: float = np.inf,
 ) -> NumberTarget:
-    """A plain scale, or a logarithmic one if that is asked for, or better on held-out rows."""
+    """A plain scale, or a logarithmic one if that is asked for, or better on held-out rows.
+
+    ``least`` is the smallest target of the training rows that are not in memory.
+    """
     plain = NumberTarget.fit(data.y, log=False)
-    positive = min(data.y.min(), data.held_target.min(initial=np.inf)) > 0
+    positive = min(least, data.y.min(), data.held_target.min(initial=np.inf)) > 0
     if settings.log_target == "yes" and not positive:
         raise ParameterError("log_target needs a target above 0 in every row")
     if settings.log_target == "no" or not positive:

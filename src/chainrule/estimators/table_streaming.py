@@ -77,12 +77,11 @@ def learn_stream(survey: Survey, task: str, request: Request) -> TableModel:
     known = survey.learned_from + len(survey.held_out)
     settings = streamed_settings(task, known, **request.chosen)
     read, sample = usable_target(survey, task)
-    encoder = encoder_of(sample, request, settings.scaling)
+    encoder, least = encoder_of(sample, request, settings.scaling), np.inf
     if survey.learned_from > len(sample):
-        frames = (frame for _, frame in survey.training_frames())
-        encoder = encoder.refined(frames, shared=survey.stream.is_part)
+        encoder, least = _refined(encoder, survey, read)
     data = _sampled(survey, read, encoder)
-    target = read.classes or number_target(data, encoder, request, settings)
+    target = read.classes or number_target(data, encoder, request, settings, least)
     _require_weights(data, survey)
     with Spool(_light([data.X, _encoded(target, data.y)], data.weights, survey)) as spool:
         twins = _Twins(data.held)
@@ -162,6 +161,20 @@ class _Reader:
         if self.classes is not None:
             return rest, self.classes.encode(column, rest), weights
         return rest, numbers_of(column, rest, self.notation), weights
+
+
+def _refined(encoder: TableEncoder, survey: Survey, read: _Reader) -> tuple[TableEncoder, float]:
+    """The encoder when it has seen all rows to train on, and the least number that is a target."""
+    least, shared = [np.inf], survey.stream.is_part
+
+    def frames() -> Iterator[Frame]:
+        for _, rows in survey.training_frames():
+            if read.classes is None:
+                least.append(float(read(rows)[1].min()))
+            yield rows
+
+    found = encoder.refined(frames(), shared=shared)
+    return found, min(gathered(min(least)) if shared else least)
 
 
 def _sampled(survey: Survey, read: _Reader, encoder: TableEncoder) -> Data:
