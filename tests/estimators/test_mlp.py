@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
+from sklearn.exceptions import DataConversionWarning
 
 from chainrule import optim
 from chainrule.errors import DataError, ParameterError, ShapeError, UnknownNameError
@@ -260,8 +261,31 @@ def test_own_validation_rows_decide() -> None:
     assert model.best_validation_score_ == max(model.validation_scores_)
     assert model.score(X[1::2], Y[1::2]) == model.best_validation_score_
     assert model.best_loss_ is None
-    with pytest.raises(DataError, match="without y_val"):
-        model.fit(X, Y, X_val=X)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"X_val": X}, "X_val was given without y_val"),
+        ({"y_val": Y}, "y_val was given without X_val"),
+        ({"X_val": X, "y_val": Y + 2}, "`y_val` has classes not in"),
+        ({"X_val": X, "y_val": Y[:1]}, "inconsistent numbers"),
+        ({"X_val": X, "y_val": np.eye(3, dtype=int)[Y]}, "other targets than those of y"),
+    ],
+)
+def test_validation_rows_that_cannot_be_scored_are_refused(
+    given: dict[str, Any], message: str
+) -> None:
+    """They would be scored as if they were others."""
+    with pytest.raises(ValueError, match=message):
+        classifier().fit(X, Y, **given)
+
+
+def test_validation_targets_may_stand_in_a_column() -> None:
+    model = classifier(max_iter=3).fit(X, Y, X_val=X, y_val=Y)
+    with pytest.warns(DataConversionWarning):
+        other = classifier(max_iter=3).fit(X, Y, X_val=X, y_val=Y[:, None])
+    assert other.validation_scores_ == model.validation_scores_
 
 
 def test_a_chosen_score_decides() -> None:

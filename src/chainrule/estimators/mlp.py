@@ -9,16 +9,14 @@ from typing import Any, Self
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
-from sklearn.utils.validation import validate_data
 
 from chainrule.errors import DataError, ParameterError
 from chainrule.estimators import scores
 from chainrule.estimators.kinds import Sequence
 from chainrule.estimators.layout import Goal
-from chainrule.estimators.multilayer import FLOATS, Multilayer
+from chainrule.estimators.multilayer import Multilayer
 from chainrule.estimators.reporting import with_callbacks
 from chainrule.estimators.risk import NeverCrossing, Quantiles
 from chainrule.estimators.weights import class_factors
@@ -269,35 +267,30 @@ class MLPClassifier(ClassifierMixin, Multilayer):
         return known is None
 
     def _validated(self, X: Any, y: Any, first: bool, incremental: bool) -> tuple[Any, Array]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            dtype=FLOATS,
-            ensure_all_finite=False,  # `as_trained` looks
-            reset=first,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        X, y = self._checked(X, y, reset=first, finite=False)  # `as_trained` looks
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
+        elif self.warm_start:
+            self._require_same(y)
         else:
-            self._check_classes(unique_labels(y))
+            self._require_known(y, "y")
         return X, self._encoded(y)
 
-    def _check_classes(self, classes: Array) -> None:
-        if self.warm_start and set(classes) != set(self.classes_):
+    def _require_same(self, y: Any) -> None:
+        classes = unique_labels(y)
+        if set(classes) != set(self.classes_):
             raise DataError(
                 "warm_start can only be used where `y` has the same classes as in the previous"
                 f" call to fit. Previously got {self.classes_}, `y` has {classes}"
             )
+
+    def _require_known(self, y: Any, name: str) -> None:
+        classes = unique_labels(y)
         if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
             raise DataError(
-                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}."
-                f" 'y' has {classes}."
+                f"`{name}` has classes not in `self.classes_`. `self.classes_` has"
+                f" {self.classes_}. '{name}' has {classes}."
             )
 
     def _encoded(self, y: Any) -> Array:
@@ -549,20 +542,8 @@ class MLPRegressor(RegressorMixin, Multilayer):
     # Targets
 
     def _validated(self, X: Any, y: Any, first: bool, incremental: bool) -> tuple[Any, Array]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=True,
-            dtype=FLOATS,
-            ensure_all_finite=False,  # `as_trained` looks
-            reset=first,
-        )
-        return X, self._encoded(
-            column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
-        )
+        X, y = self._checked(X, y, reset=first, finite=False)  # `as_trained` looks
+        return X, self._encoded(y)
 
     def _encoded(self, y: Any) -> Array:
         array = np.asarray(y)

@@ -10,7 +10,8 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_regressor
+from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
 from chainrule.errors import DataError, ParameterError
@@ -101,6 +102,9 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
         """Targets as the graph takes them, (n, k) or labels (n,), of classes that are known."""
         raise TypeError(f"{type(self).__name__} must say what its targets are")
 
+    def _require_known(self, y: Any, name: str) -> None:
+        """Refuse targets of classes that are not learned."""
+
     def _decoded(self, y: Array) -> Any:
         """Encoded targets as people give them."""
         raise TypeError(f"{type(self).__name__} must say what its targets are")
@@ -142,7 +146,7 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
             goal = self._goal(self._count_outputs(targets))
             dtype = as_dtype(self.dtype or given.dtype)
             rows = self._weighted(given, targets, sample_weight, dtype, labels=y)
-            held_out = self._held_out(*validation, dtype)
+            held_out = self._held_out(*validation, targets, dtype)
             # The first of many parts is learned step by step, as by scikit-learn.
             computed, rows, held = precision.as_trained(
                 self, rows, held_out, dtype, goes_on=not first, begins=first and incremental
@@ -204,14 +208,42 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
         weights = weighted(given, factors)
         return [X, y] if weights is None else [X, y, weights]
 
-    def _held_out(self, X: Any, y: Any, weights: Any, dtype: Dtype) -> list[Any] | None:
-        """Validation rows of the user's own."""
-        if X is None:
+    def _held_out(
+        self, X: Any, y: Any, weights: Any, like: Array, dtype: Dtype
+    ) -> list[Any] | None:
+        """Validation rows of the user's own, whose targets are of the kind of those trained on."""
+        names = ("X_val", "y_val", "sample_weight_val")
+        given = [name for name, x in zip(names, (X, y, weights), strict=True) if x is not None]
+        if not given:
             return None
-        if y is None:
-            raise DataError("X_val was given without y_val; give both, or neither")
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=FLOATS, reset=False)
-        return self._weighted(X, self._encoded(y), weights, dtype)
+        for needed in names[:2]:
+            if needed not in given:
+                raise DataError(f"{given[0]} was given without {needed}; give both, or neither")
+        X, y = self._checked(X, y, reset=False)
+        self._require_known(y, "y_val")
+        targets = self._encoded(y)
+        if targets.shape[1:] != like.shape[1:]:
+            raise DataError(
+                f"y_val has shape {np.shape(y)}, which are other targets than those of y,"
+                f" {like.shape}; give as many for each row"
+            )
+        return self._weighted(X, targets, weights, dtype)
+
+    def _checked(self, X: Any, y: Any, *, reset: bool, finite: bool = True) -> tuple[Any, Any]:
+        """Rows and targets as scikit-learn checks them; a single target is (n,)."""
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=is_regressor(self),
+            dtype=FLOATS,
+            ensure_all_finite=finite,
+            reset=reset,
+        )
+        single = y.ndim == 2 and y.shape[1] == 1
+        return X, column_or_1d(y, warn=True) if single else y
 
     def _drawn(self, machine: Machine, generator: np.random.RandomState) -> Snapshot:
         """The network, or the networks, that a training starts from."""
