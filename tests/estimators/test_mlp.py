@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
-from sklearn.exceptions import DataConversionWarning
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 
 from chainrule import optim
 from chainrule.errors import DataError, ParameterError, ShapeError, UnknownNameError
@@ -251,6 +251,13 @@ def test_without_constraints_the_output_may_fall() -> None:
 def test_monotonic_needs_activations_that_do_not_fall() -> None:
     with pytest.raises(ParameterError, match="never fall"):
         regressor(monotonic_cst=[1] * 10, activation="gelu").fit(ROWS, T)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_warnings_stand_at_the_line_that_asks(solver: str) -> None:
+    with pytest.warns(ConvergenceWarning) as told:
+        classifier(max_iter=1, solver=solver).fit(X, Y)
+    assert [each.filename for each in told] == [__file__]
 
 
 # Stopping

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +14,7 @@ from chainrule.errors import DataError
 from chainrule.estimators.descent import Descent, Epochs, Patience
 from chainrule.estimators.reporting import Reporter
 from chainrule.estimators.scores import Score
+from chainrule.estimators.warn import warn
 from chainrule.graph.tree import unflatten
 from chainrule.shapes import Array
 from chainrule.training.best import mixed
@@ -123,7 +123,7 @@ class Course:
             while not self._epochs():
                 continue
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=5)
+            warn("Training interrupted by user.")
 
     @property
     def network(self) -> Snapshot:
@@ -164,11 +164,10 @@ class Course:
         wanted = self.reporter.iteration(lambda: self._fitted(self.descent.snapshot))
         ended = record.patience.ended and self._out_of_patience()
         if not (ended or wanted or rules.once) and record.iterations == rules.max_iter:
-            warnings.warn(
+            warn(
                 f"Stochastic Optimizer: Maximum iterations ({rules.max_iter}) reached and the"
                 " optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=7,
             )
         return ended or wanted or rules.once or record.iterations == rules.max_iter
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -26,6 +25,7 @@ from chainrule.estimators.precision import BATCH
 from chainrule.estimators.reporting import Reporter
 from chainrule.estimators.rules import RateInVelocity, UncorrectedEpsilonAdam
 from chainrule.estimators.scores import scorer_for
+from chainrule.estimators.warn import warn
 from chainrule.graph.tree import map_tree
 from chainrule.optim import Optimizer
 from chainrule.optim.schedules import Schedule
@@ -156,10 +156,7 @@ def batch_of(batch_size: Any, rows: int) -> int:
     if batch_size == "auto":
         return min(BATCH, rows)
     if batch_size > rows:
-        warnings.warn(
-            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-            stacklevel=5,
-        )
+        warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
     return min(int(batch_size), rows)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from chainrule.engines.blas import one_blas_thread
 from chainrule.estimators.machine import WARM_UP_SECONDS, Machine
 from chainrule.estimators.risk import STRENGTH
 from chainrule.estimators.sparse import SparseRows
+from chainrule.estimators.warn import warn
 from chainrule.graph.tree import flatten, unflatten
 from chainrule.shapes import Array
 
@@ -257,10 +257,9 @@ def _reporting(report: Report, packing: Packing, space: Space) -> Callable[..., 
 def warn_unless_converged(result: Any, max_iterations: int) -> None:
     """Say so, as scikit-learn does, if a search ended before a tolerance was met."""
     if result.status not in (0, 99):  # 99: a callback wanted it
-        warnings.warn(
+        warn(
             f"lbfgs failed to converge after {result.nit} iteration(s)"
             f" (status={result.status}): {result.message}; increase the number of iterations"
             f" (max_iter={max_iterations}) or scale the data",
             ConvergenceWarning,
-            stacklevel=5,
         )
