@@ -375,6 +375,25 @@ def test_rows_that_are_refused_leave_an_estimator_as_it_was(warm_start: bool) ->
     np.testing.assert_array_equal(model.predict_proba(X), probabilities)
 
 
+REFUSED: dict[str, dict[str, Any]] = {
+    "a name": {"activation": "relo"},
+    "too few rows": {"early_stopping": True, "validation_fraction": 0.001},
+    "divergence": {"solver": "sgd", "learning_rate_init": 1e200},
+}
+
+
+@pytest.mark.parametrize("settings", REFUSED)
+def test_a_training_that_fails_leaves_an_estimator_as_it_was(settings: str) -> None:
+    model = classifier(max_iter=3).fit(X, Y)
+    probabilities = model.predict_proba(X)
+    kept, changed = model.get_params(), REFUSED[settings]
+    with pytest.raises(ValueError, match=r"relo|test_size|non-finite"):
+        model.set_params(**changed).fit(X[:, :3] * 1e3, Y % 2)
+    model.set_params(**{name: kept[name] for name in changed})
+    np.testing.assert_array_equal(model.predict_proba(X), probabilities)
+    assert model.classes_.tolist() == [0, 1, 2]
+
+
 def test_a_first_part_that_is_refused_leaves_nothing_behind() -> None:
     """Else other classes could not be named in the next call."""
     model = MLPClassifier()

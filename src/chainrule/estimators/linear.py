@@ -26,6 +26,7 @@ from chainrule.estimators.machine import (
 from chainrule.estimators.risk import Risk
 from chainrule.estimators.rules import RateInVelocity
 from chainrule.estimators.weights import weights_from
+from chainrule.estimators.whole import all_or_nothing
 from chainrule.nn.layers import Linear
 from chainrule.nn.losses import SquaredError
 from chainrule.optim.settings import (
@@ -128,6 +129,7 @@ class LinearRegression(RegressorMixin, BaseEstimator):
     max_iter: int = setting(COUNT, 1000)
     engine: str | None = None
 
+    @all_or_nothing
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the model.
 

@@ -21,6 +21,7 @@ from chainrule.estimators.reporting import CallbackSupportMixin, Reporter, with_
 from chainrule.estimators.risk import Risk
 from chainrule.estimators.sparse import features
 from chainrule.estimators.weights import class_factors, weighted, weights_from
+from chainrule.estimators.whole import all_or_nothing
 from chainrule.estimators.workers import one_thread_in_workers
 from chainrule.nn.layers import Activation, Linear
 from chainrule.nn.losses import BinaryCrossEntropy, CrossEntropy
@@ -123,6 +124,7 @@ class LogisticRegression(ClassifierMixin, CallbackSupportMixin, BaseEstimator):
     n_jobs: int | None = None
     engine: str | None = None
 
+    @all_or_nothing
     @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the model.

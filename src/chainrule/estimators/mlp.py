@@ -20,6 +20,7 @@ from chainrule.estimators.multilayer import Multilayer
 from chainrule.estimators.reporting import with_callbacks
 from chainrule.estimators.risk import NeverCrossing, Quantiles
 from chainrule.estimators.weights import class_factors
+from chainrule.estimators.whole import all_or_nothing
 from chainrule.nn import losses
 from chainrule.nn.activations import Exp, Sigmoid, Softmax
 from chainrule.nn.layers import Activation, Function
@@ -173,6 +174,7 @@ class MLPClassifier(ClassifierMixin, Multilayer):
     _: KW_ONLY
     class_weight: Any = None
 
+    @all_or_nothing
     @with_callbacks
     def fit(
         self,
@@ -196,6 +198,7 @@ class MLPClassifier(ClassifierMixin, Multilayer):
         return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
 
     @available_if(_is_stochastic)
+    @all_or_nothing
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Go on for one epoch over these rows.
 
@@ -212,17 +215,11 @@ class MLPClassifier(ClassifierMixin, Multilayer):
                 f"class_weight={self.class_weight!r} needs all rows at once; give partial_fit a"
                 " dict of class to weight"
             )
-        first = self._is_first_call(classes)
-        if first:
+        if self._is_first_call(classes):
             multilabel = type_of_target(y).startswith("multilabel")
             self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
             self.classes_ = unique_labels(classes)
-        try:
-            return self._fit(X, y, sample_weight, incremental=True)
-        except Exception:
-            if first:  # nothing is known of classes before anything was learned
-                del self.classes_, self._label_binarizer
-            raise
+        return self._fit(X, y, sample_weight, incremental=True)
 
     def predict(self, X: Any) -> Any:
         """The most probable class of each row; of several labels those above 1/2."""
@@ -473,6 +470,7 @@ class MLPRegressor(RegressorMixin, Multilayer):
     _: KW_ONLY
     quantile: Any = setting(Sequence(FRACTION), 0.5)
 
+    @all_or_nothing
     @with_callbacks
     def fit(
         self,
@@ -496,6 +494,7 @@ class MLPRegressor(RegressorMixin, Multilayer):
         return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
 
     @available_if(_is_stochastic)
+    @all_or_nothing
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Go on for one epoch over these rows.
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
@@ -140,23 +138,18 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
         one_thread_in_workers()
         self._refuse(incremental, validation[0] is not None)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        with _intact_if_refused(self):
-            given, targets = self._validated(X, y, first, incremental)
-            generator = generator_from(self.random_state)
-            goal = self._goal(self._count_outputs(targets))
-            dtype = as_dtype(self.dtype or given.dtype)
-            rows = self._weighted(given, targets, sample_weight, dtype, labels=y)
-            held_out = self._held_out(*validation, targets, dtype)
-            # The first of many parts is learned step by step, as by scikit-learn.
-            computed, rows, held = precision.as_trained(
-                self, rows, held_out, dtype, goes_on=not first, begins=first and incremental
-            )
-        machine = layout.machine_of(self, goal, given.shape[1], computed)
-        network = (
-            layout.drawn_many(machine, generator, max(self.members, self.restarts))
-            if first
-            else self._network(machine)
+        given, targets = self._validated(X, y, first, incremental)
+        generator = generator_from(self.random_state)
+        goal = self._goal(self._count_outputs(targets))
+        dtype = as_dtype(self.dtype or given.dtype)
+        rows = self._weighted(given, targets, sample_weight, dtype, labels=y)
+        held_out = self._held_out(*validation, targets, dtype)
+        # The first of many parts is learned step by step, as by scikit-learn.
+        computed, rows, held = precision.as_trained(
+            self, rows, held_out, dtype, goes_on=not first, begins=first and incremental
         )
+        machine = layout.machine_of(self, goal, given.shape[1], computed)
+        network = self._drawn(machine, generator) if first else self._network(machine)
         extra = {} if sample_weight is None else {"sample_weight": sample_weight}
         reporter = Reporter(self, X, y, extra, self._most_iterations)
         job = fitting.Job(self, machine, goal, network, reporter, first, dtype, ends)
@@ -282,19 +275,6 @@ class Multilayer(CallbackSupportMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
-
-
-@contextmanager
-def _intact_if_refused(estimator: Multilayer) -> Iterator[None]:
-    """Rows that are refused leave what was learned of others, classes and columns, as it was."""
-    attributes = estimator.__dict__
-    before = attributes.copy()
-    try:
-        yield
-    except BaseException:
-        attributes.clear()
-        attributes.update(before)
-        raise
 
 
 def generator_from(random_state: Any) -> np.random.RandomState:
