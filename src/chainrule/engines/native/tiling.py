@@ -11,7 +11,7 @@ from chainrule.engines.native.target import Target
 from chainrule.records import dataclass
 from chainrule.shapes import Dtype
 
-SMALL_BYTES = 64 * 1024  # of B: its panels stay near, and laying them out would cost more than reading
+SMALL_BYTES = 64 * 1024  # of B: its panels stay near, laying them out costs more than it saves
 SMALL_ELEMENTS = 8192  # of C, where the inner size is known at run time
 TALLEST_TILE = 16
 USUAL_ROWS = (
