@@ -12,7 +12,7 @@ from chainrule.records import dataclass
 from chainrule.shapes import Dtype
 
 SMALL_BYTES = 64 * 1024  # of B: its panels stay near, laying them out costs more than it saves
-SMALL_ELEMENTS = 8192  # of C, where the inner size is known at run time
+SMALL_ELEMENTS = 16384  # of C, where the inner size is known at run time
 TALLEST_TILE = 16
 USUAL_ROWS = (
     8  # height of tiles for a number of rows known at run time: what batches are multiples of
