@@ -394,6 +394,26 @@ def test_a_training_that_fails_leaves_an_estimator_as_it_was(settings: str) -> N
     assert model.classes_.tolist() == [0, 1, 2]
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"hidden_layer_sizes": (8,)},
+        {"hidden_layer_sizes": (7, 5)},
+        {"hidden_layer_sizes": (8, 5, 3)},
+        {"hidden_layer_sizes": (8, 5), "batch_norm": True},
+        {"layers": [Linear(4, 8, bias=False), Linear(8, 5)]},
+    ],
+)
+def test_settings_that_describe_other_layers_are_refused(changed: dict[str, Any]) -> None:
+    """What has the arrays of other layers could not go on, and predicted of what fitted."""
+    model = classifier(max_iter=3, hidden_layer_sizes=(8, 5), warm_start=True).fit(X, Y)
+    model.set_params(**changed)
+    for use in (lambda: model.predict(X), lambda: model.fit(X, Y)):
+        with pytest.raises(ParameterError, match="settings now describe other layers"):
+            use()
+    model.set_params(warm_start=False).fit(X, Y)
+
+
 def test_a_first_part_that_is_refused_leaves_nothing_behind() -> None:
     """Else other classes could not be named in the next call."""
     model = MLPClassifier()
