@@ -41,6 +41,7 @@ def regressor(**settings: Any) -> MLPRegressor:
 LEARNING = {
     "dropout": {"dropout": 0.3},
     "dropout of each layer": {"dropout": [0.3, 0.0], "hidden_layer_sizes": (30, 20)},
+    "dropout by an array": {"dropout": np.array([0.3, 0.0]), "hidden_layer_sizes": (30, 20)},
     "batch norm": {"batch_norm": True, "batch_size": 149},
     "activations": {"activation": ["relu", LeakyReLU(0.2)], "hidden_layer_sizes": (30, 20)},
     "own activation": {"activation": lambda x: x * x / (1 + x * x)},

@@ -235,7 +235,7 @@ _by_settings: BoundedCache[Any, Machine] = BoundedCache(KEPT)
 
 
 def _hashable(setting: Any) -> Any:
-    return tuple(setting) if isinstance(setting, list) else setting
+    return tuple(setting) if isinstance(setting, (list, np.ndarray)) else setting
 
 
 def _assembled(
