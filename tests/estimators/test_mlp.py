@@ -296,6 +296,15 @@ def test_validation_targets_may_stand_in_a_column() -> None:
     assert other.validation_scores_ == model.validation_scores_
 
 
+def test_rows_that_weigh_nothing_are_refused_on_either_side_of_a_division() -> None:
+    sides = set()
+    for one in np.eye(len(X))[:20]:
+        with pytest.raises(DataError, match="rows are 0") as refused:
+            classifier(early_stopping=True).fit(X, Y, sample_weight=one)
+        sides.add(str(refused.value).partition(" rows")[0])
+    assert sides == {"the weights of all 135 training", "the weights of all 15 validation"}
+
+
 def test_a_chosen_score_decides() -> None:
     model = classifier(early_stopping=True, scoring="neg_log_loss").fit(X, Y)
     assert max(model.validation_scores_) == model.best_validation_score_ < 0
