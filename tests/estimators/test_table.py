@@ -407,6 +407,18 @@ def test_what_is_refused_and_leaves_the_estimator_usable(regressor: TableRegress
         TableClassifier().save("nowhere")
 
 
+def test_a_table_that_holds_its_target_is_not_learned_from() -> None:
+    pd = pytest.importorskip("pandas")
+    X = pd.DataFrame({"size": range(20), "price": [None, *range(19)]})
+    with pytest.raises(DataError, match="column 'price' is the target, and would be learned from"):
+        TableRegressor(**FAST).fit(X, X["price"])
+    for least in ({"drop": ["price"]}, {"id": ["price"]}):
+        model = TableRegressor(**FAST | {"epochs": 1}, **least).fit(X, X["price"])
+        assert [each.name for each in model.schema_.used] == ["size"]
+    other = X["price"].rename("size")  # called like a column, and not the same
+    assert TableRegressor(**FAST | {"epochs": 1}).fit(X, other).n_features_in_ == 2
+
+
 def test_arrays_are_told_by_their_width() -> None:
     model = TableRegressor(**FAST).fit(np.c_[NUMBERS, NUMBERS**2], NUMBERS)
     with pytest.raises(ShapeError, match="X has 1 features, but TableRegressor is expecting 2"):

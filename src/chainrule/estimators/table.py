@@ -14,10 +14,10 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.validation import check_is_fitted
 
 from chainrule.data.frames import Column, Frame, as_column, as_frame
-from chainrule.data.schema import Schema, chosen_kinds
+from chainrule.data.schema import LEFT_OUT, Schema, chosen_kinds
 from chainrule.data.streams import open_stream
 from chainrule.engines.processes import agree_on_columns
-from chainrule.errors import FileFormatError, ParameterError, ShapeError
+from chainrule.errors import DataError, FileFormatError, ParameterError, ShapeError
 from chainrule.estimators.table_learning import Problem, Request, learn
 from chainrule.estimators.table_model import Predicted, TableModel, target_from
 from chainrule.estimators.table_settings import CLASSIFICATION, REGRESSION, streamed_settings
@@ -102,6 +102,7 @@ class _TableEstimator(BaseEstimator):
         if is_streamed(X):
             return self._fit_stream(X, y, sample_weight)
         frame, column = self._frame_and_target(X, y)
+        _refuse_the_target(frame, column, request)
         agree_on_columns([*frame.names, column.name])
         frame, weights = _weights(frame, sample_weight)
         problem = Problem.of(frame, column, self._task, weights)
@@ -240,6 +241,20 @@ def _seed(random_state: Any) -> int:
 
 def _is_path(given: Any) -> bool:
     return isinstance(given, (str, os.PathLike))
+
+
+def _refuse_the_target(frame: Frame, column: Column, request: Request) -> None:
+    """Refuse a table of which a column is the target, by its name and by its values."""
+    kind = (request.kinds or {}).get(column.name)
+    if column.name not in frame or kind in LEFT_OUT or request.schema is not None:
+        return
+    other = frame[column.name]
+    absent, there = (other.missing, column.missing), (other.present(), column.present())
+    if np.array_equal(*absent) and np.array_equal(*there):
+        raise DataError(
+            f"{frame.source}: column {column.name!r} is the target, and would be learned from;"
+            f" give the table without it, or its name as the target: fit(table, {column.name!r})"
+        )
 
 
 def _weights(frame: Frame, sample_weight: Any) -> tuple[Frame, Array | None]:
