@@ -204,6 +204,16 @@ def test_a_date_that_no_cell_holds_is_refused() -> None:
         TableRegressor(**FAST, date=["when"]).fit(words, NUMBERS)
 
 
+def test_dates_of_a_data_frame_are_read_from_the_file_that_it_writes(tmp_path: Path) -> None:
+    pd = pytest.importorskip("pandas")
+    hours = pd.date_range("2024-01-01 10:00", periods=ROWS, freq="7h", tz="Europe/Paris")
+    frame = pd.DataFrame({"when": hours})
+    model = TableRegressor(**FAST | {"epochs": 1}).fit(frame, NUMBERS)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    assert not model.flags(tmp_path / "t.csv")["unknown"].any()
+    np.testing.assert_array_equal(model.predict(tmp_path / "t.csv"), model.predict(frame))
+
+
 def test_a_table_with_a_header_is_not_one_without() -> None:
     model = TableRegressor(**{**FAST, "epochs": 1}).fit(np.c_[NUMBERS, NUMBERS % 7], NUMBERS)
     with pytest.raises(DataError, match="--no-header"):

@@ -60,7 +60,7 @@ class ColumnSchema:
     notation : NumberNotation, optional
         How text writes its numbers.
     date_format : str, optional
-        How text writes its dates, as ``strptime`` takes it.
+        How text writes its dates, as ``strptime`` takes it; by default as in ISO 8601.
     note : str
         What to know about it, for people.
 
