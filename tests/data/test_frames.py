@@ -235,6 +235,25 @@ def test_numbers_that_float64_holds_are_numbers(values: list[Any]) -> None:
     assert as_column(np.array(values), "x").values.dtype == np.float64
 
 
+MINUTE = datetime.timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", "builtins"])
+def test_how_long_something_took_is_in_seconds(library: str) -> None:
+    makers = {"pyarrow": "table", "builtins": "dict"}
+    make = getattr(pytest.importorskip(library), makers.get(library, "DataFrame"))
+    frame = as_frame(make({"took": [MINUTE, None, 1.5 * MINUTE]}))
+    assert described(frame) == [("took", "float64", [60.0, 90.0], [False, True, False])]
+
+
+@pytest.mark.parametrize("unit", ["ns", "ms", "D"])
+def test_durations_of_numpy_are_in_seconds(unit: str) -> None:
+    array = np.array([2, "NaT"], dtype="timedelta64[D]").astype(f"timedelta64[{unit}]")
+    for given in (array, [*array]):
+        column = as_column(given, "took")
+        assert (column.values.tolist(), column.missing.tolist()) == ([172_800, 0], [False, True])
+
+
 def test_numbers_of_a_hundred_bits_are_read() -> None:
     pl = pytest.importorskip("polars")
     table = as_frame(pl.DataFrame({"id": pl.Series([10**25, 10**25 + 1], dtype=pl.Int128)}))

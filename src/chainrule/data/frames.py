@@ -30,6 +30,8 @@ MOMENT: Final = np.dtype("datetime64[us]")
 PARQUET: Final = (".parquet", ".pq")
 _COUNTED = 2.0**53  # up to which float64 holds every whole number
 _NUMBERS = (int, float, Decimal, Fraction, np.number, np.bool_)
+_DURATIONS = (datetime.timedelta, np.timedelta64)
+_SECOND = np.timedelta64(1, "s")
 _DATES = (datetime.date, np.datetime64)  # a datetime is a date
 
 
@@ -41,7 +43,8 @@ class Column:
     ----------
     name : str
     values : (n,) array
-        float64, bool, datetime64[us], or text without surrounding blanks.
+        float64, bool, datetime64[us], or text without surrounding blanks; how long something
+        took is float64, in seconds.
     missing : (n,) bool
         Where there is no value; what stands in ``values`` there means nothing.
     """
@@ -355,6 +358,10 @@ def _of_moments(name: str, array: Array) -> Column:
     return Column(name, values, np.isnat(values))
 
 
+def _of_durations(name: str, array: Array) -> Column:
+    return column_of_numbers(name, array / _SECOND)
+
+
 def _of_text(name: str, array: Array) -> Column:
     texts = cells.texts(array)
     return Column(name, texts, cells.are_missing(texts))
@@ -370,6 +377,7 @@ _KINDS: dict[str, Callable[[str, Array], Column]] = {
     "u": column_of_numbers,
     "f": column_of_numbers,
     "M": _of_moments,
+    "m": _of_durations,
     "O": _of_object_array,
 }
 
@@ -417,6 +425,11 @@ def _as_float(value: Any) -> float:
 
 _OBJECTS: tuple[tuple[Any, Any, Callable[[str, list[Any]], Column]], ...] = (
     ((bool, np.bool_), False, lambda name, x: _of_truths(name, np.array(x, dtype=bool))),
+    (
+        _DURATIONS,  # before numbers, as one of which NumPy counts its own
+        np.timedelta64("NaT", "us"),
+        lambda name, x: _of_durations(name, np.array(x, dtype="timedelta64[us]")),
+    ),
     (_NUMBERS, 0.0, lambda name, x: column_of_numbers(name, np.array(x, dtype=object))),
     (
         _DATES,
