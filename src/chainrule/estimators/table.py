@@ -55,11 +55,11 @@ class _TableEstimator(BaseEstimator):
     group: str | None = None
     time: str | None = None
     schema: Any = None
-    categorical: Sequence[str] = ()
-    text: Sequence[str] = ()
-    date: Sequence[str] = ()
-    id: Sequence[str] = ()
-    drop: Sequence[str] = ()
+    categorical: str | Sequence[str] = ()
+    text: str | Sequence[str] = ()
+    date: str | Sequence[str] = ()
+    id: str | Sequence[str] = ()
+    drop: str | Sequence[str] = ()
     time_limit: float | None = None
     random_state: Any = None
     engine: str | None = None
@@ -299,7 +299,7 @@ class TableClassifier(ClassifierMixin, _TableEstimator):
         Hold out whole groups by this column, or the latest rows by this one.
     schema : Schema or path, optional
         What the columns are; by default it is inferred, and found in ``schema_``.
-    categorical, text, date, id, drop : names of columns
+    categorical, text, date, id, drop : name or names of columns
         That are of this kind, whatever they look like.
     time_limit : float, optional
         Seconds for all trainings of a fit together; the last ends with an epoch.
