@@ -402,6 +402,7 @@ def test_what_is_refused_and_leaves_the_estimator_usable(regressor: TableRegress
         (X, [None] * ROWS, DataError, "no row has a target"),
         (X, [3.0] * ROWS, DataError, "is 3 in every row"),
         (X, ["a"] * ROWS, DataError, "row 0: the target 'target' is \"a\""),
+        (X, np.arange(ROWS).astype("datetime64[D]"), DataError, "'target' holds dates"),
         ({"a": [1] * 3}, [1, 2, 3], DataError, "no column is left to learn from"),
         (np.zeros(3), [1, 2, 3], ShapeError, "x\\[None\\]"),
     ]
