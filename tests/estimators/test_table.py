@@ -243,6 +243,22 @@ def test_weights_count() -> None:
         TableClassifier(**FAST, class_weight={"low": 1}).fit(X, LABELS)
 
 
+@pytest.mark.parametrize(
+    ("weights", "error", "message"),
+    [
+        (["a"] * ROWS, DataError, "row 0: the weight in column 'sample_weight' is 'a'"),
+        ([1.0, -1.0] * (ROWS // 2), DataError, "row 1: the weight .* is '-1'"),
+        ([None] * ROWS, DataError, "row 0: the weight .* is missing"),
+        (np.ones((ROWS, 1)), ShapeError, "must have one axis"),
+        ([1.0], ShapeError, f"sample_weight needs one number for each of {ROWS} rows"),
+        ([0] * ROWS, DataError, "every sample_weight is zero"),
+    ],
+)
+def test_weights_that_are_none(weights: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        TableRegressor(**FAST).fit(X, NUMBERS, sample_weight=weights)
+
+
 def test_the_same_seed_gives_the_same_bits() -> None:
     first, again = (TableRegressor(**FAST).fit(X, NUMBERS).predict(X) for _ in range(2))
     np.testing.assert_array_equal(first, again)

@@ -261,7 +261,9 @@ def _weights(frame: Frame, sample_weight: Any) -> tuple[Frame, Array | None]:
     """What rows weigh, and the table without the column that says it, if one does."""
     if isinstance(sample_weight, str):
         return frame.without(sample_weight), weights_in(frame[sample_weight], frame)
-    return frame, None if sample_weight is None else np.asarray(sample_weight, np.float64)
+    if sample_weight is None:
+        return frame, None
+    return frame, weights_in(as_column(sample_weight, "sample_weight"), frame)
 
 
 def _named(frame: Frame, names: Array) -> Frame:
