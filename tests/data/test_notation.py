@@ -29,6 +29,7 @@ from chainrule.data.notation import (
         (["1,234", "12,345,678"], [1234, 12345678], ", between thousands"),
         (["1,234.5", "2"], [1234.5, 2], ", between thousands"),
         (["1.234,5", "1.234.567"], [1234.5, 1234567], "decimal comma, . between thousands"),
+        (["0,123", "1,456"], [0.123, 1.456], "decimal comma"),
         (["1 234", "5"], [1234, 5], "blanks between thousands"),
         (["1\u202f234,5", "1,5"], [1234.5, 1.5], "decimal comma, blanks between thousands"),
         (["1'234.5", "2"], [1234.5, 2], "' between thousands"),

@@ -67,7 +67,7 @@ class NumberNotation:
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         separator = f"[{SPACES}]" if self.groups == "s" else re.escape(self.groups)
-        grouped = rf"\d{{1,3}}(?:{separator}\d{{3}})+|" if self.groups else ""
+        grouped = rf"[1-9]\d{{0,2}}(?:{separator}\d{{3}})+|" if self.groups else ""  # not 0,123
         whole = rf"(?:{grouped}\d+)"
         fraction = re.escape(self.decimal)
         return re.compile(
