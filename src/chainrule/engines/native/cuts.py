@@ -39,14 +39,14 @@ def cut_axis(group: Group) -> int | None:
     """The axis along which a group may be cut: the outermost one that it keeps.
 
     Parts are then rows, which lie together: what threads write between each other's lines their
-    processors fetch ahead in vain, from one another. None for a stack of products, or of integers.
+    processors fetch ahead in vain, from one another. Of a stack of products they are some of these.
+    None for products of integers.
     """
     if partial_sums(group.nodes):
         return ROW
     if group.kind is GroupKind.PRODUCT:
         product = group.nodes[0]
-        plain = len(group.space) == 2 and product.op is not PRODUCT and product.dtype.kind == "f"
-        return ROW if plain else None
+        return ROW if product.op is not PRODUCT and product.dtype.kind == "f" else None
     if group.kind is not GroupKind.LOOP:
         return None
     axes = [axis for axis, extent in enumerate(group.space) if extent != 1]
@@ -65,6 +65,8 @@ def cut_unit(group: Group, axis: int, target: Target, batch: int | None) -> int:
     """
     rows = cut_extent(group, axis) == ROWS
     if group.kind is GroupKind.PRODUCT:
+        if len(group.space) > 2:
+            return 1
         return target.lanes(FLOAT32) if rows else plan(product_spec(group, batch), target).tile.rows
     if not rows and not is_last(group.space, axis):
         return 1
@@ -109,7 +111,7 @@ def _operand_axis(group: Group, node: Node, position: int, axis: int) -> Axis:
         return axis
     if partial_sums(group.nodes):
         return summed_axis(node, position)
-    if node.op.kind is Kind.CONTRACTION:
+    if node.op.kind is Kind.CONTRACTION and node.ndim == 2:
         return _product_axis(node, position, axis)
     operand = node.operands[position]
     own = axis - (len(group.space) - operand.ndim)

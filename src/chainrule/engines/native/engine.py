@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from chainrule.engines.base import (
 from chainrule.engines.native.build import build, program_kind
 from chainrule.engines.native.call import ArrayArgument, Entry, Fixed, Number, Work
 from chainrule.engines.native.guard import default_heap
+from chainrule.engines.native.halves import CompiledHalves
+from chainrule.engines.native.halving import halved
 from chainrule.engines.native.heap import Function, Heap
 from chainrule.engines.native.interleaving import interleaved
 from chainrule.engines.native.layout import FUNCTION
@@ -36,6 +38,7 @@ from chainrule.shapes import ROWS, Array, Dtype, TensorType, bind_rows, fixed_sh
 if TYPE_CHECKING:
     from chainrule.engines.native.blocks import RowBlocks
 
+Compiled: TypeAlias = CompiledProgram | CompiledMembers | CompiledHalves
 KEPT_FUNCTIONS = 128
 MANY_ROWS = 2**20  # to see whether scratch memory grows with the rows
 
@@ -59,9 +62,7 @@ class NativeEngine:
         prepare(BASIS)
         self.target, self.heap = target or host(), heap or default_heap()
         self._functions: BoundedCache[Any, CompiledGraph] = BoundedCache(KEPT_FUNCTIONS)
-        self._programs: BoundedCache[Any, CompiledProgram | CompiledMembers] = BoundedCache(
-            KEPT_FUNCTIONS
-        )
+        self._programs: BoundedCache[Any, Compiled] = BoundedCache(KEPT_FUNCTIONS)
 
     def compile(self, graph: Graph) -> Executable:
         """A function from the graph's input values to its output values."""
@@ -87,11 +88,14 @@ class NativeEngine:
             )
         return outcome
 
-    def _compiled(self, program: Program) -> CompiledProgram | CompiledMembers:
+    def _compiled(self, program: Program) -> Compiled:
         whole = interleaved(program, self.target)
-        if whole is program:
-            return CompiledProgram(program, self.target, self.heap)
-        return CompiledMembers(program, whole, self.target, self.heap)
+        if whole is not program:
+            return CompiledMembers(program, whole, self.target, self.heap)
+        found = halved(program, self.target)
+        if found is not None:
+            return CompiledHalves(program, found, self.target, self.heap)
+        return CompiledProgram(program, self.target, self.heap)
 
 
 class CompiledGraph:

@@ -180,8 +180,9 @@ class _ProductWriter:
         if leading:
             extent = extent_size(self.group.space[len(indices)]).emit(self.emit)
             begin, end = "0", extent
-            if self.scope.share and not indices:
-                begin, end = self.scope.share.part(self.emit, extent)
+            share = self.scope.share
+            if share and not indices:
+                begin, end = share.own.bounds if share.own else share.part(self.emit, extent)
             with self.emit.loop(begin, end) as loop:
                 self.write([*indices, loop.index], leading[1:])
             return
@@ -234,7 +235,7 @@ class _ProductWriter:
     def _part(self) -> tuple[ProductSpec, tuple[Bounds, Bounds]]:
         """The product, and the rows and panels that are this thread's."""
         scope, share = self.scope, self.scope.share
-        if share is not None and share.own is not None:
+        if share is not None and share.own is not None and len(self.group.space) == 2:
             return product_spec(self.group, scope.rows), (share.own.bounds, None)
         if share is not None:
             parts = parts_of(self.group, self.emit.target, scope.rows, share.rows)
