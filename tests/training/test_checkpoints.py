@@ -488,6 +488,18 @@ def test_another_training_does_not_go_on(tmp_path: Path, change: dict[str, Any],
     assert [leaf.tobytes() for leaf in model.snapshot().leaves] == before
 
 
+@pytest.mark.parametrize(("first", "second"), [([], ["accuracy"]), (["accuracy"], [])])
+def test_a_history_does_not_go_on_with_other_columns(
+    tmp_path: Path, first: list[str], second: list[str]
+) -> None:
+    """Its new ones would be forgotten, and without an old one it could not be read."""
+    fit(network(), tmp_path, 2, validation=(X, Y), metrics=first)
+    with pytest.raises(ParameterError, match=r"whose metrics was \["):
+        fit(network(), tmp_path, 3, validation=(X, Y), metrics=second, resume=True)
+    found = fit(network(), tmp_path, 3, validation=(X, Y), metrics=first, resume=True)
+    assert [len(found[name]) for name in found] == [3] * len(found)
+
+
 def test_other_rows_and_layers_do_not_go_on(tmp_path: Path) -> None:
     fit(network(), tmp_path, 2)
     nearly = X.copy()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from chainrule.errors import FileFormatError, unknown_name
 from chainrule.shapes import Array
+
+VALIDATION: Final = "validation_"  # how columns of validation rows begin
 
 
 class History(Mapping[str, Array]):

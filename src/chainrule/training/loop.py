@@ -18,7 +18,7 @@ from chainrule.training.best import Best, Leaves, mixed
 from chainrule.training.callbacks import Callback, EarlyStopping
 from chainrule.training.checkpoints import Keeper
 from chainrule.training.evaluation import Evaluator
-from chainrule.training.history import History
+from chainrule.training.history import VALIDATION, History
 from chainrule.training.identity import facts_of, require_same
 from chainrule.training.inspection import first_non_finite
 from chainrule.training.moment import Memory, Moment
@@ -169,7 +169,7 @@ class Training:
 
     def sign(self, column: str) -> float:
         """1 if smaller is better in this column of the history, -1 if greater is."""
-        metric = self.metrics.get(column.removeprefix("validation_"))
+        metric = self.metrics.get(column.removeprefix(VALIDATION))
         return -1.0 if metric is not None and metric.greater_is_better else 1.0
 
     def stop(self, reason: str) -> None:
@@ -307,14 +307,14 @@ class Training:
         output, loss = self._evaluate(self.snapshot, self.task.validation, self.plan.engine)
         targets, *weights = self.task.validation[1:]
         given = weights[0] if weights else None
-        found = {"validation_loss": loss}
+        found = {VALIDATION + "loss": loss}
         with np.errstate(all="ignore"):  # of members that left the finite numbers
             for name, metric in self.metrics.items():
                 values = [
                     metric(each, targets, given, self.task.objective.probabilities)
                     for each in (output if self.members else output[None])
                 ]
-                found[f"validation_{name}"] = np.array(values if self.members else values[0])
+                found[VALIDATION + name] = np.array(values if self.members else values[0])
         return found
 
     # Ending
@@ -392,7 +392,7 @@ def _begin(training: Training) -> None:
     if keeper is not None:
         training.facts = _facts(training)
     if keeper is not None and found is not None:
-        require_same(found.facts, training.facts, str(keeper.checkpoints.folder))
+        _require_same(training, found, str(keeper.checkpoints.folder))
         _go_on(training, found)
     for callback in training.callbacks:
         callback.start(training)
@@ -401,6 +401,14 @@ def _begin(training: Training) -> None:
             callback.restore(memory)
     if keeper is not None:
         keeper.start(_moment(training))
+
+
+def _require_same(training: Training, found: Moment, source: str) -> None:
+    """Refuse to go on from another training, or with other columns of the history."""
+    require_same(found.facts, training.facts, source)
+    told = [name.removeprefix(VALIDATION) for name in found.history if name.startswith(VALIDATION)]
+    if told:  # the loss first
+        require_same({"metrics": told[1:]}, {"metrics": [*training.metrics]}, source)
 
 
 def _facts(training: Training) -> dict[str, Any]:

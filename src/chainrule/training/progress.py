@@ -8,6 +8,7 @@ import time
 from typing import TextIO
 
 from chainrule.training.callbacks import Callback, Run
+from chainrule.training.history import VALIDATION
 
 REDRAW_SECONDS = 0.1
 
@@ -59,7 +60,7 @@ class ProgressLine(Callback):
         """The line itself."""
         done, history = run.history.epochs, run.history
         parts = [f"epoch {done}/{run.epochs}", f"loss {history['loss'][-1]:.4g}"]
-        for name in [name for name in history if name.startswith("validation_")]:
+        for name in [name for name in history if name.startswith(VALIDATION)]:
             parts.append(f"{name.replace('validation_', 'validation ')} {history[name][-1]:.4g}")
         best = history[history.monitor]
         sign = run.sign(history.monitor)

@@ -10,6 +10,7 @@ from chainrule.nn.losses import Loss
 from chainrule.nn.metrics import METRICS, Metric
 from chainrule.nn.metrics import get as get_metric
 from chainrule.training.callbacks import Callback, EarlyStopping, as_callbacks
+from chainrule.training.history import VALIDATION
 from chainrule.training.progress import ProgressLine, wanted
 from chainrule.training.task import CLASSIFYING
 
@@ -58,7 +59,7 @@ def watch(
     chosen = metrics_for(loss, metrics, watched)
     asked = metrics_for(loss, () if metrics is None else metrics, ())
     check_columns([*watched, *map(_held_out, asked)], chosen, validated)
-    default = "validation_loss" if validated else "loss"
+    default = _held_out("loss") if validated else "loss"
     return Watch(every, chosen, next(iter(watched), default))
 
 
@@ -78,7 +79,7 @@ def metrics_for(
     found = [get_metric(each) for each in (suitable if chosen is None else _listed(chosen))]
     by_name = {metric.name: metric for metric in found}
     for column in watched:
-        name = column.removeprefix("validation_")
+        name = column.removeprefix(VALIDATION)
         if name not in by_name and name in METRICS:
             by_name[name] = METRICS[name]
     return by_name
@@ -86,7 +87,7 @@ def metrics_for(
 
 def _held_out(name: str) -> str:
     """The column of a metric, or of the loss, on the validation rows."""
-    return f"validation_{name}"
+    return VALIDATION + name
 
 
 def _listed(chosen: Any) -> Sequence[Any]:
