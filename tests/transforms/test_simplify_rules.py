@@ -55,6 +55,7 @@ TURNS: dict[Rule, list[tuple[Any, Any]]] = {
     algebra.double: [(X + X, X * 2.0), (I + I, I * 2)],
     algebra.gather_scalars: [
         ((X * C) * D, X * 15.0),
+        ((X * 1e-30) * 0.0, X * 0.0),
         (D * (C * X), X * 15.0),
         ((X * S) * T, X * (S * T)),
         (2 * ((X - Y) * (1 / S)), (X - Y) * (2.0 / S)),
@@ -201,7 +202,13 @@ LEAVES_ALONE: dict[Rule, list[Node]] = {
     algebra.multiply_one: [X * 2, X * 0],
     algebra.divide_one: [X / 2, 1 / X],
     algebra.double: [X + Y],
-    algebra.gather_scalars: [(S * T) * S, (X * V) * C, (X * C) * V],
+    algebra.gather_scalars: [
+        (S * T) * S,
+        (X * V) * C,
+        (X * C) * V,
+        (F * 1e-30) * 1e-30,  # float32 does not hold their product
+        (F * 1e30) * 1e30,
+    ],
     algebra.multiply_reciprocal: [X * (1 / S), X * (2 / Y)],
     algebra.multiply_indicator: [I * cr.astype(B, np.int64), X * cr.astype(I, np.float64)],
     algebra.common_factor: [X * V + Y * W, X * S + Y * T, X / S + S / X, X * V + V * V],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from chainrule.graph.node import Node
 from chainrule.graph.op import Algebra, registered
 from chainrule.ops import elementwise as ew
@@ -105,9 +107,17 @@ def gather_scalars(node: Node) -> Replacement:
     for inner, t in either_order(node, "multiply"):
         for x, s in (inner.operands, inner.operands[::-1]):
             fixed = s.payload is not None and t.payload is not None
-            if s.shape == t.shape == () and (x.shape != () or fixed):
+            if s.shape == t.shape == () and (_is_held(s, t) if fixed else x.shape != ()):
                 return ew.multiply(x, ew.multiply(s, t))
     return None
+
+
+def _is_held(s: Node, t: Node) -> bool:
+    """Whether the element type holds the product of two constants: 1e-30 twice is 0 in float32."""
+    size, dtype = abs(float(number(s) * number(t))), s.dtype
+    if dtype.kind != "f" or is_number(s, 0) or is_number(t, 0):
+        return True
+    return float(np.finfo(dtype).tiny) <= size <= float(np.finfo(dtype).max)
 
 
 def multiply_reciprocal(node: Node) -> Replacement:
