@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from chainrule.data.frames import Frame, as_column, as_frame
+from chainrule.data.streams import open_stream
 from chainrule.errors import DataError, ShapeError, UnknownNameError
 
 NOON = datetime.datetime(2024, 1, 31, 12)
@@ -200,3 +201,60 @@ def test_whole_numbers_beyond_those_of_float64_are_read() -> None:
     (column,) = table.columns
     assert column.values.tolist() == [float(2**60), 0.0, 3.0]
     assert column.missing.tolist() == [False, True, False]
+
+
+CLOSE = [2**60 + 1, 2**60 + 2, None]  # one number in float64
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", "builtins", "parquet"])
+def test_whole_numbers_that_float64_would_make_one_are_told_apart(
+    library: str, tmp_path: Path
+) -> None:
+    if library == "parquet":
+        pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        pq.write_table(pa.table({"id": CLOSE}), tmp_path / "t.parquet")
+        frames = [frame for _, frame in open_stream(tmp_path / "t.parquet").frames()]
+        frames.append(as_frame(tmp_path / "t.parquet"))
+    elif library == "pandas":
+        pd = pytest.importorskip("pandas")
+        frames = [as_frame(pd.DataFrame({"id": pd.array(CLOSE, dtype="Int64")}))]
+    else:
+        makers = {"pyarrow": "table", "polars": "DataFrame", "builtins": "dict"}
+        module = pytest.importorskip(library)
+        frames = [as_frame(getattr(module, makers[library])({"id": CLOSE}))]
+    for frame in frames:
+        assert frame["id"].present().tolist() == [str(each) for each in CLOSE[:2]]
+        assert frame["id"].missing.tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    "values", [[2**53, 2**53 + 2], [2**64 - 2**11], [-(2**60), 0], [10.0**300], [10**400, 1]]
+)
+def test_numbers_that_float64_holds_are_numbers(values: list[Any]) -> None:
+    assert as_column(values, "x").values.dtype == np.float64
+    assert as_column(np.array(values), "x").values.dtype == np.float64
+
+
+MINUTE = datetime.timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", "builtins"])
+def test_how_long_something_took_is_in_seconds(library: str) -> None:
+    makers = {"pyarrow": "table", "builtins": "dict"}
+    make = getattr(pytest.importorskip(library), makers.get(library, "DataFrame"))
+    frame = as_frame(make({"took": [MINUTE, None, 1.5 * MINUTE]}))
+    assert described(frame) == [("took", "float64", [60.0, 90.0], [False, True, False])]
+
+
+@pytest.mark.parametrize("unit", ["ns", "ms", "D"])
+def test_durations_of_numpy_are_in_seconds(unit: str) -> None:
+    array = np.array([2, "NaT"], dtype="timedelta64[D]").astype(f"timedelta64[{unit}]")
+    for given in (array, [*array]):
+        column = as_column(given, "took")
+        assert (column.values.tolist(), column.missing.tolist()) == ([172_800, 0], [False, True])
+
+
+def test_numbers_of_a_hundred_bits_are_read() -> None:
+    pl = pytest.importorskip("polars")
+    table = as_frame(pl.DataFrame({"id": pl.Series([10**25, 10**25 + 1], dtype=pl.Int128)}))
+    assert table["id"].values.tolist() == [str(10**25), str(10**25 + 1)]

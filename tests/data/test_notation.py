@@ -29,6 +29,7 @@ from chainrule.data.notation import (
         (["1,234", "12,345,678"], [1234, 12345678], ", between thousands"),
         (["1,234.5", "2"], [1234.5, 2], ", between thousands"),
         (["1.234,5", "1.234.567"], [1234.5, 1234567], "decimal comma, . between thousands"),
+        (["0,123", "1,456"], [0.123, 1.456], "decimal comma"),
         (["1 234", "5"], [1234, 5], "blanks between thousands"),
         (["1\u202f234,5", "1,5"], [1234.5, 1.5], "decimal comma, blanks between thousands"),
         (["1'234.5", "2"], [1234.5, 2], "' between thousands"),
@@ -120,3 +121,16 @@ def test_moments_with_a_zone_are_in_universal_time() -> None:
     assert form is not None
     found = moments(cells.texts(["2024-01-31T12:00:00+0200", "no"]), form)
     assert found.tolist() == [datetime.datetime(2024, 1, 31, 10), None]
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%S%z", None])
+def test_moments_out_of_reach_are_none(form: str | None) -> None:
+    late = cells.texts(["0001-01-01T00:00:00+0500", "9999-12-31T23:00:00-0500"])
+    assert moments(late, form).tolist() == [None, None]
+
+
+@pytest.mark.parametrize(
+    "text", ["2024-01-31", "2024-1-31", "2024-01-31 00:00:00", "2024-01-31T02:00+02:00"]
+)
+def test_moments_are_read_as_the_standard_writes_them(text: str) -> None:
+    assert moments(cells.texts([text])).tolist() == [datetime.datetime(2024, 1, 31)]

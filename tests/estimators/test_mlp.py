@@ -41,6 +41,7 @@ def regressor(**settings: Any) -> MLPRegressor:
 LEARNING = {
     "dropout": {"dropout": 0.3},
     "dropout of each layer": {"dropout": [0.3, 0.0], "hidden_layer_sizes": (30, 20)},
+    "dropout by an array": {"dropout": np.array([0.3, 0.0]), "hidden_layer_sizes": (30, 20)},
     "batch norm": {"batch_norm": True, "batch_size": 149},
     "activations": {"activation": ["relu", LeakyReLU(0.2)], "hidden_layer_sizes": (30, 20)},
     "own activation": {"activation": lambda x: x * x / (1 + x * x)},
@@ -295,6 +296,15 @@ def test_validation_targets_may_stand_in_a_column() -> None:
     assert other.validation_scores_ == model.validation_scores_
 
 
+def test_rows_that_weigh_nothing_are_refused_on_either_side_of_a_division() -> None:
+    sides = set()
+    for one in np.eye(len(X))[:20]:
+        with pytest.raises(DataError, match="rows are 0") as refused:
+            classifier(early_stopping=True).fit(X, Y, sample_weight=one)
+        sides.add(str(refused.value).partition(" rows")[0])
+    assert sides == {"the weights of all 135 training", "the weights of all 15 validation"}
+
+
 def test_a_chosen_score_decides() -> None:
     model = classifier(early_stopping=True, scoring="neg_log_loss").fit(X, Y)
     assert max(model.validation_scores_) == model.best_validation_score_ < 0
@@ -392,6 +402,26 @@ def test_a_training_that_fails_leaves_an_estimator_as_it_was(settings: str) -> N
     model.set_params(**{name: kept[name] for name in changed})
     np.testing.assert_array_equal(model.predict_proba(X), probabilities)
     assert model.classes_.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"hidden_layer_sizes": (8,)},
+        {"hidden_layer_sizes": (7, 5)},
+        {"hidden_layer_sizes": (8, 5, 3)},
+        {"hidden_layer_sizes": (8, 5), "batch_norm": True},
+        {"layers": [Linear(4, 8, bias=False), Linear(8, 5)]},
+    ],
+)
+def test_settings_that_describe_other_layers_are_refused(changed: dict[str, Any]) -> None:
+    """What has the arrays of other layers could not go on, and predicted of what fitted."""
+    model = classifier(max_iter=3, hidden_layer_sizes=(8, 5), warm_start=True).fit(X, Y)
+    model.set_params(**changed)
+    for use in (lambda: model.predict(X), lambda: model.fit(X, Y)):
+        with pytest.raises(ParameterError, match="settings now describe other layers"):
+            use()
+    model.set_params(warm_start=False).fit(X, Y)
 
 
 def test_a_first_part_that_is_refused_leaves_nothing_behind() -> None:

@@ -204,6 +204,16 @@ def test_a_date_that_no_cell_holds_is_refused() -> None:
         TableRegressor(**FAST, date=["when"]).fit(words, NUMBERS)
 
 
+def test_dates_of_a_data_frame_are_read_from_the_file_that_it_writes(tmp_path: Path) -> None:
+    pd = pytest.importorskip("pandas")
+    hours = pd.date_range("2024-01-01 10:00", periods=ROWS, freq="7h", tz="Europe/Paris")
+    frame = pd.DataFrame({"when": hours})
+    model = TableRegressor(**FAST | {"epochs": 1}).fit(frame, NUMBERS)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    assert not model.flags(tmp_path / "t.csv")["unknown"].any()
+    np.testing.assert_array_equal(model.predict(tmp_path / "t.csv"), model.predict(frame))
+
+
 def test_a_table_with_a_header_is_not_one_without() -> None:
     model = TableRegressor(**{**FAST, "epochs": 1}).fit(np.c_[NUMBERS, NUMBERS % 7], NUMBERS)
     with pytest.raises(DataError, match="--no-header"):
@@ -231,6 +241,22 @@ def test_weights_count() -> None:
     ).all()
     with pytest.raises(ParameterError, match="no weight for class 'high'"):
         TableClassifier(**FAST, class_weight={"low": 1}).fit(X, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("weights", "error", "message"),
+    [
+        (["a"] * ROWS, DataError, "row 0: the weight in column 'sample_weight' is 'a'"),
+        ([1.0, -1.0] * (ROWS // 2), DataError, "row 1: the weight .* is '-1'"),
+        ([None] * ROWS, DataError, "row 0: the weight .* is missing"),
+        (np.ones((ROWS, 1)), ShapeError, "must have one axis"),
+        ([1.0], ShapeError, f"sample_weight needs one number for each of {ROWS} rows"),
+        ([0] * ROWS, DataError, "every sample_weight is zero"),
+    ],
+)
+def test_weights_that_are_none(weights: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        TableRegressor(**FAST).fit(X, NUMBERS, sample_weight=weights)
 
 
 def test_the_same_seed_gives_the_same_bits() -> None:
@@ -392,6 +418,7 @@ def test_what_is_refused_and_leaves_the_estimator_usable(regressor: TableRegress
         (X, [None] * ROWS, DataError, "no row has a target"),
         (X, [3.0] * ROWS, DataError, "is 3 in every row"),
         (X, ["a"] * ROWS, DataError, "row 0: the target 'target' is \"a\""),
+        (X, np.arange(ROWS).astype("datetime64[D]"), DataError, "'target' holds dates"),
         ({"a": [1] * 3}, [1, 2, 3], DataError, "no column is left to learn from"),
         (np.zeros(3), [1, 2, 3], ShapeError, "x\\[None\\]"),
     ]
@@ -405,6 +432,18 @@ def test_what_is_refused_and_leaves_the_estimator_usable(regressor: TableRegress
         TableClassifier().predict(X)
     with pytest.raises(NotFittedError, match="not fitted yet"):
         TableClassifier().save("nowhere")
+
+
+def test_a_table_that_holds_its_target_is_not_learned_from() -> None:
+    pd = pytest.importorskip("pandas")
+    X = pd.DataFrame({"size": range(20), "price": [None, *range(19)]})
+    with pytest.raises(DataError, match="column 'price' is the target, and would be learned from"):
+        TableRegressor(**FAST).fit(X, X["price"])
+    for least in ({"drop": ["price"]}, {"id": ["price"]}):
+        model = TableRegressor(**FAST | {"epochs": 1}, **least).fit(X, X["price"])
+        assert [each.name for each in model.schema_.used] == ["size"]
+    other = X["price"].rename("size")  # called like a column, and not the same
+    assert TableRegressor(**FAST | {"epochs": 1}).fit(X, other).n_features_in_ == 2
 
 
 def test_arrays_are_told_by_their_width() -> None:

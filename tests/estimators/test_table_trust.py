@@ -131,6 +131,7 @@ def test_reach_and_quantiles_count_scores() -> None:
     found = Deviation(0.0, 1.0, np.array([-4.0, -2.0, 0.0, 1.0, 3.0, 5.0, 6.0, 7.0, 8.0]))
     assert [found.reach(c) for c in (0.1, 0.5, 0.9)] == [0.0, 4.0, 8.0]
     assert [found.quantile(q) for q in (0.1, 0.5, 0.9)] == [-4.0, 3.0, 8.0]
+    assert found.quantile(np.float32(0.25)) == found.quantile(0.25) == -2.0
     with pytest.raises(ParameterError, match=r"at least 19 held-out rows, .* 9"):
         found.reach(0.95)
     with pytest.raises(ParameterError, match="between 0 and 1"):

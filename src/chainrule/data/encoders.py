@@ -393,7 +393,7 @@ class DateEncoder(ColumnEncoder):
 def _moments(form: str | None, column: Column) -> tuple[Array, Array]:
     """Moments, and where there are none that could be read."""
     if column.is_text:
-        values = moments(column.values, form or "%Y-%m-%d")
+        values = moments(column.values, form)
     elif column.values.dtype == MOMENT:
         values = column.values
     else:

@@ -28,7 +28,10 @@ from chainrule.shapes import Array
 
 MOMENT: Final = np.dtype("datetime64[us]")
 PARQUET: Final = (".parquet", ".pq")
+_COUNTED = 2.0**53  # up to which float64 holds every whole number
 _NUMBERS = (int, float, Decimal, Fraction, np.number, np.bool_)
+_DURATIONS = (datetime.timedelta, np.timedelta64)
+_SECOND = np.timedelta64(1, "s")
 _DATES = (datetime.date, np.datetime64)  # a datetime is a date
 
 
@@ -40,7 +43,8 @@ class Column:
     ----------
     name : str
     values : (n,) array
-        float64, bool, datetime64[us], or text without surrounding blanks.
+        float64, bool, datetime64[us], or text without surrounding blanks; how long something
+        took is float64, in seconds.
     missing : (n,) bool
         Where there is no value; what stands in ``values`` there means nothing.
     """
@@ -299,9 +303,9 @@ def _from_series(name: str, series: Any) -> Column:
     missing = series.is_null().to_numpy().astype(bool)
     if series.dtype == nw.Boolean and not missing.any():
         return _of_truths(name, series.to_numpy().astype(bool))
-    if series.dtype.is_integer():  # also beyond 2**53, where a checked cast refuses them
+    if series.dtype.is_integer() and series.dtype not in (nw.Int128, nw.UInt128):
         whole = series.fill_null(0) if missing.any() else series
-        return column_of_numbers(name, whole.to_numpy().astype(np.float64), missing)
+        return column_of_numbers(name, whole.to_numpy(), missing)
     if series.dtype.is_float():
         return column_of_numbers(name, series.cast(nw.Float64).to_numpy(), missing)
     return column_of_objects(name, series.to_list())
@@ -329,10 +333,20 @@ def _flat(data: Any) -> Array:
 
 
 def column_of_numbers(name: str, array: Array, missing: Any = False) -> Column:
-    """A column of float64, of which NaN is missing."""
-    values = np.asarray(array, dtype=np.float64)
+    """A column of float64, of which NaN is missing; of text, if that would make two numbers one."""
+    values = _as_floats(array) if array.dtype.kind == "O" else np.asarray(array, np.float64)
     absent = np.isnan(values) | missing
+    if array.dtype.kind != "f" and _are_rounded(array, values):
+        texts = cells.texts([cells.readable(value) for value in array.tolist()])
+        return Column(name, np.where(absent, "", texts), absent)
     return Column(name, np.where(absent, 0.0, values), absent)
+
+
+def _are_rounded(array: Array, values: Array) -> bool:
+    """Whether a number beyond those that float64 counts by is another one in ``values``."""
+    beyond = np.isfinite(values) & (np.abs(values) > _COUNTED)
+    pairs = zip(array[beyond].tolist(), values[beyond].tolist(), strict=True)
+    return any(number != value for number, value in pairs)
 
 
 def _of_truths(name: str, array: Array) -> Column:
@@ -342,6 +356,10 @@ def _of_truths(name: str, array: Array) -> Column:
 def _of_moments(name: str, array: Array) -> Column:
     values = array.astype(MOMENT)
     return Column(name, values, np.isnat(values))
+
+
+def _of_durations(name: str, array: Array) -> Column:
+    return column_of_numbers(name, array / _SECOND)
 
 
 def _of_text(name: str, array: Array) -> Column:
@@ -359,6 +377,7 @@ _KINDS: dict[str, Callable[[str, Array], Column]] = {
     "u": column_of_numbers,
     "f": column_of_numbers,
     "M": _of_moments,
+    "m": _of_durations,
     "O": _of_object_array,
 }
 
@@ -393,6 +412,10 @@ def _as_moment(value: Any) -> Any:
     return value
 
 
+def _as_floats(values: Array) -> Array:
+    return np.array([_as_float(value) for value in values.tolist()], dtype=np.float64)
+
+
 def _as_float(value: Any) -> float:
     try:
         return float(value)
@@ -402,7 +425,12 @@ def _as_float(value: Any) -> float:
 
 _OBJECTS: tuple[tuple[Any, Any, Callable[[str, list[Any]], Column]], ...] = (
     ((bool, np.bool_), False, lambda name, x: _of_truths(name, np.array(x, dtype=bool))),
-    (_NUMBERS, 0.0, lambda name, x: column_of_numbers(name, np.array([*map(_as_float, x)]))),
+    (
+        _DURATIONS,  # before numbers, as one of which NumPy counts its own
+        np.timedelta64("NaT", "us"),
+        lambda name, x: _of_durations(name, np.array(x, dtype="timedelta64[us]")),
+    ),
+    (_NUMBERS, 0.0, lambda name, x: column_of_numbers(name, np.array(x, dtype=object))),
     (
         _DATES,
         np.datetime64("NaT", "us"),

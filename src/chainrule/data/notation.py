@@ -67,7 +67,7 @@ class NumberNotation:
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         separator = f"[{SPACES}]" if self.groups == "s" else re.escape(self.groups)
-        grouped = rf"\d{{1,3}}(?:{separator}\d{{3}})+|" if self.groups else ""
+        grouped = rf"[1-9]\d{{0,2}}(?:{separator}\d{{3}})+|" if self.groups else ""  # not 0,123
         whole = rf"(?:{grouped}\d+)"
         fraction = re.escape(self.decimal)
         return re.compile(
@@ -197,19 +197,29 @@ def _formats() -> Iterable[str]:
                 yield date + sign + time
 
 
-def _moment(text: str, form: str) -> datetime | None:
+def _moment(text: str, form: str | None) -> datetime | None:
     try:
-        found = datetime.strptime(text, form)
-    except ValueError:
+        found = _standard(text) if form is None else datetime.strptime(text, form)
+        return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
+    except (ValueError, OverflowError):  # the latter before the year 1, and after 9999
         return None
-    return found.astimezone(UTC).replace(tzinfo=None) if found.tzinfo else found
 
 
-def moments(column: cells.Texts, form: str) -> npt.NDArray[np.datetime64]:
-    """The moments that cells write in a format, NaT where one writes none.
+def _standard(text: str) -> datetime:
+    """A date as ISO 8601 writes it, with or without a time; zeros in front may be missing."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return datetime.strptime(text, _DATE_FORMATS[0])
 
-    >>> moments(cells.texts(["2024-01-31", "x"]), "%Y-%m-%d").astype("datetime64[D]").tolist()
+
+def moments(column: cells.Texts, form: str | None = None) -> npt.NDArray[np.datetime64]:
+    """The moments that cells write in a format, ISO 8601 by default; NaT where one writes none.
+
+    >>> moments(cells.texts(["31.1.2024", "x"]), "%d.%m.%Y").astype("datetime64[D]").tolist()
     [datetime.date(2024, 1, 31), None]
+    >>> moments(cells.texts(["2024-01-31 10:30:00", "2024-01-31"])).tolist()
+    [datetime.datetime(2024, 1, 31, 10, 30), datetime.datetime(2024, 1, 31, 0, 0)]
     """
     values, inverse = cells.distinct(column)
     found = [_moment(text, form) for text in values.tolist()]

@@ -60,7 +60,7 @@ class ColumnSchema:
     notation : NumberNotation, optional
         How text writes its numbers.
     date_format : str, optional
-        How text writes its dates, as ``strptime`` takes it.
+        How text writes its dates, as ``strptime`` takes it; by default as in ISO 8601.
     note : str
         What to know about it, for people.
 
@@ -321,8 +321,8 @@ def _but_for_few(distinct: Sequence[str]) -> str:
     return f"; numbers but for {json.dumps(others[0], ensure_ascii=False)}"
 
 
-def chosen_kinds(**names: Iterable[str]) -> dict[str, str]:
-    """Kinds by column, from columns by kind.
+def chosen_kinds(**names: str | Iterable[str]) -> dict[str, str]:
+    """Kinds by column, from a column or columns by kind.
 
     Raises
     ------
@@ -331,12 +331,12 @@ def chosen_kinds(**names: Iterable[str]) -> dict[str, str]:
 
     Examples
     --------
-    >>> chosen_kinds(category=["a"], drop=["b"])
-    {'a': 'category', 'b': 'drop'}
+    >>> chosen_kinds(category=["a", "b"], drop="colour")
+    {'a': 'category', 'b': 'category', 'colour': 'drop'}
     """
     found: dict[str, str] = {}
     for kind, columns in names.items():
-        for name in columns:
+        for name in [columns] if isinstance(columns, str) else columns:
             if found.get(name, kind) != kind:
                 raise DataError(f"column {name!r} is said to be both {found[name]} and {kind}")
             found[name] = kind

@@ -361,8 +361,8 @@ def _column(name: str, array: Any) -> Column:
     types = import_module("pyarrow").types
     if types.is_integer(array.type) or types.is_floating(array.type):
         missing: Array = array.is_null().to_numpy(zero_copy_only=False)
-        values = array.cast("float64", safe=False).to_numpy(zero_copy_only=False)
-        return column_of_numbers(name, values, missing)
+        numbers = array.cast("float64") if types.is_floating(array.type) else array
+        return column_of_numbers(name, numbers.fill_null(0).to_numpy(zero_copy_only=False), missing)
     if types.is_boolean(array.type) and not array.null_count:
         return Column(name, array.to_numpy(zero_copy_only=False), np.zeros(len(array), bool))
     if types.is_nested(array.type):

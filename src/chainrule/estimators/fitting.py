@@ -104,6 +104,7 @@ def descend(
     estimator, network = job.estimator, job.network
     if estimator.early_stopping and held_out is None:
         rows, held_out = divided(estimator, rows, generator)
+    _require_weights(training=rows, validation=held_out or [])
     scored = held_out is not None
     record = _record(estimator, job.first, scored)
     batch = batch_of(estimator.batch_size, len(rows[0]))
@@ -149,6 +150,16 @@ def divided(
             " dataset."
         )
     return [each.take(train, 0) for each in rows], [each.take(held_out, 0) for each in rows]
+
+
+def _require_weights(**parts: list[Array]) -> None:
+    """Refuse rows of which each weighs 0, if only by its class."""
+    for name, rows in parts.items():
+        if len(rows) > 2 and not rows[2].any():
+            raise DataError(
+                f"the weights of all {len(rows[2])} {name} rows are 0; leave out rows that weigh"
+                " nothing, or choose the validation rows by X_val"
+            )
 
 
 def batch_of(batch_size: Any, rows: int) -> int:

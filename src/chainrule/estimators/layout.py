@@ -235,7 +235,7 @@ _by_settings: BoundedCache[Any, Machine] = BoundedCache(KEPT)
 
 
 def _hashable(setting: Any) -> Any:
-    return tuple(setting) if isinstance(setting, list) else setting
+    return tuple(setting) if isinstance(setting, (list, np.ndarray)) else setting
 
 
 def _assembled(
@@ -336,18 +336,44 @@ def _filled(tree: Tree) -> Tree:
 
 
 def snapshot_of(architecture: Architecture, estimator: Any, members: int | None) -> Snapshot:
-    """The network that the fitted attributes of an estimator describe."""
+    """The network that the fitted attributes of an estimator describe.
+
+    Raises
+    ------
+    ParameterError
+        If its settings have come to describe another one.
+    """
     coefs, intercepts = iter(estimator.coefs_), iter(estimator.intercepts_)
     others = getattr(estimator, "other_arrays_", {"parameters": {}, "states": {}})
     empty: Tree = {str(layer.name): {} for layer in architecture.layers}
     dtype = architecture.dtype
     parameters = {**empty, **_floats_as(dtype, others["parameters"])}
     for layer in linear_layers(architecture):
-        own = {"W": _typed(next(coefs), dtype)}
+        own = {"W": _typed(next(coefs, None), dtype)}
         if layer.bias:
-            own["b"] = _typed(next(intercepts), dtype)
+            own["b"] = _typed(next(intercepts, None), dtype)
         parameters[str(layer.name)] = own
-    return Snapshot(parameters, {**empty, **_floats_as(dtype, others["states"])}, members)
+    found = Snapshot(parameters, {**empty, **_floats_as(dtype, others["states"])}, members)
+    if [*coefs, *intercepts] or not _is_of(architecture, found):
+        raise ParameterError(
+            f"this {type(estimator).__name__} was fitted with weights of shapes"
+            f" {[np.shape(each) for each in estimator.coefs_]}, and its settings now describe"
+            " other layers; set them as they were, or fit it anew without warm_start"
+        )
+    return found
+
+
+def _is_of(architecture: Architecture, snapshot: Snapshot) -> bool:
+    """Whether arrays have the names and shapes of the layers'."""
+    own = 0 if snapshot.members is None else 1  # the first axis of a layer's own
+    for layer in architecture.layers:
+        name = str(layer.name)
+        shapes = {key: array.shape[own:] for key, array in snapshot.parameters[name].items()}
+        if shapes != {key: each.shape for key, each in layer.parameters().items()}:
+            return False
+        if not layer.needs_fit and snapshot.states[name].keys() != layer.initial_state().keys():
+            return False
+    return len(snapshot.parameters) == len(architecture.layers)
 
 
 def _typed(array: Any, dtype: Dtype) -> Array:

@@ -14,10 +14,10 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.validation import check_is_fitted
 
 from chainrule.data.frames import Column, Frame, as_column, as_frame
-from chainrule.data.schema import Schema, chosen_kinds
+from chainrule.data.schema import LEFT_OUT, Schema, chosen_kinds
 from chainrule.data.streams import open_stream
 from chainrule.engines.processes import agree_on_columns
-from chainrule.errors import FileFormatError, ParameterError, ShapeError
+from chainrule.errors import DataError, FileFormatError, ParameterError, ShapeError
 from chainrule.estimators.table_learning import Problem, Request, learn
 from chainrule.estimators.table_model import Predicted, TableModel, target_from
 from chainrule.estimators.table_settings import CLASSIFICATION, REGRESSION, streamed_settings
@@ -55,11 +55,11 @@ class _TableEstimator(BaseEstimator):
     group: str | None = None
     time: str | None = None
     schema: Any = None
-    categorical: Sequence[str] = ()
-    text: Sequence[str] = ()
-    date: Sequence[str] = ()
-    id: Sequence[str] = ()
-    drop: Sequence[str] = ()
+    categorical: str | Sequence[str] = ()
+    text: str | Sequence[str] = ()
+    date: str | Sequence[str] = ()
+    id: str | Sequence[str] = ()
+    drop: str | Sequence[str] = ()
     time_limit: float | None = None
     random_state: Any = None
     engine: str | None = None
@@ -102,6 +102,7 @@ class _TableEstimator(BaseEstimator):
         if is_streamed(X):
             return self._fit_stream(X, y, sample_weight)
         frame, column = self._frame_and_target(X, y)
+        _refuse_the_target(frame, column, request)
         agree_on_columns([*frame.names, column.name])
         frame, weights = _weights(frame, sample_weight)
         problem = Problem.of(frame, column, self._task, weights)
@@ -242,11 +243,27 @@ def _is_path(given: Any) -> bool:
     return isinstance(given, (str, os.PathLike))
 
 
+def _refuse_the_target(frame: Frame, column: Column, request: Request) -> None:
+    """Refuse a table of which a column is the target, by its name and by its values."""
+    kind = (request.kinds or {}).get(column.name)
+    if column.name not in frame or kind in LEFT_OUT or request.schema is not None:
+        return
+    other = frame[column.name]
+    absent, there = (other.missing, column.missing), (other.present(), column.present())
+    if np.array_equal(*absent) and np.array_equal(*there):
+        raise DataError(
+            f"{frame.source}: column {column.name!r} is the target, and would be learned from;"
+            f" give the table without it, or its name as the target: fit(table, {column.name!r})"
+        )
+
+
 def _weights(frame: Frame, sample_weight: Any) -> tuple[Frame, Array | None]:
     """What rows weigh, and the table without the column that says it, if one does."""
     if isinstance(sample_weight, str):
         return frame.without(sample_weight), weights_in(frame[sample_weight], frame)
-    return frame, None if sample_weight is None else np.asarray(sample_weight, np.float64)
+    if sample_weight is None:
+        return frame, None
+    return frame, weights_in(as_column(sample_weight, "sample_weight"), frame)
 
 
 def _named(frame: Frame, names: Array) -> Frame:
@@ -284,7 +301,7 @@ class TableClassifier(ClassifierMixin, _TableEstimator):
         Hold out whole groups by this column, or the latest rows by this one.
     schema : Schema or path, optional
         What the columns are; by default it is inferred, and found in ``schema_``.
-    categorical, text, date, id, drop : names of columns
+    categorical, text, date, id, drop : name or names of columns
         That are of this kind, whatever they look like.
     time_limit : float, optional
         Seconds for all trainings of a fit together; the last ends with an epoch.

@@ -104,7 +104,7 @@ class Problem:
         if len(column) != len(frame):
             raise ShapeError(f"the table has {len(frame)} rows and the target {len(column)}")
         refuse_infinite(column, frame)
-        kept = ~column.missing if weights is None else ~column.missing & _counting(weights, frame)
+        kept = ~column.missing if weights is None else ~column.missing & _counting(weights)
         if not kept.any():
             raise DataError(
                 f"{frame.source}: no row has a target in column {column.name!r}"
@@ -123,13 +123,8 @@ class Problem:
         return replace(self, frame=frame, column=column, weights=weights, merged=merged)
 
 
-def _counting(weights: Array, frame: Frame) -> Array:
+def _counting(weights: Array) -> Array:
     """The rows whose weight is above 0."""
-    if weights.shape != (len(frame),):
-        raise ShapeError(f"sample_weight needs one number for each of {len(frame)} rows")
-    if not np.isfinite(weights).all() or (weights < 0).any():
-        row = int(np.argmax(~(np.isfinite(weights) & (weights >= 0))))
-        raise DataError(f"sample_weight is {weights[row]} in row {row}, it must be a number >= 0")
     if not weights.any():
         raise DataError("every sample_weight is zero: nothing to learn")
     found: Array = weights > 0

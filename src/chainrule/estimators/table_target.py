@@ -115,7 +115,13 @@ def numbers_of(column: Column, frame: Frame, notation: NumberNotation | None = N
     ------
     DataError
         If a cell is no number or beyond 1e150, or all are within 1e-150 of 0: with its row.
+        If they are dates.
     """
+    if column.values.dtype.kind == "M":
+        raise DataError(
+            f"{frame.source}: the target {column.name!r} holds dates, and a number is needed; give"
+            " how long after one of them each is, or learn it as a class"
+        )
     found = (
         column.values.astype(np.float64)
         if not column.is_text

@@ -225,7 +225,7 @@ class Deviation:
         ParameterError
             As :meth:`reach`.
         """
-        if isinstance(level, float) and level < 0.5:
+        if 0 < level < 0.5:
             return -_conformal(-self.scores[::-1], 1 - level, "a quantile of level")
         return _conformal(self.scores, level, "a quantile of level")
 

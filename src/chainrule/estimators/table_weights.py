@@ -6,7 +6,7 @@ import numpy as np
 
 from chainrule.data.frames import Column, Frame
 from chainrule.data.notation import PLAIN
-from chainrule.errors import DataError
+from chainrule.errors import DataError, ShapeError
 from chainrule.shapes import Array
 
 
@@ -15,6 +15,8 @@ def weights_in(column: Column, rows: Frame) -> Array:
 
     Raises
     ------
+    ShapeError
+        If there is not one for each row.
     DataError
         If a cell is no such number: with its row.
 
@@ -25,6 +27,8 @@ def weights_in(column: Column, rows: Frame) -> Array:
     >>> weights_in(table["n"], table).tolist()
     [2.0, 0.5, 0.0]
     """
+    if len(column) != len(rows):
+        raise ShapeError(f"{column.name} needs one number for each of {len(rows)} rows")
     values = PLAIN.numbers(column.values) if column.is_text else column.values
     found = np.where(column.missing, np.nan, values.astype(np.float64))
     wrong = ~(np.isfinite(found) & (found >= 0))
