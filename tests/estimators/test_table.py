@@ -16,7 +16,13 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.exceptions import NotFittedError
-from sklearn.metrics import average_precision_score, f1_score, log_loss, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    f1_score,
+    log_loss,
+    r2_score,
+    roc_auc_score,
+)
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -467,6 +473,26 @@ def test_scores_are_those_of_scikit_learn(
     assert found["accuracy"] == classifier.score(X, LABELS)
     numbers = regressor.model_.scores(X, as_column(NUMBERS, "y"))
     assert numbers["r2"] == pytest.approx(regressor.score(X, NUMBERS))
+
+
+def test_scores_need_not_know_where_labels_come_from(tmp_path: Path) -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"size": NUMBERS, "many": (np.median(NUMBERS) < NUMBERS).astype(int)})
+    frame["number"], frame["weight"] = NUMBERS**2, np.arange(ROWS) % 3
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    model = TableClassifier(**FAST, drop=["number", "weight"]).fit(tmp_path / "t.csv", "many")
+    right = model.predict(frame).astype(int) == frame["many"]
+    assert model.score(frame, frame["many"]) == model.score(tmp_path / "t.csv", "many")
+    assert model.score(frame, frame["many"].astype(float)) == right.mean()
+    expected = pytest.approx(np.average(right, weights=frame["weight"]))
+    assert model.score(frame, "many", sample_weight="weight") == expected
+    some = frame["number"].where(right.index > 9)  # ten rows without a target do not count
+    numbers = TableRegressor(**FAST).fit(frame, "number")
+    there = some.notna().to_numpy()
+    expected = pytest.approx(r2_score(some[there], numbers.predict(frame)[there]))
+    assert numbers.score(frame, some) == expected
+    with pytest.raises(DataError, match="no row has a target in column 'number'"):
+        numbers.score(frame, some.where(some < 0))
 
 
 def test_the_threshold_has_the_greatest_f1(classifier: TableClassifier) -> None:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import DataConversionWarning
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils.validation import check_is_fitted
 
 from chainrule.data.frames import Column, Frame, as_column, as_frame
@@ -185,6 +186,18 @@ class _TableEstimator(BaseEstimator):
             )
         return self.model_.predict(_named(frame, self.feature_names_in_))
 
+    def _judged(self, X: Any, y: Any, sample_weight: Any) -> tuple[Array, Predicted, Array | None]:
+        """Of the rows with a target: that, as the model sees it, predictions, and weights."""
+        check_is_fitted(self, "model_")
+        frame, column = self._frame_and_target(X, y)
+        frame, weights = _weights(frame, sample_weight)
+        there = np.flatnonzero(~column.missing)
+        if not len(there):
+            raise DataError(f"no row has a target in column {column.name!r}: nothing to compare")
+        rows = frame.rows(there)
+        truth = self.model_.judged_target(column.rows(there), rows)
+        return truth, self._predicted(rows), None if weights is None else weights[there]
+
     def flags(self, X: Any) -> dict[str, Array]:
         """What is unusual about each row.
 
@@ -348,6 +361,15 @@ class TableClassifier(ClassifierMixin, _TableEstimator):
         assert isinstance(model.target, ClassTarget), "load and fit see to it"
         self.classes_, self.threshold_ = model.target.array, model.trust.threshold
 
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """The share of rows with a target whose class is predicted; parameters as of :meth:`fit`.
+
+        Labels are equal by what they say, so that 1 in a file is 1 in a data frame.
+        """
+        truth, found, weights = self._judged(X, y, sample_weight)
+        said = found.probabilities.argmax(axis=1)
+        return float(accuracy_score(truth, said, sample_weight=weights))
+
     def predict(self, X: Any, *, return_flags: bool = False) -> Any:
         """The likeliest class of each row, (n,); with flags, see :meth:`flags`, if asked for."""
         found = self._predicted(X)
@@ -396,6 +418,11 @@ random_state, engine, verbose
 
     _task: ClassVar[str] = REGRESSION
     _own_settings: ClassVar[tuple[str, ...]] = ("log_target",)
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """R^2 on the rows with a target; parameters as of :meth:`fit`."""
+        truth, found, weights = self._judged(X, y, sample_weight)
+        return float(r2_score(truth, found.labels, sample_weight=weights))
 
     def predict(self, X: Any, *, return_std: bool = False, return_flags: bool = False) -> Any:
         """The number of each row, (n,) float64; with the standard deviation of its error, if asked.
