@@ -27,7 +27,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from chainrule.data import Schema, as_frame
+from chainrule.data import Schema, as_frame, write_csv
 from chainrule.data.frames import as_column
 from chainrule.engines.reference import ReferenceEngine
 from chainrule.errors import (
@@ -92,8 +92,6 @@ def test_it_learns(classifier: TableClassifier, regressor: TableRegressor) -> No
 
 
 def test_every_input_gives_the_same_model(tmp_path: Path) -> None:
-    from chainrule.data import write_csv
-
     plain = {"a": X["code"], "b": np.nan_to_num(X["size"]), "y": NUMBERS}
     write_csv(tmp_path / "t.csv", plain)
     expected = TableRegressor(**FAST).fit(plain, "y").predict(plain)
@@ -493,6 +491,16 @@ def test_scores_need_not_know_where_labels_come_from(tmp_path: Path) -> None:
     assert numbers.score(frame, some) == expected
     with pytest.raises(DataError, match="no row has a target in column 'number'"):
         numbers.score(frame, some.where(some < 0))
+
+
+@pytest.mark.parametrize("written", [("True", "False"), ("true", "false"), ("TRUE", "FALSE")])
+def test_truth_in_a_file_is_truth_in_a_data_frame(written: tuple[str, str], tmp_path: Path) -> None:
+    path, high = tmp_path / "t.csv", NUMBERS > 104
+    write_csv(path, {"size": NUMBERS, "high": np.where(high, *written)})
+    frame = {"size": NUMBERS, "high": high}
+    for one, other in ((frame, path), (path, frame)):
+        model = TableClassifier(**FAST).fit(one, "high")
+        assert model.score(other, "high") == model.score(one, "high") > 0.8
 
 
 def test_the_threshold_has_the_greatest_f1(classifier: TableClassifier) -> None:

@@ -18,6 +18,7 @@ from chainrule.shapes import FLOAT32, Array
 MOST_CLASSES = 10_000
 UNLEARNED: Final = -1  # in place of a class number
 MOST = 1e150  # whose square float64 holds
+_TRUTHS: Final = {"true": True, "false": False}
 _MOST_LOG = 700.0  # whose exponential float64 holds
 
 
@@ -215,13 +216,20 @@ class ClassTarget:
         >>> from chainrule.data.frames import as_column
         >>> ClassTarget((0, 1)).codes(as_column(["1", "0.0", "other"], "y")).tolist()
         [1, 0, -1]
+        >>> ClassTarget((False, True)).codes(as_column(["True", "false"], "y")).tolist()
+        [1, 0]
+        >>> ClassTarget(("false", "true")).codes(as_column([True, False], "y")).tolist()
+        [1, 0]
         """
         of_text = isinstance(self.classes[0], str)
         distinct, inverse = np.unique(_labels(column, text=of_text), return_inverse=True)
         labels = distinct.tolist()
-        if column.is_text and not of_text:  # a word among numbers makes all of them text
-            labels = [cells.number(label) for label in labels]
         places = {each: place for place, each in enumerate(self.classes)}
+        if column.is_text and not of_text:  # a word among numbers makes all of them text
+            labels = [_TRUTHS.get(label.lower(), cells.number(label)) for label in labels]
+        elif of_text and column.values.dtype.kind == "b":  # files spell truth in several ways
+            labels = [label.lower() for label in labels]
+            places = {each.lower(): place for each, place in places.items()}
         found = [places.get(label, UNLEARNED) for label in labels]
         return np.array(found, np.int64)[inverse]
 
