@@ -48,6 +48,21 @@ def test_kinds(values: Any, kind: str) -> None:
     assert kind_of(values) == kind
 
 
+@pytest.mark.parametrize("library", ["pandas", "pyarrow"])
+def test_whole_numbers_are_categories_where_the_data_frame_says_so(library: str) -> None:
+    module = pytest.importorskip(library)
+    plain = {"store": [3, 1, None] * 9, "size": [0.5, 2.0, 0.5] * 9, "kind": ["a", "1", "2"] * 9}
+    said: Any = (
+        module.DataFrame(plain).astype("category")
+        if library == "pandas"
+        else module.table({name: module.array(x).dictionary_encode() for name, x in plain.items()})
+    )
+    found = infer_schema(as_frame(said).without("kind").rows(slice(1, None)))
+    assert [each.kind for each in found.columns] == ["category", "number"]
+    assert infer_schema(as_frame(said))["kind"].kind == "category"
+    assert infer_schema(as_frame(plain))["store"].kind == "number"
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [("id", "id"), ("PassengerId", "id"), ("row_id", "id"), ("index", "id"),

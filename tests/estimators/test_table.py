@@ -218,6 +218,17 @@ def test_dates_of_a_data_frame_are_read_from_the_file_that_it_writes(tmp_path: P
     np.testing.assert_array_equal(model.predict(tmp_path / "t.csv"), model.predict(frame))
 
 
+def test_categories_of_a_data_frame_are_known_as_plain_numbers_too() -> None:
+    pd = pytest.importorskip("pandas")
+    stores = pd.DataFrame({"store": np.arange(ROWS) % 5})
+    model = TableRegressor(**FAST | {"epochs": 1}).fit(stores.astype("category"), NUMBERS)
+    assert model.schema_["store"].kind == "category"
+    assert not model.flags(stores)["unknown"].any()
+    np.testing.assert_array_equal(
+        model.predict(stores), model.predict(stores.astype("category").astype(float))
+    )
+
+
 def test_a_table_with_a_header_is_not_one_without() -> None:
     model = TableRegressor(**{**FAST, "epochs": 1}).fit(np.c_[NUMBERS, NUMBERS % 7], NUMBERS)
     with pytest.raises(DataError, match="--no-header"):

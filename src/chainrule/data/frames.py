@@ -97,6 +97,9 @@ class Frame:
         Whether the file's delimiter says that a comma in a number is a decimal sign.
     numbers : (n,) int64, optional
         The number of each row in the table that people gave, where it is not its place here.
+    categories : frozenset of str
+        Columns that a data frame calls categorical, whatever their values are. (Parquet keeps it
+        of text only.)
 
     Examples
     --------
@@ -110,6 +113,7 @@ class Frame:
     lines: Array | None = field(default=None, repr=False)
     decimal_comma: bool = False
     numbers: Array | None = field(default=None, repr=False)
+    categories: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.columns[0]) if self.columns else 0
@@ -288,9 +292,11 @@ def _from_data_frame(data: Any) -> Frame:
         raise
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect()
-    return _checked(
+    said = [name for name, dtype in frame.schema.items() if dtype in (nw.Categorical, nw.Enum)]
+    found = _checked(
         "the table", {str(s.name): _from_series(str(s.name), s) for s in frame.iter_columns()}
     )
+    return replace(found, categories=frozenset(map(str, said)))
 
 
 def _kind(data: Any) -> str:

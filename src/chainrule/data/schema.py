@@ -228,6 +228,7 @@ def infer_schema(frame: Frame) -> Schema:
       them between rows, and left out if every row has a code of its own.
     - The index that pandas stores beside a frame is an id, as are the whole numbers of a first
       column without a name if most are different.
+    - Whole numbers that a data frame calls categorical are a category.
     - Columns with one value, or none, are left out.
 
     Parameters
@@ -235,10 +236,10 @@ def infer_schema(frame: Frame) -> Schema:
     frame : Frame
         Without its target.
     """
-    return Schema(tuple([_inferred(column, frame.decimal_comma) for column in frame.columns]))
+    return Schema(tuple([_inferred(column, frame) for column in frame.columns]))
 
 
-def _inferred(column: Column, decimal_comma: bool) -> ColumnSchema:
+def _inferred(column: Column, frame: Frame) -> ColumnSchema:
     distinct, rows = column.distinct(), f"{len(column):,} rows"  # all that were looked at
     if not len(distinct):
         return ColumnSchema(column.name, "drop", note=f"no values in {rows}")
@@ -248,7 +249,10 @@ def _inferred(column: Column, decimal_comma: bool) -> ColumnSchema:
     if _STORED_INDEX.fullmatch(column.name):
         return ColumnSchema(column.name, "id", note=INDEX)
     if column.is_text:
-        return _of_text(column, distinct.tolist(), decimal_comma)
+        return _of_text(column, distinct.tolist(), frame.decimal_comma)
+    is_number = column.values.dtype.kind == "f"  # a dictionary of measurements only saves room
+    if column.name in frame.categories and is_number and _are_whole(distinct):
+        return ColumnSchema(column.name, "category", note=f"{len(distinct)} values")
     return _TYPED[column.values.dtype.kind](column, distinct)
 
 
