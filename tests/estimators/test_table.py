@@ -500,6 +500,8 @@ def test_scores_need_not_know_where_labels_come_from(tmp_path: Path) -> None:
     there = some.notna().to_numpy()
     expected = pytest.approx(r2_score(some[there], numbers.predict(frame)[there]))
     assert numbers.score(frame, some) == expected
+    with pytest.raises(ShapeError, match="has 300 rows and the target 5"):
+        numbers.score(frame, some[:5])
     with pytest.raises(DataError, match="no row has a target in column 'number'"):
         numbers.score(frame, some.where(some < 0))
 

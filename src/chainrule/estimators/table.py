@@ -24,7 +24,7 @@ from chainrule.estimators.table_model import Predicted, TableModel, target_from
 from chainrule.estimators.table_settings import CLASSIFICATION, REGRESSION, streamed_settings
 from chainrule.estimators.table_streaming import is_streamed, learn_stream
 from chainrule.estimators.table_survey import Survey
-from chainrule.estimators.table_target import ClassTarget
+from chainrule.estimators.table_target import ClassTarget, require_a_target_each
 from chainrule.estimators.table_weights import weights_in
 from chainrule.shapes import Array
 from chainrule.training.plan import new_seed
@@ -190,6 +190,7 @@ class _TableEstimator(BaseEstimator):
         """Of the rows with a target: that, as the model sees it, predictions, and weights."""
         check_is_fitted(self, "model_")
         frame, column = self._frame_and_target(X, y)
+        require_a_target_each(column, frame)
         frame, weights = _weights(frame, sample_weight)
         there = np.flatnonzero(~column.missing)
         if not len(there):

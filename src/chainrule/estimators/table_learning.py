@@ -16,7 +16,7 @@ from chainrule.data.encoding import TableEncoder
 from chainrule.data.frames import Column, Frame
 from chainrule.data.schema import Schema, infer_schema
 from chainrule.engines.base import EngineChoice
-from chainrule.errors import DataError, DivergenceError, ParameterError, ShapeError
+from chainrule.errors import DataError, DivergenceError, ParameterError
 from chainrule.estimators.table_model import TableModel
 from chainrule.estimators.table_repeats import different_rows, light_rows
 from chainrule.estimators.table_settings import (
@@ -30,6 +30,7 @@ from chainrule.estimators.table_target import (
     NumberTarget,
     numbers_of,
     refuse_infinite,
+    require_a_target_each,
 )
 from chainrule.estimators.table_trust import (
     Deviation,
@@ -101,8 +102,7 @@ class Problem:
         DataError
             If no row has a target, or one is infinite.
         """
-        if len(column) != len(frame):
-            raise ShapeError(f"the table has {len(frame)} rows and the target {len(column)}")
+        require_a_target_each(column, frame)
         refuse_infinite(column, frame)
         kept = ~column.missing if weights is None else ~column.missing & _counting(weights)
         if not kept.any():

@@ -12,7 +12,7 @@ from chainrule.data import cells
 from chainrule.data.frames import Column, Frame
 from chainrule.data.labels import MANY_CLASSES
 from chainrule.data.notation import NumberNotation, number_notation
-from chainrule.errors import DataError, FileFormatError
+from chainrule.errors import DataError, FileFormatError, ShapeError
 from chainrule.shapes import FLOAT32, Array
 
 MOST_CLASSES = 10_000
@@ -78,6 +78,18 @@ class NumberTarget:
     def slope(self, z: Array) -> Array:
         """How much the number changes with z."""
         return self.scale * (self.decode(z) if self.log else np.ones(z.shape))
+
+
+def require_a_target_each(column: Column, frame: Frame) -> None:
+    """Refuse a target that has other rows than the table.
+
+    Raises
+    ------
+    ShapeError
+        If there are more or fewer.
+    """
+    if len(column) != len(frame):
+        raise ShapeError(f"the table has {len(frame)} rows and the target {len(column)}")
 
 
 def refuse_infinite(column: Column, frame: Frame) -> None:
