@@ -441,6 +441,8 @@ def test_what_is_refused_and_leaves_the_estimator_usable(regressor: TableRegress
         with pytest.raises(error, match=message):
             regressor.fit(given_table, target)
     np.testing.assert_array_equal(regressor.predict(X), before)
+    with pytest.raises(ParameterError, match="a Schema or the path of one, got a dict"):
+        TableClassifier(**FAST, schema={"size": "number"}).fit(X, LABELS)
     with pytest.raises(DataError, match="one class only, 'a'"):
         TableClassifier(**FAST).fit(X, ["a"] * ROWS)
     with pytest.raises(NotFittedError, match="not fitted yet"):

@@ -150,6 +150,11 @@ class _TableEstimator(BaseEstimator):
     def _request(self) -> Request:
         names = (*_SETTINGS, *self._own_settings)
         schema = Schema.load(self.schema) if _is_path(self.schema) else self.schema
+        if not isinstance(schema, (Schema, type(None))):
+            raise ParameterError(
+                f"schema must be a Schema or the path of one, got a {type(schema).__name__}; kinds"
+                " of single columns are said by categorical, text, date, id and drop"
+            )
         kinds = chosen_kinds(
             category=self.categorical, text=self.text, date=self.date, id=self.id, drop=self.drop
         )
