@@ -218,6 +218,20 @@ def test_dates_of_a_data_frame_are_read_from_the_file_that_it_writes(tmp_path: P
     np.testing.assert_array_equal(model.predict(tmp_path / "t.csv"), model.predict(frame))
 
 
+def test_categories_of_numbers_are_known_however_a_file_writes_them(tmp_path: Path) -> None:
+    pd = pytest.importorskip("pandas")
+    stores = pd.DataFrame({"store": np.arange(ROWS) % 5})
+    forms = {"whole": stores, "gaps": stores.where(stores > 0)}  # pandas writes 1 and 1.0
+    for name, form in forms.items():
+        form.to_csv(tmp_path / name, index=False)
+    for name, other in (("whole", "gaps"), ("gaps", "whole")):
+        chosen = FAST | {"epochs": 1, "categorical": "store"}
+        model = TableRegressor(**chosen).fit(tmp_path / name, NUMBERS)
+        for seen in (tmp_path / other, forms[other]):
+            unknown = model.flags(seen)["unknown"] & (stores["store"] > 0)
+            assert not unknown.any()
+
+
 def test_categories_of_a_data_frame_are_known_as_plain_numbers_too() -> None:
     pd = pytest.importorskip("pandas")
     stores = pd.DataFrame({"store": np.arange(ROWS) % 5})

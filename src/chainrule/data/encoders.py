@@ -236,6 +236,8 @@ def _truths(column: Column) -> tuple[Array, Array]:
 
 # Categories
 
+_WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0+")
+
 
 @dataclass(frozen=True)
 class CategoryEncoder(ColumnEncoder):
@@ -274,11 +276,12 @@ class CategoryEncoder(ColumnEncoder):
 
     @cached_property
     def _codes(self) -> dict[str, int]:
-        return {value: code for code, value in enumerate(self.values, 1)}
+        return {_label(value): code for code, value in enumerate(self.values, 1)}
 
     def encode(self, column: Column) -> Block:
         values, inverse = cells.distinct(column.as_texts())
-        codes = np.array([self._codes.get(text, 0) for text in values.tolist()], np.int64)[inverse]
+        known = [self._codes.get(_label(text), 0) for text in values.tolist()]
+        codes = np.array(known, np.int64)[inverse]
         absent = len(self.values) + 1 if self.indicator else 0
         codes = np.where(column.missing, absent, codes)
         return _block(
@@ -295,6 +298,12 @@ class CategoryEncoder(ColumnEncoder):
     @property
     def levels(self) -> int:
         return 1 + len(self.values) + self.indicator
+
+
+def _label(text: str) -> str:
+    """What a category is called: files write 3 as 3.0 where a cell of its column is missing."""
+    whole = _WHOLE.fullmatch(text)
+    return whole[1] if whole else text
 
 
 def counted(column: Column) -> tuple[cells.Texts, Array]:
