@@ -101,7 +101,7 @@ DATA = {
     "adult": Data(adult, 20),
     "california": Data(california, 60),
     "digits": Data(digits, 200),
-    "fashion-mnist": Data(fashion_mnist, 6),
+    "fashion-mnist": Data(fashion_mnist, 20),
 }
 
 
