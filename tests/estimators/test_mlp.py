@@ -13,6 +13,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 
+import chainrule as cr
 from chainrule import optim
 from chainrule.errors import DataError, ParameterError, ShapeError, UnknownNameError
 from chainrule.estimators import MLPClassifier, MLPRegressor
@@ -357,6 +358,23 @@ def test_a_time_limit_ends_every_search_of_lbfgs(monkeypatch: pytest.MonkeyPatch
     model = classifier(time_limit=4.0, **settings).fit(X, Y)
     assert next(looks) < 50  # of the clock, one after each iteration: each took 0.1 s
     assert 4 <= model.n_iter_ <= 12  # of the member with the most: a quarter of the time each
+
+
+@pytest.mark.parametrize("diverging", [False, True])
+def test_a_chosen_score_chooses_among_restarts(diverging: bool) -> None:
+    """Of each by itself: their mean may be good where none of them is."""
+    rows = np.random.default_rng(0).normal(size=(200, 4))
+    labels = (rows[:, 0] * rows[:, 1] > 0).astype(int)
+    held = {"X_val": rows[100:], "y_val": labels[100:]}
+    given = {"hidden_layer_sizes": (3,), "restarts": 4}
+    if diverging:
+        given["activation"] = lambda x: cr.exp(8 * x)
+    by_name, by_default = (
+        classifier(**given, scoring=scoring).fit(rows[:100], labels[:100], **held)
+        for scoring in ("accuracy", None)
+    )
+    assert by_name.validation_scores_ == by_default.validation_scores_
+    np.testing.assert_array_equal(by_name.coefs_[0], by_default.coefs_[0])
 
 
 def test_the_same_seed_gives_the_same_bits_whatever_ran_before() -> None:

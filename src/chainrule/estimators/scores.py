@@ -13,7 +13,7 @@ from chainrule.estimators import layout
 from chainrule.estimators.machine import Machine
 from chainrule.estimators.sparse import SparseRows, in_parts
 from chainrule.shapes import Array
-from chainrule.training.snapshot import Snapshot
+from chainrule.training.snapshot import Snapshot, finite_members
 
 Score = Callable[[Snapshot, "str | None"], Array]
 """Gives the score of each member, (members,), from a network and an engine."""
@@ -49,12 +49,24 @@ def scorer_for(estimator: Any, rows: list[Array], machine: Machine) -> Score:
     weighted = {} if given is None else {"sample_weight": given}
 
     def chosen(network: Snapshot, engine: str | None) -> Array:
-        ready = copy.copy(estimator)
-        ready.__dict__.pop("feature_names_in_", None)  # the copy is given arrays
+        count = network.members or 1
+        apart = estimator.restarts > 1  # else members predict together
+        each = [network.member(place) for place in range(count)] if apart else [network]
+        found = [
+            scorer(ready(one), given_rows, labels, **weighted)
+            if finite_members(one.leaves, one.members).all()
+            else np.nan
+            for one in each
+        ]
+        return np.full(count, found)
+
+    def ready(network: Snapshot) -> Any:
+        found = copy.copy(estimator)
+        found.__dict__.pop("feature_names_in_", None)  # the copy is given arrays
         architecture = machine.architecture
-        ready.__dict__.update(layout.attributes_of(architecture, network, architecture.dtype))
-        ready.__dict__.update(n_outputs_=y.shape[1] if y.ndim == 2 else len(estimator.classes_))
-        return np.full(network.members or 1, scorer(ready, given_rows, labels, **weighted))
+        found.__dict__.update(layout.attributes_of(architecture, network, architecture.dtype))
+        found.__dict__.update(n_outputs_=y.shape[1] if y.ndim == 2 else len(estimator.classes_))
+        return found
 
     return chosen
 
