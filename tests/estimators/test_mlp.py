@@ -306,6 +306,32 @@ def test_rows_that_weigh_nothing_are_refused_on_either_side_of_a_division() -> N
     assert sides == {"the weights of all 135 training", "the weights of all 15 validation"}
 
 
+def raised(x: Any) -> Any:
+    """Beyond float64 for some first weights, and not for others."""
+    return cr.exp(170 * x)
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_network_that_diverges_counts_in_no_mean(held: bool) -> None:
+    rows = np.random.default_rng(0).normal(size=(200, 4))
+    labels = (rows[:, 0] * rows[:, 1] > 0).astype(int)
+    given = {"hidden_layer_sizes": (3,), "activation": raised, "dtype": "float64"}
+    chosen = {"X_val": rows[100:], "y_val": labels[100:]} if held else {}
+    model = classifier(**given, restarts=4).fit(rows[:100], labels[:100], **chosen)
+    assert np.isfinite([*model.loss_curve_, *(model.validation_scores_ or ())]).all()
+    assert model.n_iter_ < model.max_iter or not held
+    with pytest.raises(DataError, match="1 of 4 networks"):
+        classifier(**given, members=4).fit(rows[:100], labels[:100])
+
+
+def test_a_training_that_diverges_keeps_what_scored_best_and_says_so() -> None:
+    model = classifier(solver="sgd", learning_rate_init=1e150, early_stopping=True)
+    with pytest.raises(DataError, match="non-finite parameter weights"):
+        model.fit(X * 1e200, Y)
+    with pytest.warns(ConvergenceWarning, match="not finite in epoch .* best score"):
+        model.fit(X, Y)
+
+
 def test_a_chosen_score_decides() -> None:
     model = classifier(early_stopping=True, scoring="neg_log_loss").fit(X, Y)
     assert max(model.validation_scores_) == model.best_validation_score_ < 0

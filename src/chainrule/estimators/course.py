@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from chainrule.errors import DataError
-from chainrule.estimators.descent import Descent, Epochs, Patience
+from chainrule.estimators.descent import Descent, Epochs, Patience, mean_of_finite
 from chainrule.estimators.reporting import Reporter
 from chainrule.estimators.scores import Score
 from chainrule.estimators.warn import warn
@@ -154,7 +154,7 @@ class Course:
         record.iterations += 1
         record.rows += len(self.descent.rows[0])
         record.latest = np.atleast_1d(found.losses[place])
-        record.losses.append(float(record.latest.mean()))
+        record.losses.append(mean_of_finite(record.latest))
         record.norms.append(float(found.norms[place]))
         record.rates.append(self.descent.memory.learning_rate)
         if rules.verbose:
@@ -180,7 +180,7 @@ class Course:
         network = self.descent.snapshot
         members = network.members or 1
         scores = self._score(network, self.descent.engine) if finite else np.full(members, np.nan)
-        record.scores.append(float(scores.mean()))
+        record.scores.append(mean_of_finite(scores))
         if self.rules.verbose:
             print(f"Validation score: {record.scores[-1]:f}")
         record.patience.observe(-record.scores[-1])
@@ -229,12 +229,14 @@ class Course:
 
     def _diverged(self) -> bool:
         """The end where the loss is not finite: the best network comes back, or an error."""
-        if self.record.best is not None:
+        where = f"The loss was not finite in epoch {self.record.iterations}"
+        if self.record.bests is not None and np.isfinite(self.record.bests).any():
+            warn(f"{where}: the network of the best score before it is kept.", ConvergenceWarning)
             return True
         raise DataError(
             "Solver produced non-finite parameter weights. The input data may contain large values"
-            f" and need to be preprocessed. (The loss was not finite in epoch"
-            f" {self.record.iterations}; a smaller learning_rate_init or clip_norm may help too.)"
+            f" and need to be preprocessed. ({where}; a smaller learning_rate_init or clip_norm may"
+            " help too.)"
         )
 
 

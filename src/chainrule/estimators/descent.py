@@ -215,7 +215,18 @@ class Descent:
         shares = (bounds[:, 1] - bounds[:, 0]) / len(self.rows[0])
         total = loss.astype(np.float64) / self.units + penalty
         losses = np.tensordot(total, shares, (1, 0))
-        return Epochs(losses, norm.reshape(len(norm), -1).mean(axis=1), outcome.finite)
+        norms = [mean_of_finite(each) for each in norm.mean(axis=1)]
+        return Epochs(losses, np.array(norms), outcome.finite)
+
+
+def mean_of_finite(values: Array) -> float:
+    """The mean over the members that are still finite; NaN if none is.
+
+    >>> mean_of_finite(np.array([1.0, np.nan, 2.0])), mean_of_finite(np.array(np.inf))
+    (1.5, nan)
+    """
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else math.nan
 
 
 def _joined(parts: Sequence[Sequence[Array]], steps: int) -> list[Array]:

@@ -30,7 +30,7 @@ from chainrule.graph.tree import map_tree
 from chainrule.optim import Optimizer
 from chainrule.optim.schedules import Schedule
 from chainrule.shapes import Array, Dtype
-from chainrule.training.snapshot import Snapshot
+from chainrule.training.snapshot import Snapshot, finite_members
 
 
 class Job(NamedTuple):
@@ -131,6 +131,7 @@ def descend(
         best = _best_member(course.record)
         found = found.member(best)
         memory.state = map_tree(lambda leaf: leaf[best], memory.state)
+    _require_finite(found)
     return {**job.attributes(found), **_attributes(course, scored), "_optimizer": memory}
 
 
@@ -309,11 +310,14 @@ def _searched(job: Job, rows: list[Array]) -> Found:
     found = search_minimum(
         job.machine, carried, rows, limits, report if listening else None, estimator.engine
     )
-    if not all(
-        np.isfinite(leaf).all() for leaf in network._replace(parameters=found.parameters).leaves
-    ):
+    _require_finite(network._replace(parameters=found.parameters))
+    return found
+
+
+def _require_finite(network: Snapshot) -> None:
+    finite = finite_members(network.leaves, network.members)
+    if not finite.all():
         raise DataError(
             "Solver produced non-finite parameter weights. The input data may contain large"
-            " values and need to be preprocessed."
+            f" values and need to be preprocessed. ({(~finite).sum()} of {len(finite)} networks.)"
         )
-    return found
