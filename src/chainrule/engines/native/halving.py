@@ -30,7 +30,7 @@ HALVES: Final = 2
 FEWEST_ROWS = 8
 # Of a step, in operations: where there are fewer, waiting takes what is won; of one with more,
 # products are divided as it suits each of them.
-LEAST, MOST = 2_500_000, 100_000_000
+LEAST, MOST = 3_000_000, 100_000_000
 
 
 class Halved(NamedTuple):
